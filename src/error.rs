@@ -1,0 +1,73 @@
+//! One error type for the library, so that every failure reaches the person as one sentence: what is wrong, where, and
+//! what to do. Errors are handled once, at the window's banner or the command line's last line; nothing in between logs
+//! them as well.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that a person, a file, a disk or a driver can get wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file's content is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    /// The operating system refused to read or write.
+    #[error("{}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A value that the person gave cannot be used.
+    #[error("{0}")]
+    Invalid(String),
+    /// No graphics adapter, or one that cannot run the kernels.
+    #[error("{0}")]
+    Gpu(String),
+    /// The person asked to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A malformed file: `problem` says what is wrong and where in the file.
+    pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self::File {
+            path: path.as_ref().to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// For `map_err` on `std::io` results.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub fn invalid(problem: impl Into<String>) -> Self {
+        Self::Invalid(problem.into())
+    }
+}
+
+/// A flag shared between the person who may stop a job and the code that runs it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+    /// # Errors
+    /// [`Error::Cancelled`] once [`Cancel::cancel`] was called.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Compute kernels from `shaders/`. A kernel is one WGSL file; what it shares with others is imported by listing the
+//! shared files in front of it, so a function exists once and naga's line numbers stay honest within a file. Every
+//! source is in [`ShaderSource::ALL`] lists of the rooms, which the tests validate without a GPU.
+
+use super::Gpu;
+
+/// A kernel's WGSL: shared parts first, then the file itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ShaderSource {
+    pub name: &'static str,
+    pub parts: &'static [&'static str],
+}
+
+impl ShaderSource {
+    pub fn wgsl(&self) -> String {
+        self.parts.join("\n")
+    }
+}
+
+/// A compiled compute pipeline with its entry point `main` and bind group 0 in the order of the bindings.
+pub struct Kernel {
+    pub pipeline: wgpu::ComputePipeline,
+    name: &'static str,
+}
+
+impl Kernel {
+    pub fn new(gpu: &Gpu, source: &ShaderSource) -> Self {
+        let module = gpu
+            .device
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(source.name),
+                source: wgpu::ShaderSource::Wgsl(source.wgsl().into()),
+            });
+        let pipeline = gpu
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(source.name),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: Default::default(),
+                cache: None,
+            });
+        Self {
+            pipeline,
+            name: source.name,
+        }
+    }
+
+    /// Bind `buffers` to bindings 0, 1, 2 … of group 0.
+    pub fn bind(&self, gpu: &Gpu, buffers: &[wgpu::BindingResource<'_>]) -> wgpu::BindGroup {
+        let entries: Vec<_> = buffers
+            .iter()
+            .enumerate()
+            .map(|(i, resource)| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: resource.clone(),
+            })
+            .collect();
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.name),
+            layout: &self.pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        })
+    }
+
+    /// Record one dispatch of `groups` workgroups.
+    pub fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bind_group: &wgpu::BindGroup,
+        groups: [u32; 3],
+    ) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
+    }
+
+    /// Record one dispatch whose group count lies in `arguments` at byte `offset`.
+    pub fn dispatch_indirect(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bind_group: &wgpu::BindGroup,
+        arguments: &wgpu::Buffer,
+        offset: u64,
+    ) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.dispatch_workgroups_indirect(arguments, offset);
+    }
+}

@@ -1,0 +1,24 @@
+//! luxedit turns a captured 3D scene into something else by instruction, live.
+//!
+//! The library is the whole product; the binary only parses the command line. Its rooms, and who may call
+//! whom (an arrow that is missing here is a fault):
+//!
+//! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker → formats`;
+//! everything may use [`scene`], [`settings`] and [`error`]. `app` and `cli` draw through [`splat::Drawable`] and use
+//! nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion: they meet in [`edit`].
+
+pub mod app;
+pub mod cli;
+pub mod diffusion;
+pub mod edit;
+pub mod error;
+pub mod formats;
+pub mod gpu;
+pub mod loss;
+pub mod metric;
+pub mod scene;
+pub mod settings;
+pub mod splat;
+pub mod worker;
+
+pub use error::{Error, Result};

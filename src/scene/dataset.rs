@@ -1,0 +1,79 @@
+//! A capture in memory: posed, undistorted photos and the points that structure-from-motion found. Readers normalize
+//! the frame (`spec`: nerfstudio's orientation "up", centre "poses", auto-scale) and remember how, so that an export
+//! can be put back where the capture was.
+
+use super::{Camera, Photo};
+use glam::{DMat4, DVec3};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which reader made a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatasetKind {
+    Colmap,
+    Nerfstudio,
+    Blender,
+}
+
+/// One posed photo.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// File name as the capture lists it, e.g. `images/0001.jpg`.
+    pub name: String,
+    pub image_path: PathBuf,
+    /// Pinhole, in the normalized world frame, at the resolution of `photo`.
+    pub camera: Camera,
+    /// Undistorted, downscaled, composited over the dataset's background.
+    pub photo: Photo,
+    /// One byte a pixel, 0 = ignore; same size as `photo`.
+    pub mask: Option<std::sync::Arc<[u8]>>,
+}
+
+/// Structure-from-motion points in the normalized world frame.
+#[derive(Clone, Debug, Default)]
+pub struct PointCloud {
+    pub positions: Vec<DVec3>,
+    pub colors: Vec<[u8; 3]>,
+}
+
+/// Indices into [`Dataset::views`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    pub train: Vec<usize>,
+    pub eval: Vec<usize>,
+}
+
+/// How file coordinates became world coordinates: `world = scale * (rotation_translation * file)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorldFromFile {
+    pub rotation_translation: DMat4,
+    pub scale: f64,
+}
+
+impl WorldFromFile {
+    pub const IDENTITY: Self = Self {
+        rotation_translation: DMat4::IDENTITY,
+        scale: 1.0,
+    };
+}
+
+/// A capture, ready to train on.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What the person opened (a folder or a file).
+    pub source: PathBuf,
+    pub kind: DatasetKind,
+    pub views: Vec<View>,
+    pub split: Split,
+    pub points: Option<PointCloud>,
+    pub world_from_file: WorldFromFile,
+    /// What transparent pixels were composited over, and what renders use as background.
+    pub background: [f32; 3],
+    /// Frames that the capture lists and the disk does not have.
+    pub missing: Vec<String>,
+    /// Sentences for the person: what was ignored or repaired.
+    pub warnings: Vec<String>,
+    /// Frames that the capture lists.
+    pub listed: usize,
+}

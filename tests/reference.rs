@@ -1,0 +1,14 @@
+//! Everything that luxedit computes, against references that were made independently of it (PyTorch, diffusers, float64
+//! code). The folder is `LUXEDIT_REFERENCE` when set, else `tests/fixtures`. Shapes, configs, prompts and cameras are all
+//! read from the files, so that another folder of the same layout passes unchanged. What is absent is skipped, and said.
+
+#[path = "reference/diffusion.rs"]
+mod diffusion;
+#[path = "reference/fixture.rs"]
+mod fixture;
+#[path = "reference/cameras.rs"]
+mod cameras;
+#[path = "reference/splats.rs"]
+mod splats;
+#[path = "reference/ssim.rs"]
+mod ssim;
