@@ -1,1 +1,332 @@
-//! 
+//! The one table of settings. A row here is a field of [`Settings`], a flag of the command line, a control in the panels,
+//! a key of the saved project and a line of the documentation; nothing else names a default or a range. Adding a row
+//! changes all of them at once.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Jobs of the command line and the window that read a setting.
+pub mod jobs {
+    pub const RECONSTRUCT: u8 = 1;
+    pub const EDIT: u8 = 2;
+    pub const EDIT_IMAGE: u8 = 4;
+    pub const RENDER: u8 = 8;
+    pub const EVAL: u8 = 16;
+}
+use jobs::*;
+
+/// How prominently the panels show a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Always visible.
+    Basic,
+    /// Behind "Advanced".
+    Advanced,
+}
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Int { min: u64, max: u64 },
+    Float { min: f64, max: f64 },
+    Choice(&'static [&'static str]),
+    Text,
+}
+
+/// A setting's value, untyped, for flags, panels and files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Int(u64),
+    Float(f64),
+    Text(String),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Int(v) => write!(f, "{v}"),
+            Self::Float(v) => write!(f, "{v}"),
+            Self::Text(v) => f.write_str(v),
+        }
+    }
+}
+
+/// One row of the table.
+pub struct Setting {
+    /// Field of [`Settings`] and key in the project file.
+    pub key: &'static str,
+    /// Flag without dashes. Two settings may share one where no job reads both.
+    pub flag: &'static str,
+    /// Text beside the control.
+    pub label: &'static str,
+    pub kind: Kind,
+    /// Empty when the value is a plain number.
+    pub unit: &'static str,
+    pub tier: Tier,
+    /// Which [`jobs`] read it.
+    pub jobs: u8,
+    pub help: &'static str,
+    pub get: fn(&Settings) -> Value,
+    set: fn(&mut Settings, Value),
+}
+
+impl Setting {
+    /// # Errors
+    /// [`Error::Invalid`] with the range or the choices when `value` does not fit.
+    pub fn set(&self, settings: &mut Settings, value: Value) -> Result<()> {
+        let value = match (self.kind, value) {
+            (Kind::Float { .. }, Value::Int(v)) => Value::Float(v as f64),
+            (_, v) => v,
+        };
+        let fits = match (self.kind, &value) {
+            (Kind::Int { min, max }, Value::Int(v)) => (min..=max).contains(v),
+            (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(v),
+            (Kind::Choice(choices), Value::Text(v)) => choices.contains(&v.as_str()),
+            (Kind::Text, Value::Text(_)) => true,
+            _ => false,
+        };
+        if !fits {
+            return Err(Error::Invalid(format!(
+                "--{} takes {}, not {value}",
+                self.flag,
+                self.expects()
+            )));
+        }
+        (self.set)(settings, value);
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] with the range or the choices when `text` does not fit.
+    pub fn parse(&self, settings: &mut Settings, text: &str) -> Result<()> {
+        let value = match self.kind {
+            Kind::Int { .. } => text.parse().map(Value::Int).ok(),
+            Kind::Float { .. } => text.parse().map(Value::Float).ok(),
+            Kind::Choice(_) | Kind::Text => Some(Value::Text(text.to_owned())),
+        };
+        match value {
+            Some(value) => self.set(settings, value),
+            None => Err(Error::Invalid(format!(
+                "--{} takes {}, not \"{text}\"",
+                self.flag,
+                self.expects()
+            ))),
+        }
+    }
+
+    /// The range or the choices, in words.
+    pub fn expects(&self) -> String {
+        match self.kind {
+            Kind::Int { min, max } if max == u64::MAX => format!("a whole number from {min}"),
+            Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Float { min, max } => format!("a number from {min} to {max}"),
+            Kind::Choice(choices) => format!("one of {}", choices.join(", ")),
+            Kind::Text => "text".into(),
+        }
+    }
+
+    /// Whether the value differs from the default.
+    pub fn is_changed(&self, settings: &Settings) -> bool {
+        (self.get)(settings) != (self.get)(&Settings::default())
+    }
+}
+
+trait Field: Sized {
+    fn to_value(&self) -> Value;
+    fn from_value(value: Value, old: Self) -> Self;
+}
+impl Field for u32 {
+    fn to_value(&self) -> Value {
+        Value::Int(u64::from(*self))
+    }
+    fn from_value(value: Value, old: Self) -> Self {
+        match value {
+            Value::Int(v) => u32::try_from(v).unwrap_or(old),
+            _ => old,
+        }
+    }
+}
+impl Field for u64 {
+    fn to_value(&self) -> Value {
+        Value::Int(*self)
+    }
+    fn from_value(value: Value, old: Self) -> Self {
+        match value {
+            Value::Int(v) => v,
+            _ => old,
+        }
+    }
+}
+impl Field for f64 {
+    fn to_value(&self) -> Value {
+        Value::Float(*self)
+    }
+    fn from_value(value: Value, old: Self) -> Self {
+        match value {
+            Value::Float(v) => v,
+            _ => old,
+        }
+    }
+}
+impl Field for String {
+    fn to_value(&self) -> Value {
+        Value::Text(self.clone())
+    }
+    fn from_value(value: Value, old: Self) -> Self {
+        match value {
+            Value::Text(v) => v,
+            _ => old,
+        }
+    }
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $text)] $variant),+ }
+        impl $name {
+            pub const CHOICES: &'static [&'static str] = &[$($text),+];
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+        impl Field for $name {
+            fn to_value(&self) -> Value { Value::Text(self.as_str().to_owned()) }
+            fn from_value(value: Value, old: Self) -> Self {
+                match value {
+                    $(Value::Text(v) if v == $text => Self::$variant,)+
+                    _ => old,
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// Whether a sweep edits one view each optimizer step, or all views before the next step.
+    Sweep { Interleaved = "interleaved", Frozen = "frozen" }
+}
+choice! {
+    /// Where the diffusion model runs.
+    EditDevice { Auto = "auto", Gpu = "gpu", Cpu = "cpu" }
+}
+choice! {
+    /// Which weights of the model folder are read.
+    Precision { Full = "full", Half = "half" }
+}
+
+macro_rules! settings {
+    ($($key:ident: $type:ty = $default:expr, $flag:literal, $label:literal, $kind:expr, $unit:literal, $tier:ident, $jobs:expr, $help:literal;)+) => {
+        /// Every setting, typed. Saved with the project and with each snapshot.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Settings {
+            $(#[doc = $help] pub $key: $type,)+
+        }
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: $default.into(),)+ }
+            }
+        }
+        /// The table, in the order of the panels.
+        pub static SETTINGS: &[Setting] = &[
+            $(Setting {
+                key: stringify!($key),
+                flag: $flag,
+                label: $label,
+                kind: $kind,
+                unit: $unit,
+                tier: Tier::$tier,
+                jobs: $jobs,
+                help: $help,
+                get: |s| s.$key.to_value(),
+                set: |s, v| s.$key = <$type>::from_value(v, s.$key.clone()),
+            },)+
+        ];
+    };
+}
+
+settings! {
+    prompt: String = "", "prompt", "Instruction", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
+        "What to turn the scene into, as an instruction: \"make him a marble statue\".";
+    guidance_scale: f64 = 12.5, "guidance-scale", "Instruction strength", Kind::Float { min: 1.0, max: 30.0 }, "", Basic, EDIT | EDIT_IMAGE,
+        "Text guidance: higher follows the instruction harder.";
+    image_guidance_scale: f64 = 1.5, "image-guidance-scale", "Faithfulness to photo", Kind::Float { min: 1.0, max: 5.0 }, "", Basic, EDIT | EDIT_IMAGE,
+        "Image guidance: higher stays nearer to the original photo.";
+    edit_steps: u32 = 7500u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, EDIT,
+        "Optimization steps of the edit, in addition to those the scene has had.";
+    reconstruct_steps: u32 = 7000u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT,
+        "Optimization steps of the reconstruction; all schedules stretch to it.";
+    model: String = "", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
+        "Folder of an InstructPix2Pix model in diffusers layout.";
+    diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
+        "Denoising steps of each edited view.";
+    lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
+        "Smallest share of the diffusion range at which a view's edit starts.";
+    upper_bound: f64 = 0.98, "upper-bound", "Most noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
+        "Largest share of the diffusion range at which a view's edit starts.";
+    sweep_interval: u32 = 2500u32, "sweep-interval", "Sweep every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, EDIT,
+        "Steps from the start of one sweep over the training views to the start of the next.";
+    sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
+        "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
+    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+        "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
+    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+        "Which weight files of the model folder are preferred.";
+    downscale: u32 = 1u32, "downscale", "Shrink photos", Kind::Int { min: 1, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
+        "Shrink photos this many times on load.";
+    splat_count: u32 = 40_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT,
+        "Random splats to start from when the capture has no points.";
+    sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT,
+        "Degree of the spherical harmonics that colour a splat by direction.";
+    snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
+        "Steps between snapshots on the timeline.";
+    snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,
+        "Snapshots kept; older ones that are not pinned are thinned out, the first and the newest stay.";
+    autosave_secs: u32 = 30u32, "autosave", "Save every", Kind::Int { min: 1, max: 3600 }, "s", Advanced, RECONSTRUCT | EDIT,
+        "Seconds between automatic saves of the project.";
+    seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE,
+        "Seed of every random choice: same seed, same views, noise levels and noises.";
+}
+
+impl Settings {
+    /// The row of a field.
+    pub fn info(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|s| s.key == key)
+    }
+
+    /// Rules that span several settings.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] says which settings contradict each other.
+    pub fn check_edit(&self) -> Result<()> {
+        if self.prompt.trim().is_empty() {
+            return Err(Error::invalid(
+                "type an instruction first, such as \"make him a marble statue\": an empty one would change nothing",
+            ));
+        }
+        if self.model.trim().is_empty() {
+            return Err(Error::invalid(
+                "choose an edit model first: the folder of an InstructPix2Pix model in diffusers layout",
+            ));
+        }
+        if self.lower_bound > self.upper_bound {
+            return Err(Error::Invalid(format!(
+                "the least noise ({}) is above the most noise ({})",
+                self.lower_bound, self.upper_bound
+            )));
+        }
+        let lowest = (self.lower_bound * 1000.0) as u32;
+        if lowest < self.diffusion_steps {
+            return Err(Error::Invalid(format!(
+                "{} denoising steps do not fit below a least noise of {}: raise --lower-bound to at least {}, or take fewer steps",
+                self.diffusion_steps,
+                self.lower_bound,
+                f64::from(self.diffusion_steps) / 1000.0
+            )));
+        }
+        Ok(())
+    }
+}

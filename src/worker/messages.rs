@@ -1,0 +1,224 @@
+//! What the two threads say to each other. Commands and events travel in order over bounded channels and are never
+//! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
+
+use crate::{
+    scene::{Camera, Photo},
+    settings::Settings,
+    splat::Drawable,
+};
+use glam::DVec3;
+use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, sync::Arc};
+
+/// A snapshot's number within its project; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotId(pub u32);
+
+/// What the artist asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A capture folder or file, a splat file, or a project: recognized from its content.
+    Open(PathBuf),
+    /// Replace all settings. During an edit, prompt and guidance take effect with the next edited view.
+    Settings(Box<Settings>),
+    /// Keep the project in this folder from now on (created when absent).
+    Project(PathBuf),
+    /// Photos → splats, with the current settings.
+    Reconstruct,
+    /// Edit the scene by instruction, with the current settings. Reconstructs nothing: the scene must have splats.
+    Edit,
+    /// Go on with the job that the opened project was interrupted in.
+    ResumeJob,
+    Pause,
+    /// Go on after [`Command::Pause`].
+    Resume,
+    /// End the job, keep what it reached. Takes effect within one optimization or denoising step.
+    Stop,
+    /// Draw a snapshot instead of the live scene; `None` draws the live scene again.
+    Show(Option<SnapshotId>),
+    /// Make a snapshot the live scene (edited images included). The states after it stay on the timeline: what follows
+    /// is a branch.
+    Restore(SnapshotId),
+    /// Keep a snapshot regardless of the limit, or no longer.
+    Pin(SnapshotId, bool),
+    /// Write the scene that is shown (live or snapshot) as PLY.
+    Export(PathBuf),
+    /// Measure the scene on the held-out views.
+    Evaluate,
+    /// Save the project now.
+    Save,
+    /// Stop, save, end the thread.
+    ShutDown,
+}
+
+/// What the worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    Open,
+    Reconstruct,
+    Edit,
+    Evaluate,
+    Export,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    Idle,
+    Running(Job),
+    Paused(Job),
+    /// A stop was asked for and the current step is being finished.
+    Stopping(Job),
+}
+
+/// A view of the capture, as the window needs it.
+#[derive(Clone, Debug)]
+pub struct ViewInfo {
+    pub name: String,
+    pub camera: Camera,
+    pub photo: Photo,
+    /// Held out: never trained on, never edited.
+    pub is_eval: bool,
+}
+
+/// What was opened.
+#[derive(Clone, Debug)]
+pub struct SceneInfo {
+    /// File or folder name for the title bar.
+    pub title: String,
+    pub source: PathBuf,
+    /// `None` for an unsaved project.
+    pub project: Option<PathBuf>,
+    pub views: Arc<Vec<ViewInfo>>,
+    /// Centre of interest in world space.
+    pub center: DVec3,
+    /// Distance from `center` from which the scene is well seen, world units.
+    pub radius: f64,
+    /// World up, unit length.
+    pub up: DVec3,
+    /// False until photos were reconstructed or a splat file was opened.
+    pub has_splats: bool,
+    /// A job that [`Command::ResumeJob`] would go on with, and the step it stands at.
+    pub interrupted: Option<(Job, u32)>,
+    /// Frames listed by the capture that do not exist.
+    pub missing: Vec<String>,
+    pub settings: Settings,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    pub job: Option<Job>,
+    pub done: u32,
+    pub total: u32,
+    pub steps_per_sec: f64,
+    pub eta_secs: Option<f64>,
+    /// `(step, loss)` of the newest step.
+    pub loss: Option<f32>,
+    pub splats: u32,
+    /// What is going on inside the step: "editing view 7 of 45, denoising 12 of 20".
+    pub detail: String,
+}
+
+/// One edited view.
+#[derive(Clone, Debug)]
+pub struct ViewEdit {
+    pub view: usize,
+    /// Sweeps count from 0.
+    pub sweep: u32,
+    /// Global optimizer step.
+    pub step: u32,
+    pub prompt: String,
+    pub guidance_scale: f64,
+    pub image_guidance_scale: f64,
+    /// The T that was drawn (before the spacing rounds it down).
+    pub timestep: u32,
+    pub render: Photo,
+    pub edited: Photo,
+    /// Mean absolute difference to this view's previous edit, [0, 1]; `None` for a view's first edit.
+    pub change: Option<f32>,
+    pub duration_secs: f64,
+}
+
+/// One point of the timeline.
+#[derive(Clone, Debug)]
+pub struct SnapshotInfo {
+    pub id: SnapshotId,
+    /// The snapshot that it grew from.
+    pub parent: Option<SnapshotId>,
+    pub step: u32,
+    /// "Reconstruction", or the instruction.
+    pub label: String,
+    pub thumbnail: Photo,
+    pub pinned: bool,
+}
+
+/// Held-out quality.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    pub views: u32,
+    pub psnr: f64,
+    pub ssim: f64,
+}
+
+/// What the worker tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    State(RunState),
+    Opened(Box<SceneInfo>),
+    /// The scene now has splats, where before it had none.
+    SplatsReady,
+    ViewEdited(Box<ViewEdit>),
+    /// In step order.
+    Loss { step: u32, loss: f32 },
+    Snapshot(SnapshotInfo),
+    SnapshotRemoved(SnapshotId),
+    SnapshotPinned(SnapshotId, bool),
+    /// The drawable now shows this snapshot (`None`: the live scene).
+    Shown(Option<SnapshotId>),
+    Restored(SnapshotId),
+    Metrics(Metrics),
+    /// The project folder, after a save.
+    Saved(PathBuf),
+    Exported(PathBuf),
+    Warning(String),
+    /// The job failed; what it had reached is kept.
+    Error(String),
+    /// The job ended: all of it, or as far as the stop.
+    Done { job: Job, finished: bool, step: u32 },
+}
+
+/// A slot that holds only the newest value.
+pub struct Latest<T>(Arc<std::sync::Mutex<Option<T>>>);
+
+impl<T> Clone for Latest<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+impl<T> Latest<T> {
+    pub fn put(&self, value: T) {
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(value);
+        }
+    }
+    pub fn take(&self) -> Option<T> {
+        self.0.lock().ok()?.take()
+    }
+}
+
+/// The slots beside the channels.
+#[derive(Clone, Default)]
+pub struct Slots {
+    /// Main → worker: the artist's camera, for thumbnails.
+    pub camera: Latest<Camera>,
+    /// Worker → main: what the viewport draws. Handles, no copy.
+    pub drawable: Latest<Drawable>,
+    /// Worker → main.
+    pub progress: Latest<Progress>,
+}
