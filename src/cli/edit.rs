@@ -15,7 +15,7 @@ pub fn command() -> Command {
     flags::add(
         Command::new("edit")
             .about("Edit a scene by instruction (Instruct-GS2GS)")
-            .arg(flags::input("data", "Project, or capture (reconstructed first unless --scene is given)"))
+            .arg(flags::input("data", "DATA", "Project, or capture (reconstructed first unless --scene is given)"))
             .arg(flags::output(
                 "PROJECT",
                 "Project folder to make; a project is edited in place without it",

@@ -13,7 +13,7 @@ pub fn command() -> Command {
     flags::add(
         Command::new("edit-image")
             .about("Try an instruction on one picture")
-            .arg(flags::input("image", "Picture (PNG or JPEG)"))
+            .arg(flags::input("image", "IMAGE", "Picture (PNG or JPEG)"))
             .arg(flags::output("PNG", "Picture to write").required(true)),
         EDIT_IMAGE,
     )
@@ -22,7 +22,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut settings = Settings::default();
     flags::apply(matches, EDIT_IMAGE, &mut settings)?;
-    settings.check_edit()?;
+    settings.check_prompt_and_model()?;
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&settings)?;
     driver.run(worker::Command::EditImage {

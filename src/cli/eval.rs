@@ -14,7 +14,7 @@ pub fn command() -> Command {
     flags::add(
         Command::new("eval")
             .about("Measure a scene on held-out views: PSNR and SSIM")
-            .arg(flags::input("scene", "Project, or splat file"))
+            .arg(flags::input("scene", "SCENE", "Project, or splat file"))
             .arg(
                 Arg::new("data")
                     .value_name("DATA")

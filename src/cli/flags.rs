@@ -48,10 +48,10 @@ pub fn apply(matches: &ArgMatches, job: u8, settings: &mut Settings) -> Result<(
     Ok(())
 }
 
-pub fn input(name: &'static str, help: &'static str) -> Arg {
+pub fn input(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .required(true)
-        .value_name(name.to_uppercase())
+        .value_name(value_name)
         .value_parser(value_parser!(PathBuf))
         .help(help)
 }

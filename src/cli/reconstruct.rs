@@ -13,7 +13,7 @@ pub fn command() -> Command {
     flags::add(
         Command::new("reconstruct")
             .about("Reconstruct a scene from photos with poses")
-            .arg(flags::input("data", "Capture: a COLMAP, nerfstudio, instant-ngp or Blender folder"))
+            .arg(flags::input("data", "DATA", "Capture: a COLMAP, nerfstudio, instant-ngp or Blender folder"))
             .arg(flags::output("PROJECT", "Project folder to make").required(true)),
         RECONSTRUCT,
     )

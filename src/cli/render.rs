@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub fn command() -> Command {
     Command::new("render")
         .about("Render pictures of a scene")
-        .arg(flags::input("scene", "Splat file or project"))
+        .arg(flags::input("scene", "SCENE", "Splat file or project"))
         .arg(
             Arg::new("cameras")
                 .long("cameras")

@@ -17,6 +17,13 @@ impl SeededNoise {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// One of the seed's independent streams.
+    pub fn on_stream(seed: u64, stream: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self(rng)
+    }
+
     /// `n` standard normal numbers.
     pub fn normals(&mut self, n: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(n + 1);
@@ -54,8 +61,9 @@ pub struct EditNoise {
 }
 
 impl EditNoise {
-    pub fn seeded(seed: u64, shape: [usize; 4], device: &Device) -> Self {
-        let mut source = SeededNoise::new(seed);
+    /// `stream` numbers the edits of a run: each has noise of its own.
+    pub fn seeded(seed: u64, stream: u64, shape: [usize; 4], device: &Device) -> Self {
+        let mut source = SeededNoise::on_stream(seed, stream);
         Self {
             posterior: source.next(shape, device),
             diffusion: source.next(shape, device),

@@ -5,12 +5,14 @@ use super::{ImageEditor, Instruction};
 use crate::{
     Result,
     diffusion::{
-        EditNoise, EditSettings, InstructPix2Pix, PromptEmbedding, image_to_tensor, tensor_to_image,
+        self,
+        EditNoise, EditSettings, Guidance, InstructPix2Pix, PromptEmbedding, SeededNoise,
+        image_to_tensor, tensor_to_image,
     },
     error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision},
+    settings::{EditDevice, Precision, Settings},
 };
 use burn::tensor::{Device, Tensor};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -54,6 +56,10 @@ impl Ip2pEditor {
         precision: Precision,
     ) -> Result<Self> {
         let (device, device_name) = choose_device(device, &gpu)?;
+        let precision = match precision {
+            Precision::Full => diffusion::Precision::Full,
+            Precision::Half => diffusion::Precision::Half,
+        };
         let model = InstructPix2Pix::load(folder, &device, precision)?;
         Ok(Self {
             gpu,
@@ -70,12 +76,34 @@ impl Ip2pEditor {
         self.conditions.clear();
     }
 
-    pub fn model(&self) -> &InstructPix2Pix {
-        &self.model
-    }
-
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Edit a picture that belongs to no scene, from pure noise, with the model's own scheduler.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`] within one denoising step of `cancel`.
+    pub fn edit_photo(
+        &mut self,
+        photo: &Photo,
+        settings: &Settings,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Photo> {
+        let embedding = self.embed(&settings.prompt)?;
+        let edited = self.model.edit_image(
+            image_to_tensor(&photo.to_float(), &self.device),
+            &embedding,
+            &EditSettings {
+                guidance: Guidance {
+                    guidance_scale: settings.guidance_scale,
+                    image_guidance_scale: settings.image_guidance_scale,
+                },
+                diffusion_steps: settings.diffusion_steps as usize,
+            },
+            &self.model.scheduler,
+            &mut SeededNoise::new(settings.seed),
+            cancel,
+            &mut |step| on_step(step.done, step.steps),
+        )?;
+        Ok(tensor_to_image(edited)?.to_photo())
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {
@@ -115,25 +143,28 @@ impl ImageEditor for Ip2pEditor {
         cancel.check()?;
         let image = image_to_tensor(&render.read(&self.gpu)?, &self.device);
         let noise = EditNoise::seeded(
-            self.model.latent_shape(render.height, render.width),
             instruction.seed,
             instruction.noise_stream,
+            self.model
+                .latent_shape(render.height as usize, render.width as usize),
             &self.device,
         );
         let settings = EditSettings {
-            guidance_scale: instruction.guidance_scale,
-            image_guidance_scale: instruction.image_guidance_scale,
+            guidance: Guidance {
+                guidance_scale: instruction.guidance_scale,
+                image_guidance_scale: instruction.image_guidance_scale,
+            },
             diffusion_steps: instruction.diffusion_steps as usize,
         };
         let edited = self.model.edit(
             image,
-            condition,
+            &condition,
             &embedding,
             &settings,
             instruction.timestep,
             &noise,
             cancel,
-            on_step,
+            &mut |step| on_step(step.done, step.steps),
         )?;
         tensor_to_image(edited)
     }

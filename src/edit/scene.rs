@@ -5,7 +5,8 @@ use crate::{
     Result,
     gpu::GpuImage,
     scene::Camera,
-    splat::{Drawable, SplatTrainer, StepReport, Target, TrainState},
+    loss::Target,
+    splat::{Drawable, SplatTrainer, StepReport, TrainState},
 };
 
 /// Something that can be rendered from a camera and optimized towards pictures.
@@ -51,9 +52,9 @@ impl TrainableScene for SplatTrainer {
         Self::drawable(self)
     }
     fn splat_count(&self) -> u32 {
-        Self::len(self)
+        Self::len(self) as u32
     }
     fn step_count(&self) -> u32 {
-        Self::step_count(self)
+        u32::try_from(Self::step_count(self)).unwrap_or(u32::MAX)
     }
 }

@@ -12,12 +12,13 @@ use super::{
 use crate::{
     Error, Result,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
-    gpu::GpuImage,
+    gpu::{Gpu, GpuImage},
     settings::{EditDevice, Precision, Settings},
-    splat::{Phase, SplatTrainer, TrainConfig, initial_splats},
+    splat::{InitConfig, Phase, SplatTrainer, TrainConfig, initialize, scene_extent},
 };
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -39,20 +40,22 @@ impl Session {
         let settings = control.settings.clone();
         let dataset = self.dataset()?;
         let views = dataset.split.train.len();
+        let extent = scene_extent(dataset.split.train.iter().map(|&i| &dataset.views[i].camera));
         let config = TrainConfig {
-            phase: Phase::Reconstruct {
-                planned_steps: settings.reconstruct_steps,
-            },
             seed: settings.seed,
-            background: dataset.background,
+            ..TrainConfig::reconstruct(
+                u64::from(settings.reconstruct_steps),
+                extent,
+                dataset.background,
+            )
+        };
+        let init = InitConfig {
+            seed: settings.seed,
+            sh_degree: settings.sh_degree,
+            random_count: settings.splat_count,
             ..Default::default()
         };
-        let splats = initial_splats(
-            dataset,
-            settings.splat_count,
-            settings.sh_degree,
-            settings.seed,
-        )?;
+        let splats = initialize(dataset, &init)?;
         self.ensure_project(control)?;
         self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
         self.scene_file = None;
@@ -82,7 +85,10 @@ impl Session {
         settings.check_edit()?;
         let views = self.dataset()?.split.train.len();
         let trainer = self.trainer()?;
-        trainer.set_phase(Phase::Refine);
+        trainer.set_config(TrainConfig {
+            phase: Phase::Refine,
+            ..*trainer.config()
+        })?;
         let start_step = TrainableScene::step_count(trainer);
         self.ensure_project(control)?;
         self.job = Some(JobRecord {
@@ -109,7 +115,7 @@ impl Session {
         };
         let job = record.job;
         if job == Job::Edit {
-            load_editor(self, editor, &record.settings, control)?;
+            load_editor(&self.gpu, editor, &record.settings, control)?;
         }
         let label = |s: &Settings| match job {
             Job::Edit => s.prompt.clone(),
@@ -237,9 +243,13 @@ impl Session {
         }
         job.schedule.finish_step(plan);
         pace.step_took(began.elapsed().as_secs_f64());
-        let progress = pace.progress(job, step, splats, report.loss, String::new());
-        if let Some((step, loss)) = report.loss {
-            control.emit(Event::Loss { step, loss });
+        let loss = report.finished.map(|f| f.loss);
+        let progress = pace.progress(job, step, splats, loss, String::new());
+        if let Some(finished) = report.finished {
+            control.emit(Event::Loss {
+                step: finished.step as u32,
+                loss: finished.loss,
+            });
         }
         control.progress(progress);
         self.draw_live(control);
@@ -386,34 +396,38 @@ impl Session {
 }
 
 /// Load the edit model unless it is loaded.
-fn load_editor(
-    session: &Session,
-    slot: &mut Option<LoadedEditor>,
+///
+/// # Errors
+/// When the folder is not a complete model, naming what is wrong.
+pub fn load_editor<'a>(
+    gpu: &Arc<Gpu>,
+    slot: &'a mut Option<LoadedEditor>,
     settings: &Settings,
     control: &Control,
-) -> Result<()> {
+) -> Result<&'a mut LoadedEditor> {
     let key = (
         PathBuf::from(&settings.model),
         settings.edit_device,
         settings.precision,
     );
-    if slot.as_ref().is_some_and(|e| e.key == key) {
-        return Ok(());
+    if slot.as_ref().is_some_and(|e| e.key != key) {
+        *slot = None;
     }
-    *slot = None;
+    if let Some(loaded) = slot {
+        return Ok(loaded);
+    }
     control.progress(Progress {
         job: Some(Job::Edit),
         detail: "loading the edit model".into(),
         ..Default::default()
     });
     let editor = Ip2pEditor::load(
-        session.gpu.clone(),
+        gpu.clone(),
         &key.0,
         settings.edit_device,
         settings.precision,
     )?;
-    *slot = Some(LoadedEditor { key, editor });
-    Ok(())
+    Ok(slot.insert(LoadedEditor { key, editor }))
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.
@@ -439,7 +453,7 @@ impl Pace {
         job: &JobRecord,
         step: u32,
         splats: u32,
-        loss: Option<(u32, f32)>,
+        loss: Option<f32>,
         detail: String,
     ) -> Progress {
         let total = job.end_step - job.start_step;
@@ -462,7 +476,7 @@ impl Pace {
             total,
             steps_per_sec: self.step_secs.map_or(0.0, |s| 1.0 / s.max(1e-9)),
             eta_secs,
-            loss: loss.map(|(_, loss)| loss),
+            loss,
             splats,
             detail,
         }

@@ -3,15 +3,18 @@
 //! artist sees cannot drift apart.
 
 mod control;
+mod describe;
 mod handle;
 mod jobs;
 mod messages;
 mod open;
+mod pictures;
 mod project;
 mod run;
 mod session;
 mod snapshots;
 
+pub use describe::{Description, describe};
 pub use handle::WorkerHandle;
 pub use messages::*;
 pub use project::{EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     formats::{self, LoadOptions, ply},
     scene::{Dataset, Photo, Splats},
-    splat::{Phase, SplatTrainer, TrainConfig},
+    splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::{DMat3, DVec3};
 use std::{path::Path, sync::Arc};
@@ -45,7 +45,7 @@ pub fn open(path: &Path, old: &Session, control: &mut Control) -> Result<Session
 
 fn load_dataset(path: &Path, session: &mut Session, control: &mut Control) -> Result<()> {
     let options = LoadOptions {
-        downscale: Some(control.settings.downscale),
+        downscale: Some(control.settings.downscale).filter(|&d| d > 0),
         ..Default::default()
     };
     let slots = control.slots.clone();
@@ -97,15 +97,13 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
     let splats = ply::read_splats(path)?;
-    let background = session
-        .dataset
-        .as_ref()
-        .map_or([0.0; 3], |d| d.background);
+    let (background, extent) = match &session.dataset {
+        Some(d) => (d.background, scene_extent(d.views.iter().map(|v| &v.camera))),
+        None => ([0.0; 3], 1.0),
+    };
     let config = TrainConfig {
-        phase: Phase::Refine,
         seed: control.settings.seed,
-        background,
-        ..Default::default()
+        ..TrainConfig::refine(extent, background)
     };
     session.trainer = Some(SplatTrainer::new(session.gpu.clone(), splats, config)?);
     session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
@@ -151,7 +149,7 @@ pub fn restore_state(session: &mut Session, record: &super::StateRecord) -> Resu
         .as_ref()
         .ok_or_else(|| Error::invalid("there is no project"))?;
     let state = project.read_state(record)?;
-    let trainer = SplatTrainer::from_state(session.gpu.clone(), state)?;
+    let trainer = SplatTrainer::from_state(session.gpu.clone(), &state)?;
     session.trainer = Some(trainer);
     session.apply_edit_map(&record.edits)?;
     session.saved_step = Some(record.step);

@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -297,11 +296,13 @@ impl Project {
     /// # Errors
     /// [`Error::Io`] when the folder cannot be written.
     pub fn write_state(&mut self, state: &TrainState, edits: EditMap) -> Result<StateRecord> {
-        let file = self.next_name(&format!("step{}.safetensors", state.step));
+        let step = state.progress.step as u32;
+        let file = self.next_name(&format!("step{step}.safetensors"));
         let path = self.folder.join("states").join(&file);
         let metadata = std::collections::HashMap::from([(
             "train".to_owned(),
-            serde_json::to_string(&state.header).map_err(|e| Error::file(&path, e.to_string()))?,
+            serde_json::to_string(&(state.config, state.progress))
+                .map_err(|e| Error::file(&path, e.to_string()))?,
         )]);
         let views: Vec<_> = state
             .tensors
@@ -311,11 +312,7 @@ impl Project {
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|e| Error::file(&path, format!("cannot serialize the state: {e}")))?;
         write_atomic(&path, |w| w.write_all(&bytes))?;
-        Ok(StateRecord {
-            file,
-            step: state.step,
-            edits,
-        })
+        Ok(StateRecord { file, step, edits })
     }
 
     /// # Errors
@@ -331,7 +328,8 @@ impl Project {
             .as_ref()
             .and_then(|m| m.get("train"))
             .ok_or_else(|| damaged("no training header".into()))?;
-        let header = serde_json::from_str(header).map_err(|e| damaged(e.to_string()))?;
+        let (config, progress) =
+            serde_json::from_str(header).map_err(|e| damaged(e.to_string()))?;
         let file = safetensors::SafeTensors::deserialize(&bytes)
             .map_err(|e| damaged(e.to_string()))?;
         let mut tensors = Vec::new();
@@ -351,7 +349,11 @@ impl Project {
                     .collect(),
             });
         }
-        TrainState::from_parts(record.step, header, tensors).map_err(|e| damaged(e.to_string()))
+        Ok(TrainState {
+            config,
+            progress,
+            tensors,
+        })
     }
 
     /// Only the parameters of a state, for scrubbing.

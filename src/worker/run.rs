@@ -109,6 +109,20 @@ impl Worker {
                 self.control.emit(Event::Restored(id));
                 Ok(())
             }
+            Command::EditImage { image, output } => self.job(Job::EditImage, |w| {
+                w.session
+                    .edit_picture(&image, &output, &mut w.editor, &mut w.control)
+                    .map(|()| true)
+            }),
+            Command::Render {
+                cameras,
+                folder,
+                format,
+            } => self.job(Job::Render, |w| {
+                w.session
+                    .render_pictures(cameras.as_deref(), &folder, format, &mut w.control)
+                    .map(|()| true)
+            }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
             other => Err(Error::Invalid(format!("{other:?} cannot wait for a job's end"))),
         }

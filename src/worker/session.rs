@@ -196,7 +196,7 @@ impl Session {
             return Ok(());
         };
         if let Some(trainer) = &mut self.trainer {
-            let step = trainer.step_count();
+            let step = TrainableScene::step_count(trainer);
             let current = project.manifest.live.as_ref();
             if self.saved_step != Some(step) || current.is_none() {
                 let state = trainer.state()?;
@@ -258,8 +258,8 @@ impl Session {
             .read_state(&record)?;
         let splats = state.splats()?;
         let drawable = Drawable {
-            active_sh_degree: state.active_sh_degree(),
-            background: state.background(),
+            active_sh_degree: splats.sh_degree,
+            background: state.config.background,
             splats: SplatBuffers::upload(&self.gpu, &splats)?,
             generation: u64::MAX - u64::from(id.0),
         };

@@ -43,7 +43,7 @@ impl Session {
         let (_, thumbnail) = self.render(&camera)?;
         let state = self.trainer()?.state()?;
         let edits = self.edit_map();
-        let step = state.step;
+        let step = state.progress.step as u32;
         let project = self
             .project
             .as_mut()
