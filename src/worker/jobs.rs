@@ -111,9 +111,12 @@ impl Session {
         editor: &mut Option<LoadedEditor>,
     ) -> Result<bool> {
         let Some(record) = self.job.clone() else {
-            return Err(Error::invalid("there is no job to go on with"));
+            return Err(Error::invalid(
+                "the project was not interrupted: there is nothing to resume",
+            ));
         };
         let job = record.job;
+        self.save(control)?;
         if job == Job::Edit {
             load_editor(&self.gpu, editor, &record.settings, control)?;
         }

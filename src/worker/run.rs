@@ -88,12 +88,7 @@ impl Worker {
                 w.run_job()
             }),
             Command::ResumeJob => {
-                let job = self
-                    .session
-                    .job
-                    .as_ref()
-                    .map(|j| j.job)
-                    .ok_or_else(|| Error::invalid("the project was not interrupted: there is nothing to resume"))?;
+                let job = self.session.job.as_ref().map_or(Job::Edit, |j| j.job);
                 self.job(job, Self::run_job)
             }
             Command::Restore(id) => {
