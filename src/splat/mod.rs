@@ -6,7 +6,9 @@ mod buffers;
 mod kernels;
 mod rasterizer;
 mod scratch;
+mod sort;
+mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
-pub use kernels::SHADERS;
+pub use kernels::{SHADERS, TileSize};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
