@@ -12,12 +12,14 @@ mod prune;
 mod rasterizer;
 mod schedule;
 mod scratch;
+mod sort;
 mod state;
 mod trainer;
+mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
 pub use drawable::Drawable;
-pub use kernels::SHADERS;
+pub use kernels::{SHADERS, TileSize};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use config::TrainConfig;
 pub use init::{InitConfig, initialize, scene_extent};
