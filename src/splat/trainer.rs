@@ -86,6 +86,7 @@ pub struct SplatTrainer {
     config: TrainConfig,
     progress: Progress,
     generation: u64,
+    repeated_steps: u64,
     rasterizer: Rasterizer,
     loss: ImageLoss,
     unpacker: TargetUnpacker,
@@ -156,6 +157,7 @@ impl SplatTrainer {
             config,
             progress,
             generation: 0,
+            repeated_steps: 0,
             workspaces: HashMap::new(),
             in_flight: VecDeque::new(),
             spare_readbacks: Vec::new(),
@@ -283,6 +285,11 @@ impl SplatTrainer {
     /// Steps submitted, in all phases.
     pub fn step_count(&self) -> u64 {
         self.progress.step
+    }
+
+    /// How often a render ran out of scratch memory and was repeated with more.
+    pub fn repeated_steps(&self) -> u64 {
+        self.repeated_steps
     }
 
     pub fn progress(&self) -> Progress {
@@ -477,6 +484,7 @@ impl SplatTrainer {
                     visible: words[status::VISIBLE],
                 }));
             }
+            self.repeated_steps += 1;
             let mut repeat = vec![oldest];
             while let Some(later) = self.in_flight.pop_front() {
                 self.await_readback(&later)?;
