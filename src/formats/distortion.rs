@@ -19,8 +19,8 @@ const MIN_SLOPE: f64 = 0.1;
 pub enum Distortion {
     #[default]
     None,
-    /// Brown–Conrady with the radial polynomial `1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸` and tangential p1, p2: SIMPLE_RADIAL,
-    /// RADIAL and OPENCV.
+    /// Brown–Conrady with the radial polynomial `1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸` and tangential p1, p2:
+    /// SIMPLE_RADIAL, RADIAL and OPENCV.
     Brown { k: [f64; 4], p: [f64; 2] },
     /// OPENCV_FISHEYE: `θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)` of the angle θ to the optical axis.
     Fisheye { k: [f64; 4] },

@@ -303,7 +303,7 @@ fn splats_that_are_not_finite_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nan.ply");
     let mut scene = splats(5, 2);
-    scene.log_scales[1 * 3 + 2] = f32::NAN;
+    scene.log_scales[3 + 2] = f32::NAN;
     scene.sh_rest[3 * 8 * 3 + 5] = f32::INFINITY;
     write_splats(&path, &scene, &[]).unwrap();
     let read = read_splats(&path).unwrap();
