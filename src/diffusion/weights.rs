@@ -98,10 +98,6 @@ impl Weights {
         })
     }
 
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     pub fn has(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }
