@@ -3,13 +3,12 @@
 
 use glam::DVec3;
 use luxedit::{
-    gpu::{Gpu, GpuImage, ShaderSource},
-    loss::{self, ImageLoss, LossOptions, Target},
+    gpu::{Gpu, GpuImage},
+    loss::{ImageLoss, LossOptions, Target},
     metric,
     scene::{Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View, WorldFromFile},
     splat::{
-        InitConfig, Phase, PruneConfig, RenderOptions, Rasterizer, SplatBuffers, SplatTrainer, TRAINER_SHADERS,
-        TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
+        InitConfig, Phase, PruneConfig, RenderOptions, Rasterizer, SplatBuffers, SplatTrainer, TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
     },
 };
 use rand_chacha::{
@@ -567,22 +566,6 @@ fn views_are_drawn_without_replacement() {
         assert_eq!(order.next(10), resumed.next(10));
     }
     assert_eq!(order.next(0), None);
-}
-
-#[test]
-fn shaders_are_valid() {
-    let sources: Vec<&ShaderSource> = loss::SHADERS.iter().chain(TRAINER_SHADERS).collect();
-    assert!(!sources.is_empty());
-    for source in sources {
-        let module = naga::front::wgsl::parse_str(&source.wgsl())
-            .unwrap_or_else(|e| panic!("{}: {}", source.name, e.emit_to_string(&source.wgsl())));
-        naga::valid::Validator::new(
-            naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::empty(),
-        )
-        .validate(&module)
-        .unwrap_or_else(|e| panic!("{}: {e:?}", source.name));
-    }
 }
 
 /// Processor time of all threads, in ticks of 10 ms; 0 where the system does not tell.
