@@ -6,48 +6,37 @@
 // [3, height, width].
 @group(0) @binding(2) var<storage, read_write> blurred: array<f32>;
 
-var<private> sum_mean: vec4<f32>;
-var<private> sum_aa: vec4<f32>;
-var<private> sum_ab: vec4<f32>;
+fn value(row: u32, x: i32) -> f32 {
+    let inside = select(0.0, 1.0, x >= 0 && x < i32(params.width));
+    return inside * partials[row + u32(clamp(x, 0, i32(params.width) - 1))];
+}
 
-fn tap(x: i32, row: u32, weights: vec4<f32>) {
-    let inside = x >= 0 && x < i32(params.width);
-    let plane = params.width * params.height;
-    let at = row + u32(clamp(x, 0, i32(params.width) - 1));
-    let w = select(vec4<f32>(0.0), weights, inside);
-    sum_mean += partials[at] * w;
-    sum_aa += partials[plane + at] * w;
-    sum_ab += partials[2u * plane + at] * w;
+fn four(row: u32, x: i32) -> vec4<f32> {
+    return vec4<f32>(value(row, x), value(row, x + 1), value(row, x + 2), value(row, x + 3));
+}
+
+fn put(row: u32, x: u32, value: f32) {
+    if (x < params.width) {
+        blurred[row + x] = value;
+    }
 }
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x * 4u >= params.width || id.y >= params.height) {
+    // Rows of the three planes follow each other.
+    let x0 = id.x * 8u;
+    if (x0 >= params.width || id.y >= 3u * params.height) {
         return;
     }
-    let x0 = i32(id.x * 4u);
+    let x = i32(x0) - 5;
     let row = id.y * params.width;
-    tap(x0 - 5, row, W0);
-    tap(x0 - 4, row, W1);
-    tap(x0 - 3, row, W2);
-    tap(x0 - 2, row, W3);
-    tap(x0 - 1, row, W4);
-    tap(x0, row, W5);
-    tap(x0 + 1, row, W6);
-    tap(x0 + 2, row, W7);
-    tap(x0 + 3, row, W8);
-    tap(x0 + 4, row, W9);
-    tap(x0 + 5, row, W10);
-    tap(x0 + 6, row, W11);
-    tap(x0 + 7, row, W12);
-    tap(x0 + 8, row, W13);
-    let plane = params.width * params.height;
-    for (var i = 0u; i < 4u; i++) {
-        let x = id.x * 4u + i;
-        if (x < params.width) {
-            blurred[row + x] = sum_mean[i];
-            blurred[plane + row + x] = sum_aa[i];
-            blurred[2u * plane + row + x] = sum_ab[i];
-        }
-    }
+    let values = eight(four(row, x), four(row, x + 4), four(row, x + 8), four(row, x + 12), four(row, x + 16));
+    put(row, x0, values.near.x);
+    put(row, x0 + 1u, values.near.y);
+    put(row, x0 + 2u, values.near.z);
+    put(row, x0 + 3u, values.near.w);
+    put(row, x0 + 4u, values.far.x);
+    put(row, x0 + 5u, values.far.y);
+    put(row, x0 + 6u, values.far.z);
+    put(row, x0 + 7u, values.far.w);
 }

@@ -79,7 +79,9 @@ pub struct BoundLoss {
     channels: Vec<[wgpu::BindGroup; 4]>,
     reduce: wgpu::BindGroup,
     values: wgpu::Buffer,
+    d_image: wgpu::Buffer,
     row_groups: [u32; 3],
+    partial_row_groups: [u32; 3],
     column_groups: [u32; 3],
 }
 
@@ -125,10 +127,11 @@ impl ImageLoss {
             )));
         }
         let gpu = &*self.gpu;
-        let row_groups = [width.div_ceil(4).div_ceil(8), height.div_ceil(8), 1];
-        let column_groups = [width.div_ceil(32), height.div_ceil(4).div_ceil(2), 1];
+        let row_groups = [width.div_ceil(8).div_ceil(8), height.div_ceil(8), 1];
+        let partial_row_groups = [row_groups[0], (3 * height).div_ceil(8), 1];
+        let column_groups = [width.div_ceil(32), height.div_ceil(8).div_ceil(2), 1];
         let partial_count = column_groups[0] * column_groups[1];
-        let moments = gpu.storage("SSIM moments", pixels * 20);
+        let moments = gpu.storage("SSIM moments", pixels * 16);
         let partials = gpu.storage("SSIM partials", pixels * 12);
         let l1_sums = gpu.storage("L1 sums", u64::from(partial_count) * 12);
         let ssim_sums = gpu.storage("SSIM sums", u64::from(partial_count) * 12);
@@ -216,7 +219,9 @@ impl ImageLoss {
             channels,
             reduce,
             values,
+            d_image: d_image.clone(),
             row_groups,
+            partial_row_groups,
             column_groups,
         })
     }
@@ -227,9 +232,12 @@ impl ImageLoss {
             channels,
             reduce,
             values: _,
+            d_image,
             row_groups,
+            partial_row_groups,
             column_groups,
         } = bound;
+        encoder.clear_buffer(d_image, 0, None);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("image loss"),
             timestamp_writes: None,
@@ -237,7 +245,7 @@ impl ImageLoss {
         for [moments, ssim, partials, gradient] in channels {
             self.moments_rows.dispatch(&mut pass, moments, *row_groups);
             self.ssim_columns.dispatch(&mut pass, ssim, *column_groups);
-            self.partials_rows.dispatch(&mut pass, partials, *row_groups);
+            self.partials_rows.dispatch(&mut pass, partials, *partial_row_groups);
             self.gradient_columns
                 .dispatch(&mut pass, gradient, *column_groups);
         }
