@@ -11,6 +11,7 @@ mod load;
 pub mod normalize;
 pub mod picture;
 pub mod ply;
+pub mod splats;
 pub mod split;
 pub mod transforms;
 pub mod undistort;
@@ -19,6 +20,7 @@ pub use atomic::write_atomic;
 pub use distortion::{Distortion, Lens};
 pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
 pub use normalize::Normalize;
+pub use splats::SplatFormat;
 pub use split::EvalSplit;
 
 use crate::error::Cancel;
