@@ -26,8 +26,9 @@ pub fn describe(path: &Path) -> Result<Description> {
         Info::Capture(capture) => capture_lines(capture),
         Info::Splats(splats) => {
             let mut lines = vec![format!(
-                "{}: {} splats, SH degree {}",
+                "{}: {} with {} splats, SH degree {}",
                 splats.path.display(),
+                splats.format.name(),
                 splats.splats,
                 splats.sh_degree
             )];
