@@ -29,6 +29,8 @@ use std::{
 
 const VERSION: u32 = 1;
 const MANIFEST: &str = "project.json";
+/// The live scene when the last job ended.
+pub const SCENE_FILE: &str = "scene.ply";
 
 /// Which edited picture stands for which view: view name → file below `edits/`.
 pub type EditMap = BTreeMap<String, String>;

@@ -6,6 +6,7 @@ use super::{
     control::Control,
     jobs::LoadedEditor,
     open::{self, attach_splats, restore_state},
+    project::SCENE_FILE,
     session::Session,
 };
 use crate::{
@@ -163,7 +164,7 @@ impl Worker {
         let Some(folder) = self.session.project.as_ref().map(|p| p.folder().to_owned()) else {
             return Ok(result);
         };
-        let ply = folder.join("scene.ply");
+        let ply = folder.join(SCENE_FILE);
         self.session.export(&ply)?;
         self.control.emit(Event::Exported(ply));
         if job == Some(Job::Edit) {

@@ -260,6 +260,13 @@ fn convert_needs_no_adapter() {
     assert!(output.status.success());
     let turned = read_splats(&turned).unwrap();
     assert_eq!(turned.means[0..3], [scene.means[0], -scene.means[1], -scene.means[2]]);
+    // A project is converted by its newest scene.
+    let project = folder.path().join("p.luxedit");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("project.json"), "{}").unwrap();
+    std::fs::copy(&input, project.join("scene.ply")).unwrap();
+    assert!(convert(&project, &folder.path().join("p.glb"), &[]).status.success());
+    assert_eq!(read_splats(&folder.path().join("p.glb")).unwrap().means, scene.means);
     let output = convert(&input, &folder.path().join("out.obj"), &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
