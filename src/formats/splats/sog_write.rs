@@ -273,49 +273,69 @@ impl Palette {
     }
 }
 
+/// Numbers compared at a time.
+const LANES: usize = 8;
+
 /// Lloyd's algorithm on the sets at `indices`; labels in their order.
 fn kmeans(rest: &[f32], width: usize, indices: &[u32], k: usize, seed: u64) -> Palette {
     const ROUNDS: usize = 6;
-    let set = |i: u32| &rest[i as usize * width..][..width];
+    // Padded with zeros, for whole lanes.
+    let stride = width.next_multiple_of(LANES);
+    let mut points = vec![0.0; indices.len() * stride];
+    for (to, &i) in points.chunks_exact_mut(stride).zip(indices) {
+        to[..width].copy_from_slice(&rest[i as usize * width..][..width]);
+    }
+    let point = |j: usize| &points[j * stride..][..stride];
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut sets: Vec<f32> = Vec::with_capacity(k * width);
+    let mut sets: Vec<f32> = Vec::with_capacity(k * stride);
     // One random member of each of k equal stretches: neighbours in the list are neighbours in space.
     for j in 0..k {
         let (from, to) = (j * indices.len() / k, (j + 1) * indices.len() / k);
         if from < to {
-            sets.extend(set(indices[rng.random_range(from..to)]));
+            sets.extend(point(rng.random_range(from..to)));
         }
     }
-    let nearest = |sets: &[f32], i: u32| {
-        let values = set(i);
-        let mut best = (f32::INFINITY, 0);
-        for (j, candidate) in sets.chunks_exact(width).enumerate() {
-            let distance: f32 = values.iter().zip(candidate).map(|(a, b)| (a - b) * (a - b)).sum();
-            if distance < best.0 {
-                best = (distance, j as u32);
-            }
-        }
-        best.1
-    };
     let mut labels = Vec::new();
     for round in 0..=ROUNDS {
-        labels = indices.par_iter().map(|&i| nearest(&sets, i)).collect();
+        labels = points.par_chunks_exact(stride).map(|point| nearest(point, &sets)).collect();
         if round == ROUNDS {
             break;
         }
-        let mut counts = vec![0.0f32; sets.len() / width];
+        let mut counts = vec![0.0f32; sets.len() / stride];
         let mut sums = vec![0.0f32; sets.len()];
-        for (&i, &label) in indices.iter().zip(&labels) {
+        for (point, &label) in points.chunks_exact(stride).zip(&labels) {
             counts[label as usize] += 1.0;
-            for (sum, v) in sums[label as usize * width..].iter_mut().zip(set(i)) {
+            for (sum, v) in sums[label as usize * stride..].iter_mut().zip(point) {
                 *sum += v;
             }
         }
-        for ((to, sum), count) in sets.chunks_exact_mut(width).zip(sums.chunks_exact(width)).zip(counts) {
+        for ((to, sum), count) in sets.chunks_exact_mut(stride).zip(sums.chunks_exact(stride)).zip(counts) {
             if count > 0.0 {
                 to.iter_mut().zip(sum).for_each(|(to, sum)| *to = sum / count);
             }
         }
     }
-    Palette { sets, labels }
+    Palette {
+        sets: sets.chunks_exact(stride).flat_map(|set| &set[..width]).copied().collect(),
+        labels,
+    }
+}
+
+/// Which of `sets` is nearest to `point`.
+fn nearest(point: &[f32], sets: &[f32]) -> u32 {
+    let lanes = point.as_chunks::<LANES>().0;
+    let mut best = (f32::INFINITY, 0);
+    for (j, set) in sets.chunks_exact(point.len()).enumerate() {
+        let mut sums = [0.0f32; LANES];
+        for (a, b) in lanes.iter().zip(set.as_chunks::<LANES>().0) {
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += (a - b) * (a - b);
+            }
+        }
+        let distance = sums.iter().sum();
+        if distance < best.0 {
+            best = (distance, j as u32);
+        }
+    }
+    best.1
 }
