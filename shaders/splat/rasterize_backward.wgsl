@@ -109,7 +109,10 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     let y = f32(origin.y) + 0.5;
     var top = read_row(origin);
     var bottom = read_row(vec2(origin.x, origin.y + 1u));
-    // Shared memory starts as zero.
+    if local == 0u {
+        atomicStore(&largest_end, 0u);
+    }
+    workgroupBarrier();
     atomicMax(&largest_end, max(largest(top.end), largest(bottom.end)));
     workgroupBarrier();
     if local == 0u {
