@@ -4,7 +4,7 @@
 
 use crate::{Error, Result};
 use burn::backend::Cube;
-use burn::backend::wgpu::{AutoCompiler, CubeBackend, CubeTensor, WgpuResource, into_contiguous};
+use burn::backend::wgpu::{AutoCompiler, CubeBackend, CubeTensor, WgpuResource};
 use burn::tensor::Tensor;
 use cubecl::wgpu::WgpuServer;
 
@@ -22,7 +22,7 @@ impl TensorBuffer {
     /// Resolve what burn still holds back and expose the storage. Does not wait for the GPU.
     ///
     /// # Errors
-    /// [`Error::Gpu`] when the tensor does not live on the shared device.
+    /// [`Error::Gpu`] when the tensor does not live on the shared device, or is a strided view of another.
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Result<Self> {
         let failed = |e: &dyn std::fmt::Debug| {
             Error::Gpu(format!("burn cannot share a tensor with the kernels: {e:?}"))
@@ -33,7 +33,9 @@ impl TensorBuffer {
             .map_err(|e| failed(&e))?;
         let client = fused.client.clone();
         let cube: CubeTensor = client.resolve_tensor_float::<CubeBackend>(fused);
-        let cube = into_contiguous(cube);
+        if !cube.is_contiguous() {
+            return Err(failed(&"the tensor is a strided view"));
+        }
         let managed = cube
             .client
             .get_resource::<WgpuServer<AutoCompiler>>(cube.handle.clone())
