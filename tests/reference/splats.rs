@@ -580,3 +580,30 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
         norm.sqrt()
     );
 }
+
+/// A splat whose alpha is limited to 0.999 in every pixel moves nothing but its colour.
+#[test]
+fn limited_alpha_passes_no_gradient() {
+    let Some(gpu) = gpu_or_skip() else { return };
+    let splats = Splats {
+        sh_degree: 0,
+        means: vec![0.1, -0.2, 4.0],
+        quats: vec![0.9, 0.1, -0.2, 0.3],
+        log_scales: vec![5.0, 5.5, 6.0],
+        logit_opacities: vec![9.0],
+        sh_dc: vec![0.3, -0.2, 0.5],
+        sh_rest: Vec::new(),
+    };
+    let camera = plain_camera(3, 3);
+    let cotangents = random_cotangents(9, 21);
+    let mut bench = Bench::new(&gpu, TileSize::Small, &splats, &camera, [0.7, 0.1, 0.4]);
+    let picture = bench.render();
+    assert!(picture.alpha.iter().all(|a| (a - 0.999).abs() < 1e-6));
+    let (got, mean2d, _) = bench.gradients(&cotangents, false);
+    assert_eq!(got.means, [0.0; 3]);
+    assert_eq!(got.log_scales, [0.0; 3]);
+    assert_eq!(got.quats, [0.0; 4]);
+    assert_eq!(got.logit_opacities, [0.0]);
+    assert_eq!(mean2d, [0.0; 2]);
+    assert!(got.sh_dc.iter().all(|v| *v != 0.0));
+}
