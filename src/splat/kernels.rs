@@ -158,17 +158,18 @@ pub const SHADERS: &[ShaderSource] = &[
 /// Which of the tile sizes; both give the same pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TileSize {
-    /// 8×8: graphics emulated on a processor.
+    /// 16×8: graphics emulated on a processor.
     Small,
     /// 16×16: graphics cards.
     Large,
 }
 
 impl TileSize {
-    pub(super) fn pixels(self) -> u32 {
+    /// Width and height, as `splat/tile_*.wgsl` have them.
+    pub(super) fn pixels(self) -> [u32; 2] {
         match self {
-            Self::Small => 8,
-            Self::Large => 16,
+            Self::Small => [16, 8],
+            Self::Large => [16, 16],
         }
     }
 }
