@@ -40,18 +40,16 @@ struct Splat {
     depth: f32,
 }
 
-// Sums of a block, column by column.
+// Sums over a block.
 struct Moments {
-    d: vec4<f32>,
-    dx: vec4<f32>,
-    dy: vec4<f32>,
-    dxx: vec4<f32>,
-    dxy: vec4<f32>,
-    dyy: vec4<f32>,
-    r: vec4<f32>,
-    g: vec4<f32>,
-    b: vec4<f32>,
-    depth: vec4<f32>,
+    d: f32,
+    dx: f32,
+    dy: f32,
+    dxx: f32,
+    dxy: f32,
+    dyy: f32,
+    color: vec3<f32>,
+    depth: f32,
 }
 
 fn sum(v: vec4<f32>) -> f32 {
@@ -72,17 +70,16 @@ fn unblend(row: ptr<function, Row>, m: ptr<function, Moments>, s: Splat, dx: vec
     (*row).behind += weight * q;
     (*row).transmittance = select((*row).transmittance, before, used);
     let d_dx = d * dx;
-    let d_dy = d * dy;
-    (*m).d += d;
-    (*m).dx += d_dx;
-    (*m).dy += d_dy;
-    (*m).dxx += d_dx * dx;
-    (*m).dxy += d_dx * dy;
-    (*m).dyy += d_dy * dy;
-    (*m).r += weight * (*row).r;
-    (*m).g += weight * (*row).g;
-    (*m).b += weight * (*row).b;
-    (*m).depth += weight * (*row).depth;
+    let sum_d = sum(d);
+    let sum_dx = sum(d_dx);
+    (*m).d += sum_d;
+    (*m).dx += sum_dx;
+    (*m).dy += sum_d * dy;
+    (*m).dxx += sum(d_dx * dx);
+    (*m).dxy += sum_dx * dy;
+    (*m).dyy += sum_d * dy * dy;
+    (*m).color += vec3(sum(weight * (*row).r), sum(weight * (*row).g), sum(weight * (*row).b));
+    (*m).depth += sum(weight * (*row).depth);
 }
 
 fn read_row(origin: vec2<u32>) -> Row {
@@ -171,16 +168,16 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
                 unblend(&d, &moments, s, dx, dy - 3.0, i);
             }
             let first = own + j * SUMS;
-            sums[first] = sum(moments.d);
-            sums[first + 1u] = sum(moments.dx);
-            sums[first + 2u] = sum(moments.dy);
-            sums[first + 3u] = sum(moments.dxx);
-            sums[first + 4u] = sum(moments.dxy);
-            sums[first + 5u] = sum(moments.dyy);
-            sums[first + 6u] = sum(moments.r);
-            sums[first + 7u] = sum(moments.g);
-            sums[first + 8u] = sum(moments.b);
-            sums[first + 9u] = sum(moments.depth);
+            sums[first] = moments.d;
+            sums[first + 1u] = moments.dx;
+            sums[first + 2u] = moments.dy;
+            sums[first + 3u] = moments.dxx;
+            sums[first + 4u] = moments.dxy;
+            sums[first + 5u] = moments.dyy;
+            sums[first + 6u] = moments.color.r;
+            sums[first + 7u] = moments.color.g;
+            sums[first + 8u] = moments.color.b;
+            sums[first + 9u] = moments.depth;
         }
         workgroupBarrier();
         for (var part = local; part < count * PARTS; part += THREADS) {
