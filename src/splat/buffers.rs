@@ -1,0 +1,136 @@
+//! Splat parameters and their gradients as storage buffers. Each parameter has a buffer of its own, in the layout of
+//! [`Splats`], because optimizers treat them differently and no binding may pass the adapter's limit.
+
+use crate::{Error, Result, gpu::Gpu, scene::Splats};
+
+/// Parameters of `count` splats in `f32` storage buffers, laid out as in [`Splats`]. Clones share the buffers.
+#[derive(Clone)]
+pub struct SplatBuffers {
+    pub count: u32,
+    /// 0 to 3; `sh_rest` holds `(d+1)² − 1` coefficients a splat.
+    pub sh_degree: u32,
+    /// `[n, 3]`, world units.
+    pub means: wgpu::Buffer,
+    /// `[n, 4]`, (w, x, y, z), normalized on use.
+    pub quats: wgpu::Buffer,
+    /// `[n, 3]`.
+    pub log_scales: wgpu::Buffer,
+    /// `[n]`.
+    pub logit_opacities: wgpu::Buffer,
+    /// `[n, 3]`.
+    pub sh_dc: wgpu::Buffer,
+    /// `[n, (d+1)² − 1, 3]`.
+    pub sh_rest: wgpu::Buffer,
+}
+
+impl SplatBuffers {
+    /// # Errors
+    /// [`Error::Invalid`] for arrays that disagree, [`Error::Gpu`] when a buffer would pass the adapter's limits.
+    pub fn upload(gpu: &Gpu, splats: &Splats) -> Result<Self> {
+        if !splats.is_consistent() {
+            return Err(Error::invalid(format!(
+                "the splat arrays disagree: {} opacities, {} means, {} quats, {} log-scales, {} DC and {} further SH \
+                 values at degree {}",
+                splats.logit_opacities.len(),
+                splats.means.len(),
+                splats.quats.len(),
+                splats.log_scales.len(),
+                splats.sh_dc.len(),
+                splats.sh_rest.len(),
+                splats.sh_degree
+            )));
+        }
+        let count = u32::try_from(splats.len())
+            .map_err(|_| Error::invalid(format!("{} splats are too many", splats.len())))?;
+        check_limits(gpu, count, splats.sh_degree)?;
+        Ok(Self {
+            count,
+            sh_degree: splats.sh_degree,
+            means: gpu.storage_from("means", &splats.means),
+            quats: gpu.storage_from("quats", &splats.quats),
+            log_scales: gpu.storage_from("log_scales", &splats.log_scales),
+            logit_opacities: gpu.storage_from("logit_opacities", &splats.logit_opacities),
+            sh_dc: gpu.storage_from("sh_dc", &splats.sh_dc),
+            sh_rest: gpu.storage_from("sh_rest", &splats.sh_rest),
+        })
+    }
+
+    /// Copy back to the host; waits for the GPU.
+    ///
+    /// # Errors
+    /// See [`Gpu::read`].
+    pub fn download(&self, gpu: &Gpu) -> Result<Splats> {
+        let n = self.count as usize;
+        Ok(Splats {
+            sh_degree: self.sh_degree,
+            means: gpu.read(&self.means, n * 3)?,
+            quats: gpu.read(&self.quats, n * 4)?,
+            log_scales: gpu.read(&self.log_scales, n * 3)?,
+            logit_opacities: gpu.read(&self.logit_opacities, n)?,
+            sh_dc: gpu.read(&self.sh_dc, n * 3)?,
+            sh_rest: gpu.read(&self.sh_rest, n * 3 * Splats::rest_count_of(self.sh_degree))?,
+        })
+    }
+}
+
+/// What a backward pass writes: dL/dparameter, in the layouts of [`SplatBuffers`]; every element is overwritten, zero
+/// for splats that the view does not see. Clones share the buffers.
+#[derive(Clone)]
+pub struct SplatGradients {
+    pub count: u32,
+    pub sh_degree: u32,
+    pub means: wgpu::Buffer,
+    pub quats: wgpu::Buffer,
+    pub log_scales: wgpu::Buffer,
+    pub logit_opacities: wgpu::Buffer,
+    pub sh_dc: wgpu::Buffer,
+    pub sh_rest: wgpu::Buffer,
+    /// `[n, 2]`: dL/d(projected mean), per pixel.
+    pub mean2d: wgpu::Buffer,
+    /// `[n]`: largest extent from the projected mean, in pixels; 0 where the view does not see the splat.
+    pub radii: wgpu::Buffer,
+}
+
+impl SplatGradients {
+    /// # Errors
+    /// [`Error::Gpu`] when a buffer would pass the adapter's limits.
+    pub fn new(gpu: &Gpu, count: u32, sh_degree: u32) -> Result<Self> {
+        check_limits(gpu, count, sh_degree)?;
+        let floats = |label: &str, each: usize| gpu.storage(label, u64::from(count) * each as u64 * 4);
+        Ok(Self {
+            count,
+            sh_degree,
+            means: floats("d_means", 3),
+            quats: floats("d_quats", 4),
+            log_scales: floats("d_log_scales", 3),
+            logit_opacities: floats("d_logit_opacities", 1),
+            sh_dc: floats("d_sh_dc", 3),
+            sh_rest: floats("d_sh_rest", 3 * Splats::rest_count_of(sh_degree)),
+            mean2d: floats("d_mean2d", 2),
+            radii: floats("radii", 1),
+        })
+    }
+}
+
+/// Largest storage binding the device allows, in bytes.
+pub(super) fn binding_limit(gpu: &Gpu) -> u64 {
+    let limits = gpu.device.limits();
+    (limits.max_storage_buffer_binding_size as u64).min(limits.max_buffer_size)
+}
+
+fn check_limits(gpu: &Gpu, count: u32, sh_degree: u32) -> Result<()> {
+    let floats_each = (3 * Splats::rest_count_of(sh_degree) as u64).max(4);
+    let bytes = u64::from(count) * floats_each * 4;
+    let limit = binding_limit(gpu);
+    if bytes > limit {
+        return Err(Error::Gpu(format!(
+            "{count} splats of SH degree {sh_degree} need a buffer of {} MiB, and {} allows {} MiB: at most {} splats of \
+             this degree fit; reduce the number of splats or the SH degree",
+            bytes >> 20,
+            gpu.info.name,
+            limit >> 20,
+            limit / (floats_each * 4)
+        )));
+    }
+    Ok(())
+}
