@@ -3,12 +3,12 @@
 //! repeated bit by bit.
 
 mod buffers;
-mod drawable;
 mod kernels;
 mod rasterizer;
 mod scratch;
+mod sort;
+mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
-pub use drawable::Drawable;
-pub use kernels::SHADERS;
+pub use kernels::{SHADERS, TileSize};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
