@@ -8,6 +8,8 @@ mod diffusion;
 mod fixture;
 #[path = "reference/cameras.rs"]
 mod cameras;
+#[path = "reference/splat_twin.rs"]
+mod splat_twin;
 #[path = "reference/splats.rs"]
 mod splats;
 #[path = "reference/ssim.rs"]

@@ -1,6 +1,207 @@
-//! The WGSL of the rasterizer, in one list.
+//! The WGSL of the rasterizer and its pipelines. Two things are decided when the pipelines are made, because loops over
+//! constants unroll and the rest does not: the tile size (by kind of adapter) and the SH degree.
 
-use crate::gpu::ShaderSource;
+use crate::gpu::{Gpu, Kernel, ShaderSource};
+
+macro_rules! wgsl {
+    ($file:literal) => {
+        include_str!(concat!("../../shaders/", $file, ".wgsl"))
+    };
+}
+
+macro_rules! shader {
+    ($name:literal, $($part:literal),+) => {
+        ShaderSource { name: $name, parts: &[$(wgsl!($part)),+] }
+    };
+}
+
+const SORT_COUNT: ShaderSource = shader!("sort_count", "shared/sort_pass", "shared/sort_count");
+const SORT_SCATTER: ShaderSource = shader!("sort_scatter", "shared/sort_pass", "shared/sort_scatter");
+const SCAN_REDUCE: ShaderSource =
+    shader!("scan_reduce", "shared/dispatch", "shared/scan", "shared/scan_reduce");
+const SCAN_SUMS: ShaderSource = shader!("scan_sums", "shared/scan", "shared/scan_sums");
+const SCAN_APPLY: ShaderSource =
+    shader!("scan_apply", "shared/dispatch", "shared/scan", "shared/scan_apply");
+const TILE_COUNTS: ShaderSource =
+    shader!("tile_counts", "shared/dispatch", "shared/scan", "splat/view", "splat/tile_counts");
+const RANGES: ShaderSource = shader!("ranges", "shared/scan", "splat/view", "splat/ranges");
+const GATHER_SLOTS: ShaderSource =
+    shader!("gather_slots", "shared/dispatch", "splat/view", "splat/gather_slots");
+const GEOMETRY_BACKWARD: ShaderSource = shader!(
+    "geometry_backward",
+    "shared/dispatch",
+    "shared/quaternion",
+    "splat/view",
+    "splat/covariance",
+    "splat/geometry_backward"
+);
+
+macro_rules! by_tile {
+    ($size:literal) => {
+        [
+            shader!(
+                "project",
+                $size,
+                "shared/dispatch",
+                "shared/quaternion",
+                "shared/sort_pass",
+                "splat/view",
+                "splat/covariance",
+                "splat/extent",
+                "splat/project"
+            ),
+            shader!(
+                "emit",
+                $size,
+                "shared/dispatch",
+                "shared/scan",
+                "splat/view",
+                "splat/extent",
+                "splat/emit"
+            ),
+            shader!("rasterize", $size, "splat/view", "splat/block", "splat/rasterize"),
+            shader!(
+                "rasterize_backward",
+                $size,
+                "splat/view",
+                "splat/block",
+                "splat/rasterize_backward"
+            ),
+        ]
+    };
+}
+const SMALL_TILES: [ShaderSource; 4] = by_tile!("splat/tile_small");
+const LARGE_TILES: [ShaderSource; 4] = by_tile!("splat/tile_large");
+
+macro_rules! by_degree {
+    ($degree:literal) => {
+        [
+            shader!(
+                "color",
+                $degree,
+                "shared/dispatch",
+                "shared/harmonics",
+                "splat/view",
+                "splat/color"
+            ),
+            shader!(
+                "color_backward",
+                $degree,
+                "shared/dispatch",
+                "shared/harmonics",
+                "splat/view",
+                "splat/color_backward"
+            ),
+        ]
+    };
+}
+const DEGREES: [[ShaderSource; 2]; 4] = [
+    by_degree!("splat/degree_0"),
+    by_degree!("splat/degree_1"),
+    by_degree!("splat/degree_2"),
+    by_degree!("splat/degree_3"),
+];
 
 /// Every kernel of the rasterizer.
-pub const SHADERS: &[ShaderSource] = &[];
+pub const SHADERS: &[ShaderSource] = &[
+    SORT_COUNT,
+    SORT_SCATTER,
+    SCAN_REDUCE,
+    SCAN_SUMS,
+    SCAN_APPLY,
+    TILE_COUNTS,
+    RANGES,
+    GATHER_SLOTS,
+    GEOMETRY_BACKWARD,
+    SMALL_TILES[0],
+    SMALL_TILES[1],
+    SMALL_TILES[2],
+    SMALL_TILES[3],
+    LARGE_TILES[0],
+    LARGE_TILES[1],
+    LARGE_TILES[2],
+    LARGE_TILES[3],
+    DEGREES[0][0],
+    DEGREES[0][1],
+    DEGREES[1][0],
+    DEGREES[1][1],
+    DEGREES[2][0],
+    DEGREES[2][1],
+    DEGREES[3][0],
+    DEGREES[3][1],
+];
+
+/// Which of the tile sizes; both give the same pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileSize {
+    /// 8×8: graphics emulated on a processor.
+    Small,
+    /// 16×16: graphics cards.
+    Large,
+}
+
+impl TileSize {
+    pub(super) fn pixels(self) -> u32 {
+        match self {
+            Self::Small => 8,
+            Self::Large => 16,
+        }
+    }
+}
+
+/// Kernels of one SH degree.
+pub(super) struct ColorKernels {
+    pub forward: Kernel,
+    pub backward: Kernel,
+}
+
+impl ColorKernels {
+    pub fn new(gpu: &Gpu, degree: u32) -> Self {
+        let [forward, backward] = &DEGREES[degree.min(3) as usize];
+        Self {
+            forward: Kernel::new(gpu, forward),
+            backward: Kernel::new(gpu, backward),
+        }
+    }
+}
+
+/// All other kernels.
+pub(super) struct Kernels {
+    pub sort_count: Kernel,
+    pub sort_scatter: Kernel,
+    pub scan_reduce: Kernel,
+    pub scan_sums: Kernel,
+    pub scan_apply: Kernel,
+    pub project: Kernel,
+    pub tile_counts: Kernel,
+    pub emit: Kernel,
+    pub ranges: Kernel,
+    pub rasterize: Kernel,
+    pub rasterize_backward: Kernel,
+    pub gather_slots: Kernel,
+    pub geometry_backward: Kernel,
+}
+
+impl Kernels {
+    pub fn new(gpu: &Gpu, tile_size: TileSize) -> Self {
+        let [project, emit, rasterize, rasterize_backward] = match tile_size {
+            TileSize::Small => &SMALL_TILES,
+            TileSize::Large => &LARGE_TILES,
+        };
+        Self {
+            sort_count: Kernel::new(gpu, &SORT_COUNT),
+            sort_scatter: Kernel::new(gpu, &SORT_SCATTER),
+            scan_reduce: Kernel::new(gpu, &SCAN_REDUCE),
+            scan_sums: Kernel::new(gpu, &SCAN_SUMS),
+            scan_apply: Kernel::new(gpu, &SCAN_APPLY),
+            project: Kernel::new(gpu, project),
+            tile_counts: Kernel::new(gpu, &TILE_COUNTS),
+            emit: Kernel::new(gpu, emit),
+            ranges: Kernel::new(gpu, &RANGES),
+            rasterize: Kernel::new(gpu, rasterize),
+            rasterize_backward: Kernel::new(gpu, rasterize_backward),
+            gather_slots: Kernel::new(gpu, &GATHER_SLOTS),
+            geometry_backward: Kernel::new(gpu, &GEOMETRY_BACKWARD),
+        }
+    }
+}

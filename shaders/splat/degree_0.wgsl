@@ -1,0 +1,1 @@
+const DEGREE: u32 = 0u;

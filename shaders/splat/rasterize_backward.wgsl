@@ -1,0 +1,176 @@
+// Back to front over a tile's splats. Every intersection has a slot of its own for its sums over the tile's pixels, so
+// nothing is added atomically: threads leave their sums of a batch in shared memory, then each adds up one splat of the
+// batch in the order of the threads.
+//
+// With q = v·color + v_depth·depth for the cotangents v of a pixel, and S the sum over everything behind a splat
+// (background and alpha included), dL/dalpha = T q − S / (1 − alpha).
+@group(0) @binding(1) var<storage, read> projected: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> intersections: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> tile_ranges: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> pixel_ends: array<vec2<u32>>;
+@group(0) @binding(5) var<storage, read> d_image: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> d_depths: array<f32>;
+// Per slot: Σd, Σd·dx, Σd·dy, Σd·dx², Σd·dx·dy with d = dL/dσ and (dx, dy) = mean2d − pixel.
+@group(0) @binding(7) var<storage, read_write> slots_a: array<f32>;
+// Per slot: Σd·dy², Σ dL/drgb, Σ dL/ddepth.
+@group(0) @binding(8) var<storage, read_write> slots_b: array<f32>;
+
+const SUMS: u32 = 10u;
+const HALF: u32 = 5u;
+// One more than needed keeps the threads on different banks.
+const STRIDE: u32 = BATCH * SUMS + 1u;
+var<workgroup> sums: array<f32, THREADS * STRIDE>;
+var<workgroup> largest_end: atomic<u32>;
+var<workgroup> tile_end: u32;
+
+struct Row {
+    transmittance: vec4<f32>,
+    behind: vec4<f32>,
+    r: vec4<f32>,
+    g: vec4<f32>,
+    b: vec4<f32>,
+    depth: vec4<f32>,
+    end: vec4<u32>,
+}
+
+struct Splat {
+    conic: vec3<f32>,
+    opacity: f32,
+    color: vec3<f32>,
+    depth: f32,
+}
+
+struct Sums {
+    // Σd, Σd·dx, Σd·dx² of the row.
+    moments: vec3<f32>,
+    color: vec3<f32>,
+    depth: f32,
+}
+
+fn sum(v: vec4<f32>) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}
+
+fn unblend(row: ptr<function, Row>, s: Splat, dx: vec4<f32>, dy: f32, i: u32) -> Sums {
+    let sigma = 0.5 * (s.conic.x * dx * dx + s.conic.z * dy * dy) + s.conic.y * dy * dx;
+    let unclamped = s.opacity * exp(-sigma);
+    let alpha = min(vec4(ALPHA_MAX), unclamped);
+    let used = (vec4(i) < (*row).end) & (sigma >= vec4(0.0)) & (alpha >= vec4(ALPHA_MIN));
+    let inverse = 1.0 / (1.0 - alpha);
+    let before = (*row).transmittance * inverse;
+    let weight = select(vec4(0.0), alpha * before, used);
+    let q = (*row).r * s.color.r + (*row).g * s.color.g + (*row).b * s.color.b + (*row).depth * s.depth;
+    let d_alpha = before * q - (*row).behind * inverse;
+    let d = select(vec4(0.0), -d_alpha * unclamped, used & (unclamped <= vec4(ALPHA_MAX)));
+    (*row).behind += weight * q;
+    (*row).transmittance = select((*row).transmittance, before, used);
+    let d_dx = d * dx;
+    return Sums(
+        vec3(sum(d), sum(d_dx), sum(d_dx * dx)),
+        vec3(sum(weight * (*row).r), sum(weight * (*row).g), sum(weight * (*row).b)),
+        sum(weight * (*row).depth),
+    );
+}
+
+fn read_row(origin: vec2<u32>) -> Row {
+    var row: Row;
+    row.transmittance = vec4(1.0);
+    if origin.y < view.size.y {
+        for (var k = 0u; k < BLOCK_WIDTH; k++) {
+            if origin.x + k < view.size.x {
+                let i = origin.y * view.size.x + origin.x + k;
+                let end = pixel_ends[i];
+                let d = d_image[i];
+                let t = bitcast<f32>(end.x);
+                row.transmittance[k] = t;
+                row.end[k] = end.y;
+                row.r[k] = d.r;
+                row.g[k] = d.g;
+                row.b[k] = d.b;
+                row.behind[k] = t * (dot(d.rgb, view.background.rgb) - d.a);
+                if view.depth != 0u {
+                    row.depth[k] = d_depths[i];
+                }
+            }
+        }
+    }
+    return row;
+}
+
+fn largest(v: vec4<u32>) -> u32 {
+    return max(max(v.x, v.y), max(v.z, v.w));
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let origin = block_origin(tile.xy, local);
+    let range = tile_ranges[tile.y * view.tiles.x + tile.x];
+    let x = vec4<f32>(origin.x + COLUMNS) + 0.5;
+    let y = f32(origin.y) + 0.5;
+    var top = read_row(origin);
+    var bottom = read_row(vec2(origin.x, origin.y + 1u));
+    // Shared memory starts as zero.
+    atomicMax(&largest_end, max(largest(top.end), largest(bottom.end)));
+    workgroupBarrier();
+    if local == 0u {
+        tile_end = clamp(atomicLoad(&largest_end), range.x, range.y);
+    }
+    let end = workgroupUniformLoad(&tile_end);
+
+    // What no pixel reached.
+    for (var i = end + local; i < range.y; i += THREADS) {
+        let slot = HALF * intersections[i].y;
+        for (var k = 0u; k < HALF; k++) {
+            slots_a[slot + k] = 0.0;
+            slots_b[slot + k] = 0.0;
+        }
+    }
+
+    let own = local * STRIDE;
+    // The batch is the list's [last − count, last).
+    for (var last = end; last > range.x; last -= min(BATCH, last - range.x)) {
+        let count = min(BATCH, last - range.x);
+        for (var j = 0u; j < count; j++) {
+            let i = last - 1u - j;
+            let splat = PROJECTED * intersections[i].x;
+            let p0 = projected[splat];
+            let p1 = projected[splat + 1u];
+            let p2 = projected[splat + 2u];
+            let s = Splat(vec3(p0.zw, p1.x), p1.y, p2.rgb, p1.z);
+            let dx = p0.x - x;
+            let dy = p0.y - y;
+            let a = unblend(&top, s, dx, dy, i);
+            let dy_b = dy - 1.0;
+            let b = unblend(&bottom, s, dx, dy_b, i);
+            let moments = a.moments + b.moments;
+            let color = a.color + b.color;
+            let first = own + j * SUMS;
+            sums[first] = moments.x;
+            sums[first + 1u] = moments.y;
+            sums[first + 2u] = dy * a.moments.x + dy_b * b.moments.x;
+            sums[first + 3u] = moments.z;
+            sums[first + 4u] = dy * a.moments.y + dy_b * b.moments.y;
+            sums[first + 5u] = dy * dy * a.moments.x + dy_b * dy_b * b.moments.x;
+            sums[first + 6u] = color.r;
+            sums[first + 7u] = color.g;
+            sums[first + 8u] = color.b;
+            sums[first + 9u] = a.depth + b.depth;
+        }
+        workgroupBarrier();
+        for (var j = local; j < count; j += THREADS) {
+            let slot = HALF * intersections[last - 1u - j].y;
+            for (var k = 0u; k < HALF; k++) {
+                var total_a = 0.0;
+                var total_b = 0.0;
+                for (var t = 0u; t < THREADS; t++) {
+                    let part = t * STRIDE + j * SUMS + k;
+                    total_a += sums[part];
+                    total_b += sums[part + HALF];
+                }
+                slots_a[slot + k] = total_a;
+                slots_b[slot + k] = total_b;
+            }
+        }
+        workgroupBarrier();
+    }
+}

@@ -1,0 +1,3 @@
+// Tiles for graphics cards: a group is one wave.
+const TILE: u32 = 16u;
+const BATCH: u32 = 8u;

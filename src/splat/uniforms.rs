@@ -1,0 +1,162 @@
+//! What the kernels read as uniforms, laid out as their WGSL structs, packed into one buffer a frame: every frame has
+//! its own, so that several frames can be recorded before one is submitted.
+
+use super::RenderOptions;
+use crate::{
+    gpu::Gpu,
+    scene::{Camera, Intrinsics},
+};
+use bytemuck::{Pod, Zeroable};
+
+/// `View` of `splat/view.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct View {
+    world_to_camera: [[f32; 4]; 4],
+    position: [f32; 4],
+    background: [f32; 4],
+    focal: [f32; 2],
+    center: [f32; 2],
+    slope_low: [f32; 2],
+    slope_high: [f32; 2],
+    pub size: [u32; 2],
+    pub tiles: [u32; 2],
+    pub splats: u32,
+    pub active_degree: u32,
+    rest_count: u32,
+    pub capacity: u32,
+    /// 1 when depth is rendered, or has a cotangent.
+    pub depth: u32,
+    padding: [u32; 3],
+}
+const _: () = assert!(size_of::<View>() == 176);
+
+/// `SortPass` of `shared/sort_pass.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct SortPass {
+    pub shift: u32,
+    pub bins: u32,
+    pub blocks: u32,
+    pub count_index: u32,
+    pub count: u32,
+    pub values_are_indices: u32,
+    pub skip: u32,
+    pub padding: u32,
+}
+const _: () = assert!(size_of::<SortPass>() == 32);
+
+/// `Scan` of `shared/scan.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct Scan {
+    pub length: u32,
+    pub destination: u32,
+    pub capacity: u32,
+    pub padding: u32,
+}
+const _: () = assert!(size_of::<Scan>() == 16);
+
+pub(super) const SCAN_TO_NOTHING: u32 = 0;
+pub(super) const SCAN_TO_VISIBLE: u32 = 1;
+pub(super) const SCAN_TO_INTERSECTIONS: u32 = 2;
+pub(super) const NOT_IN_STATUS: u32 = u32::MAX;
+
+impl View {
+    pub fn new(
+        camera: &Camera,
+        options: &RenderOptions,
+        splats: u32,
+        sh_degree: u32,
+        tile_pixels: u32,
+        capacity: u32,
+        depth: bool,
+    ) -> Self {
+        let Intrinsics {
+            fx,
+            fy,
+            cx,
+            cy,
+            width,
+            height,
+        } = camera.intrinsics;
+        // gsplat's limits: the picture enlarged by 0.15 of its size on each side.
+        let margin = [0.15 * f64::from(width) / fx, 0.15 * f64::from(height) / fy];
+        let position = camera.position();
+        let [r, g, b] = options.background;
+        Self {
+            world_to_camera: camera.world_to_camera.as_mat4().to_cols_array_2d(),
+            position: [position.x as f32, position.y as f32, position.z as f32, 1.0],
+            background: [r, g, b, 0.0],
+            focal: [fx as f32, fy as f32],
+            center: [cx as f32, cy as f32],
+            slope_low: [(-cx / fx - margin[0]) as f32, (-cy / fy - margin[1]) as f32],
+            slope_high: [
+                ((f64::from(width) - cx) / fx + margin[0]) as f32,
+                ((f64::from(height) - cy) / fy + margin[1]) as f32,
+            ],
+            size: [width, height],
+            tiles: [width.div_ceil(tile_pixels), height.div_ceil(tile_pixels)],
+            splats,
+            active_degree: options.active_sh_degree.min(sh_degree),
+            rest_count: (sh_degree + 1) * (sh_degree + 1) - 1,
+            capacity,
+            depth: u32::from(depth),
+            padding: [0; 3],
+        }
+    }
+}
+
+/// Uniforms of one frame, each at an offset that the device can bind.
+#[derive(Default)]
+pub(super) struct Packer {
+    bytes: Vec<u8>,
+    align: usize,
+}
+
+/// Where one struct lies in the packed buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    offset: u64,
+    size: u64,
+}
+
+impl Packer {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self {
+            bytes: Vec::with_capacity(4096),
+            align: gpu.device.limits().min_uniform_buffer_offset_alignment as usize,
+        }
+    }
+
+    pub fn add<T: Pod>(&mut self, value: &T) -> Slice {
+        let offset = self.bytes.len().next_multiple_of(self.align);
+        self.bytes.resize(offset, 0);
+        self.bytes.extend_from_slice(bytemuck::bytes_of(value));
+        Slice {
+            offset: offset as u64,
+            size: size_of::<T>() as u64,
+        }
+    }
+
+    pub fn finish(self, gpu: &Gpu) -> wgpu::Buffer {
+        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("uniforms"),
+            size: (self.bytes.len() as u64).next_multiple_of(16),
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.queue.write_buffer(&buffer, 0, &self.bytes);
+        buffer
+    }
+}
+
+impl Slice {
+    pub fn of(self, buffer: &wgpu::Buffer) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.size),
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Every kernel, validated without a GPU: a shader that does not compile is found on any machine.
+
+use luxedit::gpu::ShaderSource;
+
+fn validate(source: &ShaderSource) {
+    let wgsl = source.wgsl();
+    let module = naga::front::wgsl::parse_str(&wgsl)
+        .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
+    let mut validator = naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    );
+    validator
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
+
+    let entry = module
+        .entry_points
+        .iter()
+        .find(|e| e.name == "main")
+        .unwrap_or_else(|| panic!("{}: no entry point `main`", source.name));
+    let threads: u32 = entry.workgroup_size.iter().product();
+    assert!((1..=256).contains(&threads), "{}: {threads} threads a group", source.name);
+    let storage = module
+        .global_variables
+        .iter()
+        .filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. }))
+        .count();
+    assert!(storage <= 8, "{}: {storage} storage buffers", source.name);
+    let mut layouter = naga::proc::Layouter::default();
+    layouter
+        .update(module.to_ctx())
+        .unwrap_or_else(|e| panic!("{}: {e}", source.name));
+    let shared: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+        .map(|(_, v)| layouter[v.ty].size)
+        .sum();
+    assert!(shared <= 16384, "{}: {shared} bytes of shared memory", source.name);
+}
+
+#[test]
+fn splat_shaders_are_valid() {
+    assert!(!luxedit::splat::SHADERS.is_empty());
+    luxedit::splat::SHADERS.iter().for_each(validate);
+}
