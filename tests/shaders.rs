@@ -45,3 +45,10 @@ fn splat_shaders_are_valid() {
     assert!(!luxedit::splat::SHADERS.is_empty());
     luxedit::splat::SHADERS.iter().for_each(validate);
 }
+
+#[test]
+fn trainer_and_loss_shaders_are_valid() {
+    assert!(!luxedit::splat::TRAINER_SHADERS.is_empty() && !luxedit::loss::SHADERS.is_empty());
+    luxedit::splat::TRAINER_SHADERS.iter().for_each(validate);
+    luxedit::loss::SHADERS.iter().for_each(validate);
+}

@@ -1,1 +1,200 @@
-//! 
+//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp and Blender; splats and point clouds in PLY;
+//! pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
+//! the person really has. Counts and sizes in files are never trusted.
+
+pub mod atomic;
+pub mod capture;
+pub mod colmap;
+pub mod distortion;
+mod info;
+mod load;
+pub mod normalize;
+pub mod picture;
+pub mod ply;
+pub mod split;
+pub mod transforms;
+pub mod undistort;
+
+pub use atomic::write_atomic;
+pub use distortion::{Distortion, Lens};
+pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
+pub use normalize::Normalize;
+pub use split::EvalSplit;
+
+use crate::error::Cancel;
+use crate::scene::Dataset;
+use crate::{Error, Result};
+use capture::Capture;
+use glam::DVec3;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// How to load a capture. `None` is what the capture's own tools do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadOptions {
+    /// Shrink photos this many times: from `images_{n}` where the capture has it, else by averaging. `None`: halve while
+    /// the longer side exceeds 1600 pixels and a folder of such photos exists.
+    pub downscale: Option<u32>,
+    /// `None`: the capture's lists of file names, else 0.9 of a transforms.json trains, and every 8th image of COLMAP is
+    /// held out.
+    pub split: Option<EvalSplit>,
+    /// `None`: all of it, except for Blender scenes, which keep their frame.
+    pub normalize: Option<Normalize>,
+    /// What transparent pixels are composited over, RGB in [0, 1]. `None`: white for Blender scenes, else black.
+    pub background: Option<[f32; 3]>,
+}
+
+/// Load a capture: a folder, its `transforms.json`, or a COLMAP model folder. `progress` is called with (photos done,
+/// photos in all), from several threads.
+///
+/// # Errors
+/// Nothing that is known is there; the files are damaged; a photo cannot be decoded; [`Error::Cancelled`].
+pub fn open_dataset(
+    path: &Path,
+    options: &LoadOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    cancel: &Cancel,
+) -> Result<Dataset> {
+    load::load(read_capture(path, options.downscale)?, path, options, progress, cancel)
+}
+
+/// Everything about a capture but its photos.
+///
+/// # Errors
+/// As [`open_dataset`].
+pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
+    if downscale == Some(0) {
+        return Err(Error::invalid("downscale 0: give 1 for full size, or more"));
+    }
+    match identify(path)? {
+        Source::Transforms(file) => transforms::read(&file, downscale),
+        Source::Blender(folder) => transforms::read_blender(&folder, downscale),
+        Source::Colmap { model, others } => {
+            let mut capture = colmap::read(&model, downscale)?;
+            if others > 0 {
+                capture.warnings.push(format!(
+                    "of {} COLMAP models the one with the most images is used: {}",
+                    others + 1,
+                    model.display()
+                ));
+            }
+            Ok(capture)
+        }
+        Source::Ply(file) => {
+            let what = match ply::Kind::of(&file)? {
+                ply::Kind::Splats { .. } => "a splat scene",
+                ply::Kind::Points { .. } => "a point cloud",
+            };
+            Err(Error::file(
+                &file,
+                format!("is {what}, not a capture: it has no photos; open the folder of the photos and their poses"),
+            ))
+        }
+    }
+}
+
+/// What `path` holds, without decoding photos.
+///
+/// # Errors
+/// As [`open_dataset`], photos excepted.
+pub fn inspect(path: &Path) -> Result<Info> {
+    let Source::Ply(file) = identify(path)? else {
+        return Ok(Info::Capture(CaptureInfo::of(read_capture(path, None)?)));
+    };
+    match ply::Kind::of(&file)? {
+        ply::Kind::Splats { .. } => {
+            let splats = ply::read_splats(&file)?;
+            let means = splats.means.as_chunks::<3>().0;
+            Ok(Info::Splats(SplatInfo {
+                path: file,
+                splats: splats.len(),
+                sh_degree: splats.sh_degree,
+                bounds: Bounds::of(means.iter().map(|m| DVec3::from_array(m.map(f64::from)))),
+            }))
+        }
+        ply::Kind::Points { .. } => {
+            let points = ply::read_points(&file)?;
+            Ok(Info::PointCloud(PointInfo {
+                path: file,
+                points: points.positions.len(),
+                bounds: Bounds::of(points.positions),
+            }))
+        }
+    }
+}
+
+/// What a path is, and which file or folder to read.
+enum Source {
+    Transforms(PathBuf),
+    Blender(PathBuf),
+    Colmap { model: PathBuf, others: usize },
+    Ply(PathBuf),
+}
+
+fn identify(path: &Path) -> Result<Source> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if metadata.is_dir() {
+        identify_folder(path)
+    } else {
+        identify_file(path)
+    }
+}
+
+fn identify_folder(path: &Path) -> Result<Source> {
+    let transforms = path.join("transforms.json");
+    if transforms.is_file() {
+        return Ok(Source::Transforms(transforms));
+    }
+    if path.join(transforms::BLENDER_TRAIN).is_file() {
+        return Ok(Source::Blender(path.to_owned()));
+    }
+    if let Some((model, others)) = colmap::find_model(path)? {
+        return Ok(Source::Colmap { model, others });
+    }
+    Err(Error::file(
+        path,
+        "holds no capture that is known; looked for transforms.json (nerfstudio, instant-ngp), transforms_train.json \
+         (Blender), and COLMAP's cameras and images files (.bin or .txt) here, in sparse, sparse/0, colmap/sparse/0 and \
+         sparse_txt/0",
+    ))
+}
+
+fn identify_file(path: &Path) -> Result<Source> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(4096).read_to_end(&mut head))
+        .map_err(Error::io(path))?;
+    let folder = || match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let has_ending =
+        |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
+    if head.starts_with(b"ply") || has_ending("ply") {
+        return Ok(Source::Ply(path.to_owned()));
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
+    if text.trim_ascii_start().starts_with(b"{") || has_ending("json") {
+        if transforms::is_blender_file(path) && folder().join(transforms::BLENDER_TRAIN).is_file() {
+            return Ok(Source::Blender(folder()));
+        }
+        return Ok(Source::Transforms(path.to_owned()));
+    }
+    let is_colmap = path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        ["cameras", "images", "points3D"]
+            .iter()
+            .any(|part| name == format!("{part}.bin") || name == format!("{part}.txt"))
+    });
+    if is_colmap {
+        return Ok(Source::Colmap {
+            model: folder(),
+            others: 0,
+        });
+    }
+    Err(Error::file(
+        path,
+        "is no file that is known: it is neither a transforms.json, nor a .ply, nor one of COLMAP's files",
+    ))
+}

@@ -197,6 +197,19 @@ impl Gpu {
         buffer
     }
 
+    /// A uniform buffer holding `value`; rewrite it with `queue.write_buffer`.
+    pub fn uniform_from<T: bytemuck::NoUninit>(&self, label: &str, value: &T) -> wgpu::Buffer {
+        let bytes = bytemuck::bytes_of(value);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.len().next_multiple_of(16) as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue.write_buffer(&buffer, 0, bytes);
+        buffer
+    }
+
     /// Copy `count` elements back to the host; waits for the GPU.
     ///
     /// # Errors

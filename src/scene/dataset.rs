@@ -3,7 +3,7 @@
 //! can be put back where the capture was.
 
 use super::{Camera, Photo};
-use glam::{DMat4, DVec3};
+use glam::{DMat4, DVec3, DVec4};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -56,6 +56,25 @@ impl WorldFromFile {
         rotation_translation: DMat4::IDENTITY,
         scale: 1.0,
     };
+
+    /// A point of the file in the world.
+    pub fn point(&self, file: DVec3) -> DVec3 {
+        self.rotation_translation.transform_point3(file) * self.scale
+    }
+
+    /// A camera of the file in the world; rotations stay rigid, only centres are scaled.
+    pub fn world_to_camera(&self, file_to_camera: DMat4) -> DMat4 {
+        let mut camera_to_world = self.rotation_translation * file_to_camera.inverse();
+        camera_to_world.w_axis *= DVec4::new(self.scale, self.scale, self.scale, 1.0);
+        camera_to_world.inverse()
+    }
+
+    /// A point of the world in the file's frame: the inverse of [`WorldFromFile::point`].
+    pub fn file_point(&self, world: DVec3) -> DVec3 {
+        self.rotation_translation
+            .inverse()
+            .transform_point3(world / self.scale)
+    }
 }
 
 /// A capture, ready to train on.

@@ -3,12 +3,30 @@
 //! repeated bit by bit.
 
 mod buffers;
+mod config;
+mod drawable;
+mod init;
 mod kernels;
+mod optimizer;
+mod prune;
 mod rasterizer;
+mod schedule;
 mod scratch;
 mod sort;
+mod state;
+mod trainer;
 mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
+pub use config::TrainConfig;
+pub use drawable::Drawable;
+pub use init::{InitConfig, initialize, scene_extent};
 pub use kernels::{SHADERS, TileSize};
+pub use optimizer::{LearningRates, TRAINER_SHADERS};
+pub use prune::{PruneConfig, PruneRule};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
+pub use schedule::{Phase, ViewOrder};
+pub use state::{NamedTensor, Progress, TrainState};
+pub use trainer::{SplatTrainer, StepReport, StepResult};
+
+use optimizer::AdamKernels;

@@ -1,0 +1,25 @@
+// destination[i] = source[rows[i]] for rows of `width` elements.
+
+struct GatherParams {
+    // Rows of the destination * width.
+    count: u32,
+    width: u32,
+    // Invocations in a row of workgroups.
+    stride: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: GatherParams;
+@group(0) @binding(1) var<storage, read> rows: array<u32>;
+@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let index = id.y * params.stride + id.x;
+    if (index >= params.count) {
+        return;
+    }
+    let row = index / params.width;
+    destination[index] = source[rows[row] * params.width + (index - row * params.width)];
+}

@@ -1,0 +1,168 @@
+//! A capture as its files have it: what the readers of the different formats agree on, before any photo is decoded and
+//! before anything is moved. `luxedit info` shows this; loading starts from it.
+
+use super::distortion::Lens;
+use super::normalize::Normalize;
+use super::split::EvalSplit;
+use crate::scene::{DatasetKind, PointCloud};
+use glam::{DMat3, DMat4};
+use std::path::{Path, PathBuf};
+
+/// Photos are shrunk no further than this without being asked to.
+const MAX_AUTO_SIDE: u32 = 1600;
+
+/// Endings tried for photos listed without one, as Blender's exporter lists them.
+const PHOTO_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
+
+/// Which list of the capture a frame is in, where it has such lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Train,
+    Eval,
+    /// In a list that is used for neither.
+    Neither,
+}
+
+/// One listed photo that exists.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// As the capture lists it, without a leading `./`.
+    pub name: String,
+    pub image_path: PathBuf,
+    /// The photo still has to be shrunk by [`Capture::downscale`]; otherwise the file is that small already.
+    pub shrink: bool,
+    pub mask_path: Option<PathBuf>,
+    /// At full resolution.
+    pub lens: Lens,
+    /// In the frame of the file, OpenCV camera axes.
+    pub world_to_camera: DMat4,
+    pub role: Option<Role>,
+}
+
+/// A capture in the frame of its files.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    pub kind: DatasetKind,
+    /// The file or folder that was read.
+    pub source: PathBuf,
+    pub frames: Vec<Frame>,
+    /// Photos that the capture lists, the missing ones included.
+    pub listed: usize,
+    pub missing: Vec<String>,
+    pub points: Option<PointCloud>,
+    /// How many times smaller than the listed sizes the photos will be.
+    pub downscale: u32,
+    /// What the format's own tools do.
+    pub normalize: Normalize,
+    pub background: [f32; 3],
+    /// For captures whose frames have no role.
+    pub split: EvalSplit,
+    pub warnings: Vec<String>,
+}
+
+/// Where a photo is, at some resolution.
+pub struct Located {
+    pub path: PathBuf,
+    pub shrink: bool,
+}
+
+/// The photo `relative` of a capture in `base`: in `images_{divisor}` where that has it, else at full size. `None` when
+/// neither exists.
+pub fn locate(base: &Path, relative: &Path, divisor: u32) -> Option<Located> {
+    if divisor > 1
+        && let Some(path) = smaller(relative, divisor).and_then(|r| existing(&base.join(r)))
+    {
+        return Some(Located {
+            path,
+            shrink: false,
+        });
+    }
+    existing(&base.join(relative)).map(|path| Located {
+        path,
+        shrink: divisor > 1,
+    })
+}
+
+/// `path`, or `path` with the ending of a photo; whichever is a file.
+pub fn existing(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    PHOTO_ENDINGS
+        .iter()
+        .map(|ending| {
+            let mut with_ending = path.as_os_str().to_owned();
+            with_ending.push(".");
+            with_ending.push(ending);
+            PathBuf::from(with_ending)
+        })
+        .find(|p| p.is_file())
+}
+
+/// nerfstudio's rule where nobody chose: twice as small while the longer side exceeds 1600 pixels and a folder
+/// `images_{2ⁿ}` has the photo.
+pub fn auto_downscale(base: &Path, relative: &Path, width: u32, height: u32) -> u32 {
+    let mut divisor = 1;
+    while width.max(height) / divisor > MAX_AUTO_SIDE
+        && smaller(relative, divisor * 2).is_some_and(|r| existing(&base.join(r)).is_some())
+    {
+        divisor *= 2;
+    }
+    divisor
+}
+
+/// `images/a/1.jpg` → `images_4/a/1.jpg`; a path without a folder `images` has its last folder renamed.
+fn smaller(relative: &Path, divisor: u32) -> Option<PathBuf> {
+    let parts: Vec<_> = relative.components().collect();
+    let folders = parts.len().checked_sub(1)?;
+    let renamed = parts[..folders]
+        .iter()
+        .position(|c| c.as_os_str() == "images")
+        .or(folders.checked_sub(1))?;
+    let mut path = PathBuf::new();
+    for (i, part) in parts.iter().enumerate() {
+        if i == renamed {
+            let mut folder = part.as_os_str().to_owned();
+            folder.push(format!("_{divisor}"));
+            path.push(folder);
+        } else {
+            path.push(part);
+        }
+    }
+    Some(path)
+}
+
+/// What can be wrong with a camera-to-world matrix; `Ok` is the rigid transform and whether it had to be made so.
+pub fn rigid(camera_to_world: DMat4) -> Result<(DMat4, bool), &'static str> {
+    if !camera_to_world.is_finite() {
+        return Err("has a pose with values that are not finite numbers");
+    }
+    let rotation = DMat3::from_mat4(camera_to_world);
+    let determinant = rotation.determinant();
+    if determinant.abs() < 1e-12 {
+        return Err("has a pose that cannot be inverted");
+    }
+    if determinant < 0.0 {
+        return Err("has a pose that mirrors (its determinant is negative)");
+    }
+    let deviation = |m: DMat3| {
+        (m.transpose() * m - DMat3::IDENTITY)
+            .to_cols_array()
+            .iter()
+            .fold(0.0, |worst: f64, v| worst.max(v.abs()))
+    };
+    if deviation(rotation) < 1e-5 {
+        return Ok((camera_to_world, false));
+    }
+    let unscaled = rotation * (1.0 / determinant.cbrt());
+    if deviation(unscaled) > 0.05 {
+        return Err("has a pose that is not a rotation and a translation (it shears)");
+    }
+    let z = unscaled.z_axis.normalize();
+    let x = unscaled.y_axis.cross(z).normalize();
+    let rotation = DMat3::from_cols(x, z.cross(x), z);
+    Ok((
+        DMat4::from_mat3_translation(rotation, camera_to_world.w_axis.truncate()),
+        true,
+    ))
+}

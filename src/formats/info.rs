@@ -1,0 +1,243 @@
+//! What a file or folder holds, told without decoding photos: the answer to "is this the capture I think it is?".
+
+use super::capture::Capture;
+use super::distortion::Lens;
+use crate::scene::{DatasetKind, PointCloud};
+use glam::DVec3;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// An axis-aligned box in the frame of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bounds {
+    pub min: DVec3,
+    pub max: DVec3,
+}
+
+/// Frames that share a lens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LensGroup {
+    pub frames: usize,
+    /// As the capture has it, at full resolution.
+    #[serde(flatten)]
+    pub lens: Lens,
+}
+
+/// A capture in the frame of its files.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CaptureInfo {
+    pub path: PathBuf,
+    pub kind: DatasetKind,
+    pub listed_frames: usize,
+    pub usable_frames: usize,
+    pub missing: Vec<String>,
+    pub lenses: Vec<LensGroup>,
+    /// Of the camera centres.
+    pub camera_bounds: Option<Bounds>,
+    pub points: usize,
+    pub point_bounds: Option<Bounds>,
+    /// How much smaller the photos are loaded when nobody says.
+    pub downscale: u32,
+    pub masks: usize,
+    pub warnings: Vec<String>,
+}
+
+/// A splat scene.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SplatInfo {
+    pub path: PathBuf,
+    pub splats: usize,
+    pub sh_degree: u32,
+    pub bounds: Option<Bounds>,
+}
+
+/// A point cloud.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PointInfo {
+    pub path: PathBuf,
+    pub points: usize,
+    pub bounds: Option<Bounds>,
+}
+
+/// What [`super::inspect`] found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Info {
+    Capture(CaptureInfo),
+    Splats(SplatInfo),
+    PointCloud(PointInfo),
+}
+
+impl Bounds {
+    /// Of the finite points; `None` without any.
+    pub fn of(points: impl IntoIterator<Item = DVec3>) -> Option<Self> {
+        points
+            .into_iter()
+            .filter(|p| p.is_finite())
+            .fold(None, |bounds, p| {
+                Some(match bounds {
+                    None => Self { min: p, max: p },
+                    Some(Self { min, max }) => Self {
+                        min: min.min(p),
+                        max: max.max(p),
+                    },
+                })
+            })
+    }
+}
+
+impl CaptureInfo {
+    pub(super) fn of(capture: Capture) -> Self {
+        let mut lenses: Vec<LensGroup> = Vec::new();
+        for frame in &capture.frames {
+            match lenses.iter_mut().find(|group| group.lens == frame.lens) {
+                Some(group) => group.frames += 1,
+                None => lenses.push(LensGroup {
+                    frames: 1,
+                    lens: frame.lens,
+                }),
+            }
+        }
+        let centre = |frame: &super::capture::Frame| {
+            frame.world_to_camera.inverse().w_axis.truncate()
+        };
+        let positions = |cloud: &PointCloud| cloud.positions.clone();
+        let points = capture.points.as_ref().map(positions).unwrap_or_default();
+        Self {
+            usable_frames: capture.frames.len(),
+            camera_bounds: Bounds::of(capture.frames.iter().map(centre)),
+            masks: capture.frames.iter().filter(|f| f.mask_path.is_some()).count(),
+            path: capture.source,
+            kind: capture.kind,
+            listed_frames: capture.listed,
+            missing: capture.missing,
+            lenses,
+            points: points.len(),
+            point_bounds: Bounds::of(points),
+            downscale: capture.downscale,
+            warnings: capture.warnings,
+        }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { min, max } = self;
+        write!(
+            f,
+            "{:.4} {:.4} {:.4} to {:.4} {:.4} {:.4}",
+            min.x, min.y, min.z, max.x, max.y, max.z
+        )
+    }
+}
+
+impl fmt::Display for LensGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use super::distortion::Distortion;
+        let k = &self.lens.intrinsics;
+        write!(
+            f,
+            "{} frames of {}x{}, focal length {} {}, principal point {} {}, ",
+            self.frames, k.width, k.height, k.fx, k.fy, k.cx, k.cy
+        )?;
+        match self.lens.distortion {
+            Distortion::None => write!(f, "no distortion"),
+            Distortion::Brown { k, p } => write!(
+                f,
+                "distortion k {} {} {} {} p {} {}",
+                k[0], k[1], k[2], k[3], p[0], p[1]
+            ),
+            Distortion::Fisheye { k } => {
+                write!(f, "fisheye k {} {} {} {}", k[0], k[1], k[2], k[3])
+            }
+        }
+    }
+}
+
+impl fmt::Display for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(info) => info.fmt(f),
+            Self::Splats(SplatInfo {
+                path,
+                splats,
+                sh_degree,
+                bounds,
+            }) => {
+                writeln!(f, "{}: splat scene", path.display())?;
+                writeln!(f, "  splats   {splats}")?;
+                writeln!(f, "  SH       degree {sh_degree}")?;
+                write_bounds(f, "bounds", *bounds)
+            }
+            Self::PointCloud(PointInfo {
+                path,
+                points,
+                bounds,
+            }) => {
+                writeln!(f, "{}: point cloud", path.display())?;
+                writeln!(f, "  points   {points}")?;
+                write_bounds(f, "bounds", *bounds)
+            }
+        }
+    }
+}
+
+impl fmt::Display for CaptureInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More kinds of lenses than this are counted, not listed.
+        const LENSES_SHOWN: usize = 8;
+        let Self {
+            path,
+            kind,
+            listed_frames,
+            usable_frames,
+            missing,
+            lenses,
+            camera_bounds,
+            points,
+            point_bounds,
+            downscale,
+            masks,
+            warnings,
+        } = self;
+        let kind = match kind {
+            DatasetKind::Colmap => "COLMAP",
+            DatasetKind::Nerfstudio => "nerfstudio / instant-ngp",
+            DatasetKind::Blender => "Blender",
+        };
+        writeln!(f, "{}: {kind} capture", path.display())?;
+        writeln!(f, "  frames   {usable_frames} usable of {listed_frames} listed")?;
+        if !missing.is_empty() {
+            writeln!(f, "  missing  {}: {}", missing.len(), missing.join(", "))?;
+        }
+        for group in lenses.iter().take(LENSES_SHOWN) {
+            writeln!(f, "  lens     {group}")?;
+        }
+        if lenses.len() > LENSES_SHOWN {
+            writeln!(f, "  lens     … and {} more", lenses.len() - LENSES_SHOWN)?;
+        }
+        if *masks > 0 {
+            writeln!(f, "  masks    {masks}")?;
+        }
+        if *downscale > 1 {
+            writeln!(f, "  photos   loaded {downscale} times smaller unless told otherwise")?;
+        }
+        write_bounds(f, "cameras", *camera_bounds)?;
+        writeln!(f, "  points   {points}")?;
+        if *points > 0 {
+            write_bounds(f, "bounds", *point_bounds)?;
+        }
+        for warning in warnings {
+            writeln!(f, "  warning  {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_bounds(f: &mut fmt::Formatter<'_>, name: &str, bounds: Option<Bounds>) -> fmt::Result {
+    match bounds {
+        Some(bounds) => writeln!(f, "  {name:<8} {bounds}"),
+        None => writeln!(f, "  {name:<8} none"),
+    }
+}

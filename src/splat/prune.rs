@@ -1,0 +1,79 @@
+//! Which splats are of no use: those that nobody sees, and those that have grown over everything. Removing them keeps
+//! a scene fast; it happens every hundred steps, so the decision is made on the host.
+
+use serde::{Deserialize, Serialize};
+
+/// When and what to remove during a reconstruction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PruneConfig {
+    /// First removal, as a share of the planned steps. Opacities need time to part from their common start.
+    pub warmup: f64,
+    /// Steps between removals.
+    pub interval: u64,
+    /// Splats fainter than this go. Below the initial opacity, or everything goes.
+    pub min_opacity: f32,
+    /// Splats with a larger standard deviation on any axis go; in scene extents.
+    pub max_scale: f32,
+    /// First removal of oversized splats, as a share of the planned steps.
+    pub oversized_from: f64,
+    /// No removal after this share of the planned steps.
+    pub until: f64,
+}
+
+impl Default for PruneConfig {
+    fn default() -> Self {
+        Self {
+            warmup: 0.1,
+            interval: 100,
+            min_opacity: 0.005,
+            max_scale: 0.5,
+            oversized_from: 0.1,
+            until: 0.9,
+        }
+    }
+}
+
+impl PruneConfig {
+    /// What a splat must satisfy to stay, at a step where removal is due.
+    pub fn rule(&self, phase_step: u64, planned_steps: u64, scene_extent: f32) -> Option<PruneRule> {
+        let progress = phase_step as f64 / planned_steps.max(1) as f64;
+        let due = phase_step > 0
+            && phase_step.is_multiple_of(self.interval.max(1))
+            && (self.warmup..=self.until).contains(&progress);
+        due.then(|| PruneRule {
+            min_opacity: self.min_opacity,
+            max_scale: if progress >= self.oversized_from {
+                self.max_scale * scene_extent
+            } else {
+                f32::INFINITY
+            },
+        })
+    }
+}
+
+/// What a splat must satisfy to stay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PruneRule {
+    pub min_opacity: f32,
+    /// World units, largest standard deviation.
+    pub max_scale: f32,
+}
+
+impl PruneRule {
+    /// Indices of the splats that stay, ascending. Splats that are not finite go.
+    pub fn kept(&self, logit_opacities: &[f32], log_scales: &[f32]) -> Vec<u32> {
+        logit_opacities
+            .iter()
+            .zip(log_scales.as_chunks::<3>().0)
+            .enumerate()
+            .filter(|(_, (logit, log_scale))| {
+                let opacity = 1.0 / (1.0 + (-**logit).exp());
+                opacity >= self.min_opacity
+                    && log_scale
+                        .iter()
+                        .all(|s| s.is_finite() && s.exp() <= self.max_scale)
+            })
+            .map(|(i, _)| i as u32)
+            .collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! A trainer's whole state on the host, as named arrays: what a snapshot holds so that a resumed run is the
+//! uninterrupted one, bit for bit.
+
+use super::{
+    SplatBuffers, TrainConfig,
+    optimizer::{GROUPS, Moments, row_shapes},
+};
+use crate::{Error, Result, gpu::Gpu, scene::Splats};
+use serde::{Deserialize, Serialize};
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimizer steps in all phases; Adam's step.
+    pub step: u64,
+    /// Steps of the present phase.
+    pub phase_step: u64,
+    pub sh_degree: u32,
+}
+
+/// An array with its name and shape, as safetensors files store them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: Vec<f32>,
+}
+
+/// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,
+/// log_scales, logit_opacities, sh_dc, sh_rest; shapes as in [`Splats`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainState {
+    pub config: TrainConfig,
+    pub progress: Progress,
+    pub tensors: Vec<NamedTensor>,
+}
+
+impl TrainState {
+    pub(super) fn download(
+        gpu: &Gpu,
+        config: TrainConfig,
+        progress: Progress,
+        splats: &SplatBuffers,
+        moments: &[Moments; 6],
+    ) -> Result<Self> {
+        let count = splats.count as usize;
+        let mut tensors = Vec::with_capacity(3 * GROUPS.len());
+        let parameters = super::optimizer::parameter_buffers(splats);
+        for (group, row) in row_shapes(splats.sh_degree).into_iter().enumerate() {
+            let shape: Vec<usize> = std::iter::once(count).chain(row).collect();
+            let elements = shape.iter().product();
+            let name = GROUPS[group];
+            let Moments { first, second } = &moments[group];
+            for (name, buffer) in [
+                (format!("splats.{name}"), parameters[group]),
+                (format!("adam.{name}.first"), first),
+                (format!("adam.{name}.second"), second),
+            ] {
+                tensors.push(NamedTensor {
+                    name,
+                    shape: shape.clone(),
+                    data: gpu.read(buffer, elements)?,
+                });
+            }
+        }
+        Ok(Self {
+            config,
+            progress,
+            tensors,
+        })
+    }
+
+    /// Splats in the state.
+    pub fn len(&self) -> usize {
+        self.tensors
+            .iter()
+            .find(|t| t.name == "splats.logit_opacities")
+            .map_or(0, |t| t.data.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The scene alone.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a tensor is missing or of another shape.
+    pub fn splats(&self) -> Result<Splats> {
+        let sh_degree = self.progress.sh_degree;
+        if sh_degree > 3 {
+            return Err(Error::invalid(format!(
+                "a saved state of SH degree {sh_degree}: at most 3 is supported"
+            )));
+        }
+        let get = |group: usize| self.tensor(&format!("splats.{}", GROUPS[group]), group).map(<[f32]>::to_vec);
+        Ok(Splats {
+            sh_degree,
+            means: get(0)?,
+            quats: get(1)?,
+            log_scales: get(2)?,
+            logit_opacities: get(3)?,
+            sh_dc: get(4)?,
+            sh_rest: get(5)?,
+        })
+    }
+
+    pub(super) fn upload_moments(&self, gpu: &Gpu) -> Result<Vec<Moments>> {
+        (0..GROUPS.len())
+            .map(|group| {
+                let name = GROUPS[group];
+                let first = self.tensor(&format!("adam.{name}.first"), group)?;
+                let second = self.tensor(&format!("adam.{name}.second"), group)?;
+                Ok(Moments {
+                    first: gpu.storage_from("first moments", first),
+                    second: gpu.storage_from("second moments", second),
+                })
+            })
+            .collect()
+    }
+
+    fn tensor(&self, name: &str, group: usize) -> Result<&[f32]> {
+        let tensor = self
+            .tensors
+            .iter()
+            .find(|t| t.name == name)
+            .ok_or_else(|| Error::invalid(format!("a saved state lacks the tensor \"{name}\"")))?;
+        let row = &row_shapes(self.progress.sh_degree)[group];
+        let shape: Vec<usize> = std::iter::once(self.len())
+            .chain(row.iter().copied())
+            .collect();
+        if tensor.shape != shape || tensor.data.len() != shape.iter().product::<usize>() {
+            return Err(Error::invalid(format!(
+                "the tensor \"{name}\" of a saved state has shape {:?} ({} values) instead of {shape:?}",
+                tensor.shape,
+                tensor.data.len()
+            )));
+        }
+        Ok(&tensor.data)
+    }
+}

@@ -1,0 +1,17 @@
+//! Files that people really have: captures and splats in all their variants, and damaged ones, which must end in a
+//! sentence that helps, with nothing written over.
+
+#[path = "formats/captures.rs"]
+mod captures;
+#[path = "formats/damaged.rs"]
+mod damaged;
+#[path = "formats/frames.rs"]
+mod frames;
+#[path = "formats/lens.rs"]
+mod lens;
+#[path = "formats/plys.rs"]
+mod plys;
+#[path = "formats/scenes.rs"]
+mod scenes;
+#[path = "formats/writing.rs"]
+mod writing;

@@ -1,0 +1,610 @@
+//! The splat trainer on small synthetic scenes: it learns, removes what it must, resumes bit by bit, and does not let
+//! the size of the rasterizer's scratch memory show in the result.
+
+use glam::DVec3;
+use luxedit::{
+    gpu::{Gpu, GpuImage},
+    loss::{ImageLoss, LossOptions, Target},
+    metric,
+    scene::{Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View, WorldFromFile},
+    splat::{
+        InitConfig, Phase, PruneConfig, RenderOptions, Rasterizer, SplatBuffers, SplatTrainer, TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
+    },
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use std::sync::Arc;
+
+const BACKGROUND: [f32; 3] = [0.1, 0.2, 0.3];
+
+fn gpu() -> Arc<Gpu> {
+    Gpu::headless().expect("an adapter")
+}
+
+fn uniform(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
+    low + (high - low) * (rng.next_u32() >> 8) as f32 / (1 << 24) as f32
+}
+
+fn scene(count: usize, seed: u64) -> Splats {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut fill = |n: usize, low, high| -> Vec<f32> {
+        (0..n).map(|_| uniform(&mut rng, low, high)).collect()
+    };
+    Splats {
+        sh_degree: 1,
+        means: fill(count * 3, -1.0, 1.0),
+        quats: fill(count * 4, -1.0, 1.0),
+        log_scales: fill(count * 3, -3.0, -1.5),
+        logit_opacities: fill(count, 0.0, 3.0),
+        sh_dc: fill(count * 3, -1.5, 1.5),
+        sh_rest: fill(count * 9, -0.2, 0.2),
+    }
+}
+
+fn cameras(count: usize, size: u32) -> Vec<Camera> {
+    let intrinsics = Intrinsics {
+        fx: f64::from(size),
+        fy: f64::from(size),
+        cx: f64::from(size) / 2.0,
+        cy: f64::from(size) / 2.0,
+        width: size,
+        height: size,
+    };
+    (0..count)
+        .map(|i| {
+            let angle = i as f64 / count as f64 * std::f64::consts::TAU;
+            let eye = DVec3::new(4.0 * angle.cos(), 4.0 * angle.sin(), 1.0 + (i % 3) as f64 * 0.5);
+            Camera::look_at(eye, DVec3::ZERO, DVec3::Z, intrinsics)
+        })
+        .collect()
+}
+
+fn photos(gpu: &Arc<Gpu>, splats: &Splats, cameras: &[Camera]) -> Vec<Photo> {
+    let mut rasterizer = Rasterizer::new(gpu.clone()).expect("rasterizer");
+    let splats = SplatBuffers::upload(gpu, splats).expect("splats");
+    let options = RenderOptions {
+        background: BACKGROUND,
+        active_sh_degree: 3,
+    };
+    cameras
+        .iter()
+        .map(|camera| {
+            let k = camera.intrinsics;
+            let image = GpuImage::new(gpu, k.width, k.height);
+            rasterizer
+                .render(&splats, camera, &options, &image, None)
+                .expect("render");
+            image.read(gpu).expect("pixels").to_photo()
+        })
+        .collect()
+}
+
+struct Fixture {
+    gpu: Arc<Gpu>,
+    truth: Splats,
+    cameras: Vec<Camera>,
+    photos: Vec<Photo>,
+    targets: Vec<Target>,
+}
+
+fn fixture(count: usize, size: u32) -> Fixture {
+    let gpu = gpu();
+    let truth = scene(count, 1);
+    let cameras = cameras(12, size);
+    let photos = photos(&gpu, &truth, &cameras);
+    let targets = photos
+        .iter()
+        .map(|p| Target::upload(&gpu, p, None).expect("target"))
+        .collect();
+    Fixture {
+        gpu,
+        truth,
+        cameras,
+        photos,
+        targets,
+    }
+}
+
+impl Fixture {
+    /// The scene, disturbed.
+    fn start(&self) -> Splats {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut start = self.truth.clone();
+        for v in &mut start.means {
+            *v += uniform(&mut rng, -0.05, 0.05);
+        }
+        for v in &mut start.log_scales {
+            *v += uniform(&mut rng, -0.5, 0.2);
+        }
+        start.sh_dc.fill(0.0);
+        start.sh_rest.fill(0.0);
+        start.logit_opacities.fill(0.0);
+        start
+    }
+
+    fn config(&self, planned_steps: u64) -> TrainConfig {
+        TrainConfig::reconstruct(planned_steps, scene_extent(&self.cameras), BACKGROUND)
+    }
+
+    fn trainer(&self, config: TrainConfig) -> SplatTrainer {
+        SplatTrainer::new(self.gpu.clone(), self.start(), config).expect("trainer")
+    }
+
+    fn train(&self, trainer: &mut SplatTrainer, steps: usize) {
+        for _ in 0..steps {
+            let mut order = ViewOrder::new(3);
+            let mut view = 0;
+            for _ in 0..=trainer.step_count() {
+                view = order.next(self.cameras.len()).expect("views");
+            }
+            trainer
+                .step(&self.cameras[view], &self.targets[view])
+                .expect("step");
+        }
+    }
+
+    fn psnr(&self, trainer: &mut SplatTrainer) -> f64 {
+        let sum: f64 = self
+            .cameras
+            .iter()
+            .zip(&self.photos)
+            .map(|(camera, photo)| {
+                let image = GpuImage::new(&self.gpu, photo.width, photo.height);
+                trainer.render(camera, &image).expect("render");
+                metric::psnr(&image.read(&self.gpu).expect("pixels"), &photo.to_float()).expect("psnr")
+            })
+            .sum();
+        sum / self.cameras.len() as f64
+    }
+}
+
+fn assert_same(a: &TrainState, b: &TrainState) {
+    assert_eq!(a.progress, b.progress);
+    for (a, b) in a.tensors.iter().zip(&b.tensors) {
+        assert_eq!((&a.name, &a.shape), (&b.name, &b.shape));
+        let differing = a
+            .data
+            .iter()
+            .zip(&b.data)
+            .filter(|(a, b)| a.to_bits() != b.to_bits())
+            .count();
+        assert_eq!(differing, 0, "{}: {differing} of {} values differ", a.name, a.data.len());
+    }
+    assert_eq!(a.tensors.len(), b.tensors.len());
+}
+
+#[test]
+fn a_disturbed_scene_is_learnt_again() {
+    let fixture = fixture(300, 64);
+    let mut trainer = fixture.trainer(fixture.config(400));
+    let before = fixture.psnr(&mut trainer);
+    let (mut first, mut last) = (None, None);
+    for step in 0..400u64 {
+        let view = step as usize % fixture.cameras.len();
+        let report = trainer
+            .step(&fixture.cameras[view], &fixture.targets[view])
+            .expect("step");
+        assert_eq!(report.step, step + 1);
+        if let Some(result) = report.finished {
+            assert_eq!(result.step, step, "results come one step late");
+            assert!(result.loss.is_finite() && result.visible > 0);
+            if first.is_none() {
+                first = Some(result.loss);
+            }
+            last = Some(result.loss);
+        }
+        match step {
+            0 => assert_eq!((report.divisor, report.active_sh_degree), (4, 0)),
+            50 => assert_eq!((report.divisor, report.active_sh_degree), (2, 1)),
+            399 => assert_eq!((report.divisor, report.active_sh_degree), (1, 1)),
+            _ => {}
+        }
+    }
+    let after = fixture.psnr(&mut trainer);
+    println!("loss {first:?} → {last:?}, PSNR {before:.2} → {after:.2} dB");
+    assert!(last < first);
+    assert!(after > 30.0 && after > before + 8.0, "{before:.2} → {after:.2} dB");
+}
+
+#[test]
+fn resumed_is_uninterrupted() {
+    let fixture = fixture(300, 64);
+    let mut config = fixture.config(50);
+    config.prune.interval = 10;
+    config.prune.min_opacity = 0.3;
+    config.random_background = true;
+    let mut straight = fixture.trainer(config);
+    let start = straight.len();
+    fixture.train(&mut straight, 40);
+    let expected = straight.state().expect("state");
+    assert!(expected.len() < start, "the run should cross a removal");
+
+    for stop in [20, 21] {
+        let mut first = fixture.trainer(config);
+        fixture.train(&mut first, stop);
+        let state = first.state().expect("state");
+        drop(first);
+        let mut resumed = SplatTrainer::from_state(fixture.gpu.clone(), &state).expect("resume");
+        assert_same(&state, &resumed.state().expect("state"));
+        fixture.train(&mut resumed, 40 - stop);
+        assert_same(&expected, &resumed.state().expect("state"));
+    }
+}
+
+#[test]
+fn a_state_with_a_missing_or_wrong_tensor_is_refused() {
+    let fixture = fixture(20, 32);
+    let state = fixture
+        .trainer(fixture.config(10))
+        .state()
+        .expect("state");
+    for i in 0..state.tensors.len() {
+        let mut missing = state.clone();
+        let name = missing.tensors.remove(i).name;
+        let refused = |state: &TrainState| {
+            let message = SplatTrainer::from_state(fixture.gpu.clone(), state)
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_else(|| panic!("{name} was not missed"));
+            println!("{message}");
+            message
+        };
+        refused(&missing);
+        let mut short = state.clone();
+        short.tensors[i].data.pop();
+        refused(&short);
+    }
+}
+
+#[test]
+fn too_little_scratch_memory_does_not_show() {
+    let fixture = fixture(200, 64);
+    let mut config = fixture.config(1000);
+    config.coarse_to_fine = false;
+    let mut start = scene(60_000, 5);
+    start.log_scales.fill(-1.0);
+    let make = || SplatTrainer::new(fixture.gpu.clone(), start.clone(), config).expect("trainer");
+    let mut short = make();
+    fixture.train(&mut short, 4);
+    let short_state = short.state().expect("state");
+    assert!(short.repeated_steps() > 0, "this scene was to overflow the scratch memory");
+
+    let mut roomy = make();
+    let image = GpuImage::new(&fixture.gpu, 64, 64);
+    for camera in &fixture.cameras {
+        roomy.render(camera, &image).expect("render");
+    }
+    fixture.train(&mut roomy, 4);
+    let roomy_state = roomy.state().expect("state");
+    assert_eq!(roomy.repeated_steps(), 0);
+    assert_same(&roomy_state, &short_state);
+}
+
+#[test]
+fn removal_keeps_parameters_and_moments_together() {
+    let fixture = fixture(64, 32);
+    let mut config = fixture.config(100);
+    config.prune = PruneConfig {
+        warmup: 0.0,
+        interval: 1,
+        min_opacity: 0.005,
+        max_scale: 0.5,
+        oversized_from: 0.0,
+        until: 1.0,
+    };
+    let mut start = fixture.start();
+    let extent = config.scene_extent as f32;
+    let (faint, large, broken) = ([3usize, 10, 63], [0usize, 20], [31usize]);
+    for i in faint {
+        start.logit_opacities[i] = -6.0;
+    }
+    for i in large {
+        start.log_scales[i * 3 + 1] = (0.6 * extent).ln();
+    }
+    for i in broken {
+        start.log_scales[i * 3] = f32::NAN;
+    }
+    let gone: Vec<usize> = faint.into_iter().chain(large).chain(broken).collect();
+    let mut state = SplatTrainer::new(fixture.gpu.clone(), start.clone(), config)
+        .expect("trainer")
+        .state()
+        .expect("state");
+    state.progress.phase_step = 1;
+    for tensor in &mut state.tensors {
+        let width = tensor.data.len() / 64;
+        for (i, v) in tensor.data.iter_mut().enumerate() {
+            let row = (i / width) as f32;
+            if tensor.name.ends_with(".first") {
+                *v = row;
+            } else if tensor.name.ends_with(".second") {
+                *v = 1e20 * (row + 1.0);
+            }
+        }
+    }
+    let mut trainer = SplatTrainer::from_state(fixture.gpu.clone(), &state).expect("trainer");
+    let generation = trainer.generation();
+    // Seen from here there is nothing, so that gradients are zero and the moments only decay.
+    let away = Camera::look_at(
+        DVec3::new(0.0, 0.0, 50.0),
+        DVec3::new(0.0, 0.0, 100.0),
+        DVec3::X,
+        fixture.cameras[0].intrinsics,
+    );
+    let report = trainer.step(&away, &fixture.targets[0]).expect("step");
+    assert_eq!(report.removed as usize, gone.len());
+    assert_ne!(trainer.generation(), generation);
+    let after = trainer.state().expect("state");
+    let kept: Vec<usize> = (0..64).filter(|i| !gone.contains(i)).collect();
+    assert_eq!(after.len(), kept.len());
+    for (before, after) in state.tensors.iter().zip(&after.tensors) {
+        let width = before.data.len() / 64;
+        assert_eq!(after.shape[0], kept.len());
+        for (row, &i) in kept.iter().enumerate() {
+            for c in 0..width {
+                let (b, a) = (before.data[i * width + c], after.data[row * width + c]);
+                let expected = if before.name.ends_with(".first") && !before.name.contains("sh_rest") {
+                    0.9 * b
+                } else if before.name.ends_with(".second") && !before.name.contains("sh_rest") {
+                    0.999 * b
+                } else {
+                    b
+                };
+                assert!(
+                    (a - expected).abs() <= 1e-6 * expected.abs().max(1e-3),
+                    "{} row {i}: {a}, expected {expected}",
+                    before.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_left_is_an_error() {
+    let fixture = fixture(30, 32);
+    let mut config = fixture.config(10);
+    config.prune.interval = 1;
+    config.prune.min_opacity = 0.99;
+    let mut trainer = fixture.trainer(config);
+    fixture.train(&mut trainer, 1);
+    let error = trainer
+        .step(&fixture.cameras[0], &fixture.targets[0])
+        .expect_err("all splats are too faint");
+    println!("{error}");
+    assert_eq!(trainer.len(), 30);
+}
+
+#[test]
+fn refining_goes_on_from_a_finished_scene() {
+    let fixture = fixture(300, 64);
+    let mut trainer = fixture.trainer(fixture.config(100));
+    fixture.train(&mut trainer, 100);
+    let before = fixture.psnr(&mut trainer);
+    let count = trainer.len();
+    let mut config = *trainer.config();
+    config.phase = Phase::Refine;
+    config.prune.interval = 1;
+    config.prune.min_opacity = 0.9;
+    trainer.set_config(config).expect("config");
+    assert_eq!(trainer.active_sh_degree(), 1);
+    let report = trainer
+        .step(&fixture.cameras[0], &fixture.targets[0])
+        .expect("step");
+    assert_eq!((report.divisor, report.removed, report.step), (1, 0, 101));
+    fixture.train(&mut trainer, 100);
+    let after = fixture.psnr(&mut trainer);
+    println!("PSNR {before:.2} → {after:.2} dB");
+    assert_eq!((trainer.len(), trainer.step_count()), (count, 201));
+    assert!(after > before);
+}
+
+#[test]
+fn masked_pixels_teach_nothing() {
+    let fixture = fixture(200, 32);
+    let pixels = 32 * 32;
+    let mask: Vec<u8> = (0..pixels).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
+    let mut spoilt = fixture.photos[0].rgb.to_vec();
+    for (i, rgb) in spoilt.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        if mask[i] == 0 {
+            *rgb = [255, 0, 255];
+        }
+    }
+    let mut config = fixture.config(10);
+    config.coarse_to_fine = false;
+    let run = |photo: &Photo| {
+        let target = Target::upload(&fixture.gpu, photo, Some(&mask)).expect("target");
+        let mut trainer = fixture.trainer(config);
+        for _ in 0..5 {
+            trainer.step(&fixture.cameras[0], &target).expect("step");
+        }
+        trainer.state().expect("state")
+    };
+    assert_same(&run(&fixture.photos[0]), &run(&Photo::new(32, 32, spoilt)));
+}
+
+fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
+    let cameras = cameras(12, 64);
+    let views: Vec<View> = cameras
+        .iter()
+        .enumerate()
+        .map(|(i, camera)| View {
+            name: format!("{i}.png"),
+            image_path: format!("{i}.png").into(),
+            camera: *camera,
+            photo: Photo::new(64, 64, vec![90; 64 * 64 * 3]),
+            mask: None,
+        })
+        .collect();
+    Dataset {
+        source: "synthetic".into(),
+        kind,
+        split: Split {
+            train: (0..views.len()).collect(),
+            eval: Vec::new(),
+        },
+        views,
+        points,
+        world_from_file: WorldFromFile::IDENTITY,
+        background: [1.0; 3],
+        missing: Vec::new(),
+        warnings: Vec::new(),
+        listed: 12,
+    }
+}
+
+#[test]
+fn splats_start_on_the_points() {
+    let spacing = 0.125;
+    let positions: Vec<DVec3> = (0..5)
+        .flat_map(|x| (0..5).flat_map(move |y| (0..5).map(move |z| DVec3::new(x.into(), y.into(), z.into()))))
+        .map(|p| p * spacing)
+        .collect();
+    let colors = vec![[255, 0, 51]; positions.len()];
+    let points = PointCloud { positions, colors };
+    let config = InitConfig::default();
+    let splats = initialize(&dataset(DatasetKind::Colmap, Some(points.clone())), &config).expect("splats");
+    assert!(splats.is_consistent());
+    assert_eq!((splats.len(), splats.sh_degree), (125, 3));
+    let expected = (spacing * config.scale_factor).ln() as f32;
+    assert!(splats.log_scales.iter().all(|s| (s - expected).abs() < 1e-5));
+    for (i, p) in points.positions.iter().enumerate() {
+        assert_eq!(splats.means[i * 3..i * 3 + 3], p.as_vec3().to_array());
+        for (c, expected) in [1.0, 0.0, 0.2].into_iter().enumerate() {
+            let color = 0.5 + 0.282_094_8 * splats.sh_dc[i * 3 + c];
+            assert!((color - expected).abs() < 1e-4, "{color}");
+        }
+    }
+    for q in splats.quats.as_chunks::<4>().0 {
+        let norm: f32 = q.iter().map(|v| v * v).sum();
+        assert!((norm - 1.0).abs() < 1e-5);
+    }
+    let opacity = 1.0 / (1.0 + (-splats.logit_opacities[0]).exp());
+    assert!((opacity - config.opacity).abs() < 1e-5);
+}
+
+#[test]
+fn without_points_splats_start_where_several_cameras_look() {
+    for kind in [DatasetKind::Nerfstudio, DatasetKind::Blender] {
+        let dataset = dataset(kind, None);
+        let config = InitConfig {
+            random_count: 500,
+            sh_degree: 2,
+            ..InitConfig::default()
+        };
+        let splats = initialize(&dataset, &config).expect("splats");
+        assert!(splats.is_consistent());
+        assert_eq!((splats.len(), splats.sh_degree), (500, 2));
+        for mean in splats.means.as_chunks::<3>().0 {
+            let p = DVec3::from_array(mean.map(f64::from));
+            let seen = dataset
+                .views
+                .iter()
+                .filter(|view| {
+                    let (pixel, depth) = view.camera.project(p);
+                    depth > 0.0 && pixel.min_element() > -1e-3 && pixel.max_element() < 64.001
+                })
+                .count();
+            assert!(seen >= 2, "{p} is seen {seen} times");
+        }
+        assert!(splats.log_scales.iter().all(|s| s.is_finite() && s.exp() < 100.0));
+        assert_eq!(splats, initialize(&dataset, &config).expect("splats"));
+        let other = InitConfig { seed: 1, ..config };
+        assert_ne!(splats, initialize(&dataset, &other).expect("splats"));
+    }
+    let mut none = dataset(DatasetKind::Nerfstudio, None);
+    none.split.train.clear();
+    println!("{}", initialize(&none, &InitConfig::default()).expect_err("no views"));
+}
+
+#[test]
+fn photos_that_show_only_background_leave_nothing() {
+    let mut empty = dataset(DatasetKind::Blender, None);
+    for view in &mut empty.views {
+        view.photo = Photo::new(64, 64, vec![255; 64 * 64 * 3]);
+    }
+    println!("{}", initialize(&empty, &InitConfig::default()).expect_err("nothing to see"));
+}
+
+#[test]
+fn schedules_are_splatfactos_at_its_length() {
+    let phase = Phase::Reconstruct { planned_steps: 30_000 };
+    let divisors = [0, 2999, 3000, 5999, 6000, 29_999].map(|s| phase.divisor(s, true));
+    assert_eq!(divisors, [4, 4, 2, 2, 1, 1]);
+    assert_eq!(phase.divisor(0, false), 1);
+    let degrees = [0, 999, 1000, 2000, 3000, 29_999].map(|s| phase.sh_degree(s, 1000, 3));
+    assert_eq!(degrees, [0, 0, 1, 2, 3, 3]);
+    let lr = |phase: Phase, step| phase.decayed(1.6e-4, 1.6e-6, step);
+    for (phase, step, expected) in [
+        (phase, 0, 1.6e-4),
+        (phase, 15_000, 1.6e-5),
+        (phase, 30_000, 1.6e-6),
+        (phase, 40_000, 1.6e-6),
+        (Phase::Refine, 0, 7.4e-6),
+        (Phase::Refine, 7500, 2.35e-6),
+    ] {
+        let got = lr(phase, step);
+        assert!((got / expected - 1.0).abs() < 0.01, "{phase:?} {step}: {got}");
+    }
+}
+
+#[test]
+fn views_are_drawn_without_replacement() {
+    let mut order = ViewOrder::new(5);
+    let mut epochs = Vec::new();
+    for _ in 0..3 {
+        let mut epoch: Vec<usize> = (0..10).filter_map(|_| order.next(10)).collect();
+        epochs.push(epoch.clone());
+        epoch.sort_unstable();
+        assert_eq!(epoch, (0..10).collect::<Vec<_>>());
+    }
+    assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2]);
+    let saved = serde_json::to_string(&order).expect("json");
+    let mut resumed: ViewOrder = serde_json::from_str(&saved).expect("json");
+    for _ in 0..25 {
+        assert_eq!(order.next(10), resumed.next(10));
+    }
+    assert_eq!(order.next(0), None);
+}
+
+/// Processor time of all threads, in ticks of 10 ms; 0 where the system does not tell.
+fn cpu_secs() -> f64 {
+    std::fs::read_to_string("/proc/self/stat").map_or(0.0, |stat| {
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split(' ').collect();
+        let ticks = |i: usize| fields.get(i).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0);
+        (ticks(12) + ticks(13)) / 100.0
+    })
+}
+
+/// Speed of loss and gradient at 270×480; on two cores of a software adapter below 30 ms.
+#[test]
+#[ignore = "a measurement"]
+fn loss_speed() {
+    let gpu = gpu();
+    for (width, height) in [(67, 120), (135, 240), (270, 480), (540, 960)] {
+        let image = |value: f32| {
+            let mut rng = ChaCha8Rng::seed_from_u64(value.to_bits().into());
+            let rgb = (0..width * height * 3).map(|_| uniform(&mut rng, 0.0, 1.0)).collect();
+            GpuImage::from_float(&gpu, &luxedit::scene::FloatImage::new(width, height, rgb))
+        };
+        let (render, target) = (image(0.1), image(0.2));
+        let d_image = gpu.storage("d_image", render.pixels() as u64 * 16);
+        let loss = ImageLoss::new(gpu.clone());
+        let bound = loss
+            .bind(&render, &target, &d_image, LossOptions::default())
+            .expect("loss");
+        let mut best = f64::INFINITY;
+        let cpu_before = cpu_secs();
+        for _ in 0..10 {
+            let start = std::time::Instant::now();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            loss.record(&mut encoder, &bound);
+            gpu.queue.submit([encoder.finish()]);
+            gpu.wait().expect("done");
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        let cpu = (cpu_secs() - cpu_before) / 10.0;
+        println!("{width}×{height}: {:.2} ms, {:.2} ms of all cores", best * 1e3, cpu * 1e3);
+    }
+}
