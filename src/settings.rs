@@ -115,6 +115,15 @@ impl Setting {
         }
     }
 
+    /// The flag in a job's own command: the steps of a reconstruction are plain `--steps` there.
+    pub fn flag_in(&self, job: u8) -> &'static str {
+        if job == RECONSTRUCT && self.key == "reconstruct_steps" {
+            "steps"
+        } else {
+            self.flag
+        }
+    }
+
     /// The range or the choices, in words.
     pub fn expects(&self) -> String {
         match self.kind {
@@ -257,7 +266,7 @@ settings! {
         "Image guidance: higher stays nearer to the original photo.";
     edit_steps: u32 = 7500u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, EDIT,
         "Optimization steps of the edit, in addition to those the scene has had.";
-    reconstruct_steps: u32 = 7000u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT,
+    reconstruct_steps: u32 = 7000u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
         "Optimization steps of the reconstruction; all schedules stretch to it.";
     model: String = "", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "Folder of an InstructPix2Pix model in diffusers layout.";
@@ -275,11 +284,11 @@ settings! {
         "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
     precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
         "Which weight files of the model folder are preferred.";
-    downscale: u32 = 1u32, "downscale", "Shrink photos", Kind::Int { min: 1, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
-        "Shrink photos this many times on load.";
-    splat_count: u32 = 40_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT,
+    downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
+        "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
+    splat_count: u32 = 40_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
         "Random splats to start from when the capture has no points.";
-    sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT,
+    sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
@@ -297,11 +306,11 @@ impl Settings {
         SETTINGS.iter().find(|s| s.key == key)
     }
 
-    /// Rules that span several settings.
+    /// An edit needs an instruction and a model.
     ///
     /// # Errors
-    /// [`Error::Invalid`] says which settings contradict each other.
-    pub fn check_edit(&self) -> Result<()> {
+    /// [`Error::Invalid`] says what is missing.
+    pub fn check_prompt_and_model(&self) -> Result<()> {
         if self.prompt.trim().is_empty() {
             return Err(Error::invalid(
                 "type an instruction first, such as \"make him a marble statue\": an empty one would change nothing",
@@ -312,6 +321,15 @@ impl Settings {
                 "choose an edit model first: the folder of an InstructPix2Pix model in diffusers layout",
             ));
         }
+        Ok(())
+    }
+
+    /// Rules that span several settings.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] says which settings contradict each other.
+    pub fn check_edit(&self) -> Result<()> {
+        self.check_prompt_and_model()?;
         if self.lower_bound > self.upper_bound {
             return Err(Error::Invalid(format!(
                 "the least noise ({}) is above the most noise ({})",

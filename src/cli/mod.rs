@@ -1,1 +1,90 @@
-//! 
+//! The command line: the same worker as the window, driven by the same messages, for scripts and tests. One file a
+//! subcommand; flags come from the settings table. Progress goes to stderr, the result to stdout; `--json` makes the
+//! result one JSON object. Exit code 0: done, 1: failed, 2: wrong usage.
+
+mod driver;
+mod edit;
+mod edit_image;
+mod eval;
+mod flags;
+mod info;
+mod reconstruct;
+mod render;
+
+use crate::Result;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use std::{path::PathBuf, process::ExitCode};
+
+/// A subcommand: its flags, and what it does. The second argument asks for JSON.
+struct Job {
+    command: fn() -> Command,
+    run: fn(&ArgMatches) -> Result<()>,
+}
+
+const JOBS: &[Job] = &[
+    Job {
+        command: reconstruct::command,
+        run: reconstruct::run,
+    },
+    Job {
+        command: edit::command,
+        run: edit::run,
+    },
+    Job {
+        command: edit_image::command,
+        run: edit_image::run,
+    },
+    Job {
+        command: render::command,
+        run: render::run,
+    },
+    Job {
+        command: eval::command,
+        run: eval::run,
+    },
+    Job {
+        command: info::command,
+        run: info::run,
+    },
+];
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("luxedit")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Edit captured 3D scenes by instruction")
+        .args_conflicts_with_subcommands(true)
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("A capture, splat file or project to open in the editor"),
+        )
+        .subcommands(JOBS.iter().map(|job| {
+            (job.command)().arg(
+                Arg::new("json")
+                    .long("json")
+                    .action(clap::ArgAction::SetTrue)
+                    .help("Print one JSON object at the end"),
+            )
+        }))
+}
+
+/// Parse the command line and do it.
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let result = match matches.subcommand() {
+        Some((name, matches)) => match JOBS.iter().find(|j| (j.command)().get_name() == name) {
+            Some(job) => (job.run)(matches),
+            None => Ok(()),
+        },
+        None => crate::app::run(matches.get_one::<PathBuf>("path").cloned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("luxedit: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -23,6 +23,8 @@ pub enum Command {
     Settings(Box<Settings>),
     /// Keep the project in this folder from now on (created when absent).
     Project(PathBuf),
+    /// Make a splat file the scene of the open capture, in the capture's frame.
+    AttachSplats(PathBuf),
     /// Photos → splats, with the current settings.
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. Reconstructs nothing: the scene must have splats.
@@ -45,10 +47,28 @@ pub enum Command {
     Export(PathBuf),
     /// Measure the scene on the held-out views.
     Evaluate,
+    /// Edit one picture, no scene, with the current settings.
+    EditImage { image: PathBuf, output: PathBuf },
+    /// Draw the scene from cameras, into `<folder>/<view name>.<format>`.
+    Render {
+        /// A capture whose views are taken; `None`: the open capture's.
+        cameras: Option<PathBuf>,
+        folder: PathBuf,
+        format: RenderFormat,
+    },
     /// Save the project now.
     Save,
     /// Stop, save, end the thread.
     ShutDown,
+}
+
+/// File format of rendered pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenderFormat {
+    /// Eight bits.
+    Png,
+    /// 32-bit float, unclamped.
+    Exr,
 }
 
 /// What the worker is doing.
@@ -59,7 +79,8 @@ pub enum Job {
     Reconstruct,
     Edit,
     Evaluate,
-    Export,
+    EditImage,
+    Render,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

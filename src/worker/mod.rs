@@ -1,6 +1,20 @@
 //! The background thread: owns dataset, trainer and editor, runs jobs, keeps snapshots, saves the project. The window
-//! and the command line drive it through the same [`Command`]s and [`Event`]s.
+//! and the command line drive it through the same [`Command`]s and [`Event`]s, so that what a script does and what an
+//! artist sees cannot drift apart.
 
+mod control;
+mod describe;
+mod handle;
+mod jobs;
 mod messages;
+mod open;
+mod pictures;
+mod project;
+mod run;
+mod session;
+mod snapshots;
 
+pub use describe::{Description, describe};
+pub use handle::WorkerHandle;
 pub use messages::*;
+pub use project::{EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

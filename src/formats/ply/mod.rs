@@ -62,6 +62,14 @@ impl Kind {
     }
 }
 
+/// Whether a file calls itself PLY.
+pub fn is_ply(path: &Path) -> bool {
+    let mut magic = [0u8; 4];
+    std::fs::File::open(path)
+        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut magic))
+        .is_ok_and(|()| magic == *b"ply\n" || magic == *b"ply\r")
+}
+
 /// The vertices of any PLY file as a point cloud, in the file's frame. Colours are `red`, `green`, `blue` (bytes, or
 /// floats in [0, 1]), or the DC term of a splat; grey where there is neither. Points that are not finite are kept.
 ///

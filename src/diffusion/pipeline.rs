@@ -1,0 +1,448 @@
+//! InstructPix2Pix (Brooks et al. 2023) from a diffusers folder: the five parts, checked to belong together, and the
+//! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
+//! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
+
+use super::guidance::Guidance;
+use super::hash::Fnv;
+use super::noise::{EditNoise, NoiseSource};
+use super::picture::resize;
+use super::scheduler::{Ddim, EulerAncestral, SchedulerConfig, Solver};
+use super::text_encoder::TextEncoder;
+use super::tokenizer::Tokenizer;
+use super::transformer::PromptKeys;
+use super::unet::UNet;
+use super::vae::Vae;
+use super::weights::Precision;
+use crate::error::Cancel;
+use crate::{Error, Result};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// An InstructPix2Pix model on one device.
+pub struct InstructPix2Pix {
+    pub tokenizer: Tokenizer,
+    pub text_encoder: TextEncoder,
+    pub unet: UNet,
+    pub vae: Vae,
+    pub scheduler: SchedulerConfig,
+    device: Device,
+    hash: String,
+}
+
+/// A prompt and its negative, embedded.
+#[derive(Clone)]
+pub struct PromptEmbedding {
+    /// `[1, tokens, features]`.
+    pub prompt: Tensor<3>,
+    /// `[1, tokens, features]`.
+    pub negative: Tensor<3>,
+}
+
+/// The settings of one scene edit, and of one picture edit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EditSettings {
+    pub guidance: Guidance,
+    pub diffusion_steps: usize,
+}
+
+impl Default for EditSettings {
+    fn default() -> Self {
+        Self {
+            guidance: Guidance {
+                guidance_scale: 7.5,
+                image_guidance_scale: 1.5,
+            },
+            diffusion_steps: 20,
+        }
+    }
+}
+
+/// Told after every denoising step.
+pub struct EditStep<'a> {
+    /// Steps done, from 1.
+    pub done: usize,
+    pub steps: usize,
+    /// The timestep that was denoised.
+    pub timestep: f64,
+    /// Guided prediction, `[1, latent channels, h, w]`.
+    pub prediction: &'a Tensor<4>,
+    /// Latents after the step, same shape.
+    pub latents: &'a Tensor<4>,
+}
+
+const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+
+impl InstructPix2Pix {
+    /// Read a diffusers folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`; other parts are
+    /// not needed.
+    ///
+    /// # Errors
+    /// A missing part; an unreadable or unsupported config; missing, unknown or misshapen tensors; parts that do not
+    /// belong together.
+    pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(Error::file(folder, "is not a folder; a model is a diffusers folder"));
+        }
+        let absent: Vec<String> = PARTS
+            .iter()
+            .filter(|part| !folder.join(part).is_dir())
+            .map(|part| format!("{part}/"))
+            .collect();
+        if !absent.is_empty() {
+            return Err(Error::file(
+                folder,
+                format!("is not a complete diffusers folder: {} missing", absent.join(", ")),
+            ));
+        }
+        let scheduler = SchedulerConfig::load(&folder.join("scheduler"))?;
+        let text_folder = folder.join("text_encoder");
+        let text_encoder = TextEncoder::load(&text_folder, precision, device)?;
+        let tokenizer = Tokenizer::load(&folder.join("tokenizer"), text_encoder.max_length())?;
+        let unet = UNet::load(&folder.join("unet"), precision, device)?;
+        let vae = Vae::load(&folder.join("vae"), precision, device)?;
+
+        let latent = vae.latent_channels();
+        if unet.in_channels() != 2 * latent || unet.out_channels() != latent {
+            return Err(Error::file(
+                folder.join("unet/config.json"),
+                format!(
+                    "`in_channels` {} and `out_channels` {}: InstructPix2Pix on this autoencoder needs {} and {latent}; \
+                     this looks like another kind of diffusion model",
+                    unet.in_channels(),
+                    unet.out_channels(),
+                    2 * latent
+                ),
+            ));
+        }
+        if unet.prompt_features() != text_encoder.width() {
+            return Err(Error::file(
+                folder.join("unet/config.json"),
+                format!(
+                    "`cross_attention_dim` {} does not fit the text encoder's `hidden_size` {}",
+                    unet.prompt_features(),
+                    text_encoder.width()
+                ),
+            ));
+        }
+        let mut hash = Fnv::new();
+        for part in [unet.hash(), vae.hash(), text_encoder.hash()] {
+            hash.write(part.as_bytes());
+        }
+        Ok(Self {
+            tokenizer,
+            text_encoder,
+            unet,
+            vae,
+            scheduler,
+            device: device.clone(),
+            hash: hash.finish(),
+        })
+    }
+
+    /// Sixteen hexadecimal digits that identify the weights, the same on every machine.
+    pub fn model_hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// # Errors
+    /// When tokenizer and text encoder do not belong together.
+    pub fn encode_prompt(&self, prompt: &str, negative: &str) -> Result<PromptEmbedding> {
+        let ids = [self.tokenizer.encode(prompt), self.tokenizer.encode(negative)];
+        let both = self.text_encoder.forward(&ids)?;
+        Ok(PromptEmbedding {
+            prompt: both.clone().narrow(0, 0, 1),
+            negative: both.narrow(0, 1, 1),
+        })
+    }
+
+    /// Height and width of the latents of an `height` × `width` picture.
+    pub fn latent_size(&self, height: usize, width: usize) -> (usize, usize) {
+        (height / self.vae.factor(), width / self.vae.factor())
+    }
+
+    /// The shape of the latents, and so of the noise, of an `height` × `width` picture.
+    pub fn latent_shape(&self, height: usize, width: usize) -> [usize; 4] {
+        let (h, w) = self.latent_size(height, width);
+        [1, self.vae.latent_channels(), h, w]
+    }
+
+    /// The condition of an edit: mode of the posterior of `original` (`[1, 3, H, W]` in [0, 1]), unscaled. It does not
+    /// change while a view is edited again and again.
+    ///
+    /// # Errors
+    /// A picture that is no `[1, 3, H, W]`, or smaller than one latent pixel.
+    pub fn original_latents(&self, original: Tensor<4>) -> Result<Tensor<4>> {
+        self.check_picture(&original)?;
+        Ok(self.vae.encode(original * 2.0 - 1.0).mode())
+    }
+
+    /// What an edit starts from: a sample of the posterior of `render` (`[1, 3, H, W]` in [0, 1]), scaled.
+    ///
+    /// # Errors
+    /// As [`Self::original_latents`], and noise of another shape than the latents.
+    pub fn render_latents(&self, render: Tensor<4>, posterior_noise: &Tensor<4>) -> Result<Tensor<4>> {
+        self.check_picture(&render)?;
+        let [_, _, height, width] = render.dims();
+        self.check_latents("the noise", posterior_noise, height, width)?;
+        let posterior = self.vae.encode(render * 2.0 - 1.0);
+        Ok(posterior.sample(posterior_noise.clone()) * self.vae.scaling_factor())
+    }
+
+    /// One edit of Instruct-NeRF2NeRF: `render` is noised at the first of `diffusion_steps` timesteps below
+    /// `start_timestep` (T) and denoised under the prompt and the original picture. The first timestep is
+    /// (steps − 1)·⌊T/steps⌋ + 1.
+    ///
+    /// - `render`: `[1, 3, H, W]` in [0, 1];
+    /// - `original`: [`Self::original_latents`] of the unedited photo of the same size.
+    ///
+    /// The result is `[1, 3, H, W]` in [0, 1]; sides that the autoencoder floors are resized back bilinearly.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] within one denoising step of the request; [`Error::Invalid`] when there are more steps than
+    /// T, T is beyond the training timesteps, or sizes disagree; [`Error::Gpu`] when the device fails.
+    #[expect(clippy::too_many_arguments, reason = "each is a different kind of thing, and all are needed")]
+    pub fn edit(
+        &self,
+        render: Tensor<4>,
+        original: &Tensor<4>,
+        embedding: &PromptEmbedding,
+        settings: &EditSettings,
+        start_timestep: u32,
+        noise: &EditNoise,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(&EditStep),
+    ) -> Result<Tensor<4>> {
+        let schedule = Ddim::starting_at(
+            &self.scheduler,
+            settings.diffusion_steps,
+            start_timestep as usize,
+        )?;
+        cancel.check()?;
+        let [_, _, height, width] = render.dims();
+        let start = self.render_latents(render, &noise.posterior)?;
+        self.check_latents("the original's latents", original, height, width)?;
+        self.check_latents("the noise", &noise.diffusion, height, width)?;
+        let mut latents = schedule.add_noise(start, noise.diffusion.clone(), schedule.timesteps[0]);
+
+        let denoiser = Denoiser::guided(self, embedding, original.clone(), settings.guidance);
+        let steps = schedule.timesteps.len();
+        for (index, &timestep) in schedule.timesteps.iter().enumerate() {
+            cancel.check()?;
+            let prediction = denoiser.predict(latents.clone(), timestep as f32);
+            latents = schedule.step(prediction.clone(), timestep, latents);
+            self.settle()?;
+            on_step(&EditStep {
+                done: index + 1,
+                steps,
+                timestep: timestep as f64,
+                prediction: &prediction,
+                latents: &latents,
+            });
+        }
+        cancel.check()?;
+        self.decode(latents, height, width)
+    }
+
+    /// The plain pipeline on one picture (`[1, 3, H, W]` in [0, 1]), from pure noise. `noise` gives the starting
+    /// latents, then one tensor a step where the solver of `scheduler` is stochastic. Guidance as
+    /// [`Guidance::is_on`] says.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    #[expect(clippy::too_many_arguments, reason = "each is a different kind of thing, and all are needed")]
+    pub fn edit_image(
+        &self,
+        picture: Tensor<4>,
+        embedding: &PromptEmbedding,
+        settings: &EditSettings,
+        scheduler: &SchedulerConfig,
+        noise: &mut dyn NoiseSource,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(&EditStep),
+    ) -> Result<Tensor<4>> {
+        let schedule = match scheduler.solver {
+            Solver::Ddim => Schedule::Ddim(Ddim::new(scheduler, settings.diffusion_steps)?),
+            Solver::EulerAncestral => {
+                Schedule::EulerAncestral(EulerAncestral::new(scheduler, settings.diffusion_steps)?)
+            }
+        };
+        cancel.check()?;
+        let [_, _, height, width] = picture.dims();
+        let condition = self.original_latents(picture)?;
+        let shape = self.latent_shape(height, width);
+        let mut latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();
+        self.check_latents("the noise", &latents, height, width)?;
+
+        let denoiser = if settings.guidance.is_on() {
+            Denoiser::guided(self, embedding, condition, settings.guidance)
+        } else {
+            Denoiser::unguided(self, embedding, condition)
+        };
+        let steps = schedule.len();
+        for index in 0..steps {
+            cancel.check()?;
+            let timestep = schedule.timestep(index);
+            let input = schedule.scale_input(latents.clone(), index);
+            let prediction = denoiser.predict(input, timestep as f32);
+            latents = match &schedule {
+                Schedule::Ddim(ddim) => {
+                    ddim.step(prediction.clone(), ddim.timesteps[index], latents)
+                }
+                Schedule::EulerAncestral(euler) => {
+                    let fresh = noise.next(shape, &self.device);
+                    self.check_latents("the noise", &fresh, height, width)?;
+                    euler.step(prediction.clone(), index, latents, fresh)
+                }
+            };
+            self.settle()?;
+            on_step(&EditStep {
+                done: index + 1,
+                steps,
+                timestep,
+                prediction: &prediction,
+                latents: &latents,
+            });
+        }
+        cancel.check()?;
+        self.decode(latents, height, width)
+    }
+
+    /// Scaled latents to a picture `[1, 3, height, width]` in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device fails.
+    pub fn decode(&self, latents: Tensor<4>, height: usize, width: usize) -> Result<Tensor<4>> {
+        let picture = self.vae.decode(latents / self.vae.scaling_factor());
+        let picture = (picture * 0.5 + 0.5).clamp(0.0, 1.0);
+        let picture = resize(picture, height, width);
+        self.settle()?;
+        Ok(picture)
+    }
+
+    /// Wait for the device, so that no more than one step is ever queued and its errors surface here.
+    fn settle(&self) -> Result<()> {
+        self.device.sync().map_err(|e| {
+            Error::Gpu(format!("the device that runs the edit model failed: {e:?}"))
+        })
+    }
+
+    fn check_picture(&self, picture: &Tensor<4>) -> Result<()> {
+        let [batch, channels, height, width] = picture.dims();
+        let factor = self.vae.factor();
+        if batch != 1 || channels != 3 {
+            return Err(Error::invalid(format!(
+                "the edit model takes one RGB picture, not {batch} of {channels} channels"
+            )));
+        }
+        if height < factor || width < factor {
+            return Err(Error::invalid(format!(
+                "a picture of {width}×{height} pixels is too small for the edit model: both sides need {factor} at least"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_latents(&self, what: &str, latents: &Tensor<4>, height: usize, width: usize) -> Result<()> {
+        let expected = self.latent_shape(height, width);
+        if latents.dims() == expected {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{what} must be {expected:?} for a picture of {width}×{height}, not {:?}",
+            latents.dims()
+        )))
+    }
+}
+
+enum Schedule {
+    Ddim(Ddim),
+    EulerAncestral(EulerAncestral),
+}
+
+impl Schedule {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ddim(ddim) => ddim.timesteps.len(),
+            Self::EulerAncestral(euler) => euler.timesteps.len(),
+        }
+    }
+
+    fn timestep(&self, index: usize) -> f64 {
+        match self {
+            Self::Ddim(ddim) => ddim.timesteps[index] as f64,
+            Self::EulerAncestral(euler) => euler.timesteps[index],
+        }
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        match self {
+            Self::Ddim(_) => 1.0,
+            Self::EulerAncestral(euler) => euler.init_noise_sigma,
+        }
+    }
+
+    fn scale_input(&self, latents: Tensor<4>, index: usize) -> Tensor<4> {
+        match self {
+            Self::Ddim(_) => latents,
+            Self::EulerAncestral(euler) => euler.scale_input(latents, index),
+        }
+    }
+}
+
+/// What stays the same between the steps of one edit.
+struct Denoiser<'a> {
+    unet: &'a UNet,
+    prompt: PromptKeys,
+    /// `[rows, latent channels, h, w]`.
+    condition: Tensor<4>,
+    /// `None`: one row, the text's.
+    guidance: Option<Guidance>,
+}
+
+impl<'a> Denoiser<'a> {
+    fn guided(
+        model: &'a InstructPix2Pix,
+        embedding: &PromptEmbedding,
+        condition: Tensor<4>,
+        guidance: Guidance,
+    ) -> Self {
+        let PromptEmbedding { prompt, negative } = embedding.clone();
+        let rows = Tensor::cat(vec![prompt, negative.clone(), negative], 0);
+        let none = condition.zeros_like();
+        Self {
+            unet: &model.unet,
+            prompt: model.unet.prompt_keys(&rows),
+            condition: Tensor::cat(vec![condition.clone(), condition, none], 0),
+            guidance: Some(guidance),
+        }
+    }
+
+    fn unguided(model: &'a InstructPix2Pix, embedding: &PromptEmbedding, condition: Tensor<4>) -> Self {
+        Self {
+            unet: &model.unet,
+            prompt: model.unet.prompt_keys(&embedding.prompt),
+            condition,
+            guidance: None,
+        }
+    }
+
+    fn predict(&self, latents: Tensor<4>, timestep: f32) -> Tensor<4> {
+        let rows = self.condition.dims()[0];
+        let sample = Tensor::cat(vec![latents.repeat_dim(0, rows), self.condition.clone()], 1);
+        let predictions = self.unet.forward(sample, &[timestep], &self.prompt);
+        match self.guidance {
+            Some(guidance) => guidance.combine(predictions),
+            None => predictions,
+        }
+    }
+}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<InstructPix2Pix>();
+};

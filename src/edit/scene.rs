@@ -1,0 +1,60 @@
+//! What a schedule needs of a scene, whatever the scene is made of. The impls delegate: a representation knows nothing of
+//! editing.
+
+use crate::{
+    Result,
+    gpu::GpuImage,
+    scene::Camera,
+    loss::Target,
+    splat::{Drawable, SplatTrainer, StepReport, TrainState},
+};
+
+/// Something that can be rendered from a camera and optimized towards pictures.
+pub trait TrainableScene {
+    /// The whole picture in evaluation mode: all detail, the capture's fixed background.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
+    fn render(&mut self, camera: &Camera, target: &GpuImage) -> Result<()>;
+
+    /// One optimization step towards `target`, seen from `camera`.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport>;
+
+    /// Parameters, optimizer and schedule: enough to go on exactly.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn state(&mut self) -> Result<TrainState>;
+
+    /// Handles to what the viewport draws.
+    fn drawable(&self) -> Drawable;
+
+    fn splat_count(&self) -> u32;
+
+    /// Optimizer steps over the scene's whole life.
+    fn step_count(&self) -> u32;
+}
+
+impl TrainableScene for SplatTrainer {
+    fn render(&mut self, camera: &Camera, target: &GpuImage) -> Result<()> {
+        Self::render(self, camera, target)
+    }
+    fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
+        Self::step(self, camera, target)
+    }
+    fn state(&mut self) -> Result<TrainState> {
+        Self::state(self)
+    }
+    fn drawable(&self) -> Drawable {
+        Self::drawable(self)
+    }
+    fn splat_count(&self) -> u32 {
+        Self::len(self) as u32
+    }
+    fn step_count(&self) -> u32 {
+        u32::try_from(Self::step_count(self)).unwrap_or(u32::MAX)
+    }
+}

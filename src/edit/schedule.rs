@@ -1,0 +1,176 @@
+//! The igs2gs schedule. A sweep edits every training view once, in capture order; sweeps start every `sweep_interval`
+//! steps, the first at the first step. Interleaved, a sweep takes one optimizer step a view, on the picture just edited
+//! (what Instruct-GS2GS runs); frozen, all views are edited before the next step (what its text describes). Between
+//! sweeps, views come shuffled without replacement.
+//!
+//! All randomness is a function of the seed and of counters: no generator state has to be saved.
+
+use crate::settings::{Settings, Sweep};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use serde::{Deserialize, Serialize};
+
+/// Streams of the seed's generator, so that views, noise levels and noises never share numbers.
+const STREAM_VIEWS: u64 = 1 << 62;
+const STREAM_TIMESTEPS: u64 = 1 << 61;
+
+/// What the next optimizer step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepPlan {
+    /// Edit this training view (an index into the training split), then take a step on it.
+    EditAndStep { position: usize, sweep: u32 },
+    /// Edit this training view, take no step, then plan again.
+    EditOnly { position: usize, sweep: u32 },
+    /// A step on this training view.
+    Step { position: usize },
+}
+
+/// Where a run stands. Saved with every state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    seed: u64,
+    /// Views in the training split.
+    views: usize,
+    /// Steps taken in this job.
+    done: u32,
+    /// Sweeps begun.
+    sweeps: u32,
+    /// Next view of the running sweep.
+    cursor: Option<usize>,
+    /// The sweep that starts at step `done` was already begun.
+    triggered_at: Option<u32>,
+    /// View edits made, over all sweeps.
+    edits: u64,
+    /// Draws of the shuffled order.
+    draws: u64,
+}
+
+/// The random part of one view edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditDraw {
+    pub timestep: u32,
+    pub noise_stream: u64,
+}
+
+impl Schedule {
+    pub fn new(seed: u64, views: usize) -> Self {
+        Self {
+            seed,
+            views,
+            done: 0,
+            sweeps: 0,
+            cursor: None,
+            triggered_at: None,
+            edits: 0,
+            draws: 0,
+        }
+    }
+
+    pub fn steps_done(&self) -> u32 {
+        self.done
+    }
+
+    pub fn edits_done(&self) -> u64 {
+        self.edits
+    }
+
+    pub fn sweeps_begun(&self) -> u32 {
+        self.sweeps
+    }
+
+    /// Position of the running sweep, `(views edited, views)`.
+    pub fn sweep_progress(&self) -> Option<(usize, usize)> {
+        self.cursor.map(|c| (c, self.views))
+    }
+
+    /// A view, shuffled without replacement, epoch by epoch.
+    pub fn shuffled_view(&self) -> usize {
+        let n = self.views as u64;
+        let (epoch, index) = (self.draws / n, (self.draws % n) as usize);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(STREAM_VIEWS | epoch);
+        let mut order: Vec<usize> = (0..self.views).collect();
+        for i in (1..order.len()).rev() {
+            order.swap(i, below(&mut rng, i as u64 + 1) as usize);
+        }
+        order[index]
+    }
+
+    /// What comes next; asking twice gives the same answer. Call [`Self::finish_edit`] and [`Self::finish_step`] once it
+    /// was done.
+    pub fn plan_edit(&mut self, settings: &Settings) -> StepPlan {
+        let due = self.done.is_multiple_of(settings.sweep_interval.max(1));
+        if due && self.triggered_at != Some(self.done) {
+            self.triggered_at = Some(self.done);
+            // A sweep longer than the interval goes on; it is not begun anew.
+            if self.cursor.is_none() {
+                self.cursor = Some(0);
+                self.sweeps += 1;
+            }
+        }
+        let sweep = self.sweeps.saturating_sub(1);
+        match (self.cursor, settings.sweep) {
+            (Some(position), Sweep::Frozen) => StepPlan::EditOnly { position, sweep },
+            (Some(position), Sweep::Interleaved) => StepPlan::EditAndStep { position, sweep },
+            (None, _) => StepPlan::Step {
+                position: self.shuffled_view(),
+            },
+        }
+    }
+
+    /// The noise level and noise of the next view edit.
+    pub fn draw_edit(&self, settings: &Settings) -> EditDraw {
+        let low = (settings.lower_bound * 1000.0) as u64;
+        let high = (settings.upper_bound * 1000.0) as u64;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(STREAM_TIMESTEPS | self.edits);
+        EditDraw {
+            timestep: (low + below(&mut rng, high.saturating_sub(low) + 1)) as u32,
+            noise_stream: self.edits,
+        }
+    }
+
+    /// View edits still to come until step `total` of the job.
+    pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
+        let interval = settings.sweep_interval.max(1);
+        let running = self.cursor.map_or(0, |c| self.views - c) as u64;
+        let first = match self.triggered_at {
+            Some(step) => step / interval + 1,
+            None => 0,
+        };
+        let sweeps = total.div_ceil(interval).saturating_sub(first);
+        running + u64::from(sweeps) * self.views as u64
+    }
+
+    /// The running sweep's view was edited.
+    pub fn finish_edit(&mut self) {
+        self.edits += 1;
+        if let Some(cursor) = &mut self.cursor {
+            *cursor += 1;
+            if *cursor >= self.views {
+                self.cursor = None;
+            }
+        }
+    }
+
+    /// The optimizer step of a plan was taken.
+    pub fn finish_step(&mut self, plan: &StepPlan) {
+        self.done += 1;
+        if matches!(plan, StepPlan::Step { .. }) {
+            self.draws += 1;
+        }
+    }
+}
+
+/// Uniform in `0..n`, without modulo bias.
+fn below(rng: &mut ChaCha8Rng, n: u64) -> u64 {
+    let zone = u64::MAX - u64::MAX % n;
+    loop {
+        let v = rng.next_u64();
+        if v < zone {
+            return v % n;
+        }
+    }
+}

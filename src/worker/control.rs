@@ -1,0 +1,154 @@
+//! The worker's side of the channels: sorts commands into those that act at once (stop, pause, settings), those that run
+//! between two steps of a job (show, export, save), and those that wait for the job's end.
+
+use super::{Command, Event, Job, Progress, RunState, Slots};
+use crate::{error::Cancel, settings::Settings, splat::Drawable};
+use crossbeam_channel::{Receiver, Sender};
+use std::collections::VecDeque;
+
+pub struct Control {
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+    pub slots: Slots,
+    notify: Box<dyn Fn() + Send + Sync>,
+    pub settings: Settings,
+    /// Cancelled by a stop; fresh for every job.
+    pub cancel: Cancel,
+    pub running: Option<Job>,
+    paused: bool,
+    pub shutting_down: bool,
+    /// Commands that run between two steps.
+    pub between: VecDeque<Command>,
+    /// Commands that wait for the job's end.
+    pub after: VecDeque<Command>,
+}
+
+impl Control {
+    pub fn new(
+        commands: Receiver<Command>,
+        events: Sender<Event>,
+        slots: Slots,
+        notify: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self {
+            commands,
+            events,
+            slots,
+            notify,
+            settings: Settings::default(),
+            cancel: Cancel::default(),
+            running: None,
+            paused: false,
+            shutting_down: false,
+            between: VecDeque::new(),
+            after: VecDeque::new(),
+        }
+    }
+
+    pub fn emit(&self, event: Event) {
+        // The receiver is gone only when the window closes; then there is nobody left to tell.
+        if self.events.send(event).is_ok() {
+            (self.notify)();
+        }
+    }
+
+    pub fn progress(&self, progress: Progress) {
+        self.slots.progress.put(progress);
+        (self.notify)();
+    }
+
+    pub fn draw(&self, drawable: Drawable) {
+        self.slots.drawable.put(drawable);
+        (self.notify)();
+    }
+
+    pub fn begin(&mut self, job: Job) {
+        self.cancel = Cancel::default();
+        self.paused = false;
+        self.running = Some(job);
+        self.emit(Event::State(RunState::Running(job)));
+        if self.shutting_down {
+            self.cancel.cancel();
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.running = None;
+        self.paused = false;
+        self.emit(Event::State(RunState::Idle));
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Take in what has arrived, without waiting.
+    pub fn poll(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.sort(command);
+        }
+    }
+
+    /// Wait for one command and take it in. A closed channel is a shut-down.
+    pub fn wait(&mut self) {
+        match self.commands.recv() {
+            Ok(command) => self.sort(command),
+            Err(_) => self.sort(Command::ShutDown),
+        }
+    }
+
+    fn sort(&mut self, command: Command) {
+        match command {
+            Command::Settings(settings) => self.settings = *settings,
+            Command::Pause => {
+                if let Some(job) = self.running
+                    && !self.is_stopping()
+                {
+                    self.paused = true;
+                    self.emit(Event::State(RunState::Paused(job)));
+                }
+            }
+            Command::Resume => {
+                if let Some(job) = self.running
+                    && self.paused
+                {
+                    self.paused = false;
+                    self.emit(Event::State(RunState::Running(job)));
+                }
+            }
+            Command::Stop => self.stop(),
+            Command::ShutDown => {
+                self.shutting_down = true;
+                self.after.clear();
+                self.stop();
+            }
+            Command::Show(_)
+            | Command::Pin(..)
+            | Command::Export(_)
+            | Command::Save
+            | Command::Project(_) => self.between.push_back(command),
+            Command::Open(_) | Command::AttachSplats(_) | Command::Restore(_) => {
+                self.stop();
+                self.after.push_back(command);
+            }
+            Command::Reconstruct
+            | Command::Edit
+            | Command::ResumeJob
+            | Command::Evaluate
+            | Command::EditImage { .. }
+            | Command::Render { .. } => self.after.push_back(command),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.paused = false;
+        if let Some(job) = self.running {
+            self.cancel.cancel();
+            self.emit(Event::State(RunState::Stopping(job)));
+        }
+    }
+}

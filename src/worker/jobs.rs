@@ -1,0 +1,487 @@
+//! The two long jobs, reconstruct and edit, as one loop: plan a step, edit a view if the plan says so, take the step, keep
+//! the artist informed, save. Between any two steps the loop listens; during an edit it listens after every denoising
+//! step.
+
+use super::{
+    EditRecord, Event, Job, Progress, ViewEdit,
+    control::Control,
+    open::mean_difference,
+    project::JobRecord,
+    session::{Edited, Session},
+};
+use crate::{
+    Error, Result,
+    edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
+    gpu::{Gpu, GpuImage},
+    settings::{EditDevice, Precision, Settings},
+    splat::{InitConfig, Phase, SplatTrainer, TrainConfig, initialize, scene_extent},
+};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The loaded edit model, and what it was loaded with.
+pub struct LoadedEditor {
+    key: (PathBuf, EditDevice, Precision),
+    pub editor: Ip2pEditor,
+}
+
+/// The events and the project keep this many edits, for the strip.
+const STRIP_LIMIT: usize = 2000;
+
+impl Session {
+    /// Prepare a reconstruction from the open capture.
+    ///
+    /// # Errors
+    /// When no capture is open, or the project folder cannot be written.
+    pub fn begin_reconstruction(&mut self, control: &Control) -> Result<()> {
+        let settings = control.settings.clone();
+        let dataset = self.dataset()?;
+        let views = dataset.split.train.len();
+        let extent = scene_extent(dataset.split.train.iter().map(|&i| &dataset.views[i].camera));
+        let config = TrainConfig {
+            seed: settings.seed,
+            ..TrainConfig::reconstruct(
+                u64::from(settings.reconstruct_steps),
+                extent,
+                dataset.background,
+            )
+        };
+        let init = InitConfig {
+            seed: settings.seed,
+            sh_degree: settings.sh_degree,
+            random_count: settings.splat_count,
+            ..Default::default()
+        };
+        let splats = initialize(dataset, &init)?;
+        self.ensure_project(control)?;
+        self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
+        self.scene_file = None;
+        self.saved_step = None;
+        for view in 0..self.targets.len() {
+            if self.edited[view].is_some() {
+                self.set_edited(view, None)?;
+            }
+        }
+        self.job = Some(JobRecord {
+            job: Job::Reconstruct,
+            start_step: 0,
+            end_step: settings.reconstruct_steps,
+            schedule: Schedule::new(settings.seed, views),
+            settings,
+        });
+        control.emit(Event::SplatsReady);
+        Ok(())
+    }
+
+    /// Prepare an edit of the open scene.
+    ///
+    /// # Errors
+    /// When the settings are refused, or there is no capture or no scene.
+    pub fn begin_edit(&mut self, control: &Control) -> Result<()> {
+        let settings = control.settings.clone();
+        settings.check_edit()?;
+        let views = self.dataset()?.split.train.len();
+        let trainer = self.trainer()?;
+        trainer.set_config(TrainConfig {
+            phase: Phase::Refine,
+            ..*trainer.config()
+        })?;
+        let start_step = TrainableScene::step_count(trainer);
+        self.ensure_project(control)?;
+        self.job = Some(JobRecord {
+            job: Job::Edit,
+            start_step,
+            end_step: start_step + settings.edit_steps,
+            schedule: Schedule::new(settings.seed, views),
+            settings,
+        });
+        Ok(())
+    }
+
+    /// Run the prepared job to its end or to a stop. True when it reached its end.
+    ///
+    /// # Errors
+    /// What ended the job; everything up to the last step stays in memory.
+    pub fn run_job(
+        &mut self,
+        control: &mut Control,
+        editor: &mut Option<LoadedEditor>,
+    ) -> Result<bool> {
+        let Some(record) = self.job.clone() else {
+            return Err(Error::invalid(
+                "the project was not interrupted: there is nothing to resume",
+            ));
+        };
+        let job = record.job;
+        self.save(control)?;
+        if job == Job::Edit {
+            load_editor(&self.gpu, editor, &record.settings, control)?;
+        }
+        let label = |s: &Settings| match job {
+            Job::Edit => s.prompt.clone(),
+            _ => "Reconstruction".to_owned(),
+        };
+        self.show(None, control)?;
+        if self.snapshot_due_at_start() {
+            let start = match job {
+                Job::Edit => "Before the edit".to_owned(),
+                _ => label(&record.settings),
+            };
+            self.keep_snapshot(&start, editor, control);
+        }
+        let mut pace = Pace::default();
+        loop {
+            self.listen(control);
+            if control.is_stopping() {
+                self.save_or_warn(control);
+                return Ok(false);
+            }
+            self.adopt_live_settings(control);
+            let step = TrainableScene::step_count(self.trainer()?);
+            let record = self.job()?;
+            if step >= record.end_step {
+                let label = label(&record.settings);
+                self.keep_snapshot(&label, editor, control);
+                self.job = None;
+                self.save(control)?;
+                return Ok(true);
+            }
+            let settings = record.settings.clone();
+            let plan = match job {
+                Job::Edit => record.schedule.plan_edit(&settings),
+                _ => StepPlan::Step {
+                    position: record.schedule.shuffled_view(),
+                },
+            };
+            match self.take_step(&plan, &settings, control, editor, &mut pace) {
+                Err(Error::Cancelled) => continue,
+                other => other?,
+            }
+            let step = TrainableScene::step_count(self.trainer()?);
+            let took_step = !matches!(plan, StepPlan::EditOnly { .. });
+            if took_step
+                && step.is_multiple_of(settings.snapshot_interval)
+                && step < self.job()?.end_step
+            {
+                self.keep_snapshot(&label(&settings), editor, control);
+            }
+            if self.last_save.elapsed() >= Duration::from_secs(u64::from(settings.autosave_secs)) {
+                self.save_or_warn(control);
+            }
+        }
+    }
+
+    fn job(&mut self) -> Result<&mut JobRecord> {
+        self.job
+            .as_mut()
+            .ok_or_else(|| Error::invalid("there is no job to go on with"))
+    }
+
+    /// Take in commands; while paused, wait for them.
+    fn listen(&mut self, control: &mut Control) {
+        control.poll();
+        self.run_between(control);
+        while control.is_paused() && !control.is_stopping() {
+            self.save_or_warn(control);
+            control.wait();
+            self.run_between(control);
+        }
+    }
+
+    /// Prompt and guidances may change while the job runs; the rest of the settings stays as the job began.
+    fn adopt_live_settings(&mut self, control: &Control) {
+        let Some(job) = &mut self.job else { return };
+        let live = &control.settings;
+        let s = &mut job.settings;
+        if job.job == Job::Edit && live.prompt.trim().is_empty() {
+            return;
+        }
+        s.prompt.clone_from(&live.prompt);
+        s.guidance_scale = live.guidance_scale;
+        s.image_guidance_scale = live.image_guidance_scale;
+        s.snapshot_interval = live.snapshot_interval;
+        s.snapshot_limit = live.snapshot_limit;
+        s.autosave_secs = live.autosave_secs;
+    }
+
+    fn take_step(
+        &mut self,
+        plan: &StepPlan,
+        settings: &Settings,
+        control: &mut Control,
+        editor: &mut Option<LoadedEditor>,
+        pace: &mut Pace,
+    ) -> Result<()> {
+        if let StepPlan::EditAndStep { position, sweep } | StepPlan::EditOnly { position, sweep } =
+            *plan
+        {
+            let editor = editor
+                .as_mut()
+                .ok_or_else(|| Error::invalid("the edit model is not loaded"))?;
+            let secs = self.edit_view(position, sweep, settings, control, editor, pace)?;
+            pace.edit_took(secs);
+        }
+        let position = match *plan {
+            StepPlan::EditOnly { .. } => {
+                self.job()?.schedule.finish_edit();
+                return Ok(());
+            }
+            StepPlan::EditAndStep { position, .. } | StepPlan::Step { position } => position,
+        };
+        let began = Instant::now();
+        let dataset = self.dataset()?;
+        let view = dataset.split.train[position];
+        let camera = dataset.views[view].camera;
+        let target = self.targets[view].clone();
+        let trainer = self.trainer()?;
+        let report = TrainableScene::step(trainer, &camera, &target)?;
+        let splats = TrainableScene::splat_count(trainer);
+        let step = TrainableScene::step_count(trainer);
+        let job = self.job()?;
+        if matches!(plan, StepPlan::EditAndStep { .. }) {
+            job.schedule.finish_edit();
+        }
+        job.schedule.finish_step(plan);
+        pace.step_took(began.elapsed().as_secs_f64());
+        let loss = report.finished.map(|f| f.loss);
+        let progress = pace.progress(job, step, splats, loss, String::new());
+        if let Some(finished) = report.finished {
+            control.emit(Event::Loss {
+                step: finished.step as u32,
+                loss: finished.loss,
+            });
+        }
+        control.progress(progress);
+        self.draw_live(control);
+        Ok(())
+    }
+
+    /// Render one training view, edit it, let it replace the training picture. Returns the seconds it took.
+    fn edit_view(
+        &mut self,
+        position: usize,
+        sweep: u32,
+        settings: &Settings,
+        control: &mut Control,
+        editor: &mut LoadedEditor,
+        pace: &Pace,
+    ) -> Result<f64> {
+        let began = Instant::now();
+        let dataset = self.dataset()?;
+        let views = dataset.split.train.len();
+        let view = dataset.split.train[position];
+        let name = dataset.views[view].name.clone();
+        let camera = dataset.views[view].camera;
+        let original = dataset.views[view].photo.clone();
+        let gpu = self.gpu.clone();
+        let render = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
+        let trainer = self.trainer()?;
+        TrainableScene::render(trainer, &camera, &render)?;
+        let step = TrainableScene::step_count(trainer);
+        let splats = TrainableScene::splat_count(trainer);
+        let job = self.job()?;
+        let draw = job.schedule.draw_edit(settings);
+        let mut progress = pace.progress(job, step, splats, None, String::new());
+        let instruction = Instruction {
+            prompt: settings.prompt.clone(),
+            guidance_scale: settings.guidance_scale,
+            image_guidance_scale: settings.image_guidance_scale,
+            diffusion_steps: settings.diffusion_steps,
+            timestep: draw.timestep,
+            seed: settings.seed,
+            noise_stream: draw.noise_stream,
+        };
+        let cancel = control.cancel.clone();
+        let edited = editor.editor.edit(
+            view,
+            &render,
+            &original,
+            &instruction,
+            &cancel,
+            &mut |done, total| {
+                progress.detail = format!(
+                    "editing view {} of {views}, denoising {done} of {total}",
+                    position + 1
+                );
+                control.progress(progress.clone());
+                control.poll();
+                self.run_between(control);
+            },
+        )?;
+        let edited = edited.to_photo();
+        let render = render.read(&gpu)?.to_photo();
+        let change = self.edited[view]
+            .as_ref()
+            .map(|last| mean_difference(&last.photo, &edited));
+        let duration_secs = began.elapsed().as_secs_f64();
+        let project = self
+            .project
+            .as_mut()
+            .ok_or_else(|| Error::invalid("there is no project to keep edits in"))?;
+        let edited_file = project.write_edit(&name, "edited", &edited)?;
+        let render_file = project.write_edit(&name, "render", &render)?;
+        project.manifest.edits.push(EditRecord {
+            view: name,
+            sweep,
+            step,
+            prompt: settings.prompt.clone(),
+            guidance_scale: settings.guidance_scale,
+            image_guidance_scale: settings.image_guidance_scale,
+            timestep: draw.timestep,
+            noise_stream: draw.noise_stream,
+            change,
+            duration_secs,
+            edited: edited_file.clone(),
+            render: render_file,
+        });
+        let over = project.manifest.edits.len().saturating_sub(STRIP_LIMIT);
+        project.manifest.edits.drain(..over);
+        control.emit(Event::ViewEdited(Box::new(ViewEdit {
+            view,
+            sweep,
+            step,
+            prompt: settings.prompt.clone(),
+            guidance_scale: settings.guidance_scale,
+            image_guidance_scale: settings.image_guidance_scale,
+            timestep: draw.timestep,
+            render,
+            edited: edited.clone(),
+            change,
+            duration_secs,
+        })));
+        self.set_edited(
+            view,
+            Some(Edited {
+                file: edited_file,
+                photo: edited,
+            }),
+        )?;
+        Ok(duration_secs)
+    }
+
+    fn snapshot_due_at_start(&self) -> bool {
+        let Some(project) = &self.project else {
+            return false;
+        };
+        let step = self.trainer.as_ref().map(TrainableScene::step_count);
+        let current = project.manifest.current.and_then(|id| project.snapshot(id));
+        current.map(|s| s.state.step) != step && self.saved_step != step
+            || project.manifest.snapshots.is_empty()
+    }
+
+    /// A snapshot that fails for want of disk must not end the run.
+    fn keep_snapshot(&mut self, label: &str, editor: &Option<LoadedEditor>, control: &Control) {
+        let settings = match &self.job {
+            Some(job) => job.settings.clone(),
+            None => control.settings.clone(),
+        };
+        let hash = editor
+            .as_ref()
+            .map(|e| e.editor.model_hash().to_owned())
+            .unwrap_or_default();
+        if let Err(e) = self.take_snapshot(label, &settings, &hash, control) {
+            control.emit(Event::Warning(format!(
+                "the snapshot was not kept: {e}. The run goes on"
+            )));
+        }
+    }
+
+    fn save_or_warn(&mut self, control: &Control) {
+        if let Err(e) = self.save(control) {
+            control.emit(Event::Warning(format!(
+                "the project was not saved: {e}. The run goes on, and saves again later"
+            )));
+        }
+    }
+}
+
+/// Load the edit model unless it is loaded.
+///
+/// # Errors
+/// When the folder is not a complete model, naming what is wrong.
+pub fn load_editor<'a>(
+    gpu: &Arc<Gpu>,
+    slot: &'a mut Option<LoadedEditor>,
+    settings: &Settings,
+    control: &Control,
+) -> Result<&'a mut LoadedEditor> {
+    let key = (
+        PathBuf::from(&settings.model),
+        settings.edit_device,
+        settings.precision,
+    );
+    if slot.as_ref().is_some_and(|e| e.key != key) {
+        *slot = None;
+    }
+    if let Some(loaded) = slot {
+        return Ok(loaded);
+    }
+    control.progress(Progress {
+        job: Some(Job::Edit),
+        detail: "loading the edit model".into(),
+        ..Default::default()
+    });
+    let editor = Ip2pEditor::load(
+        gpu.clone(),
+        &key.0,
+        settings.edit_device,
+        settings.precision,
+    )?;
+    Ok(slot.insert(LoadedEditor { key, editor }))
+}
+
+/// How fast things go: moving averages, so that the estimate follows a change of load within seconds.
+#[derive(Default)]
+struct Pace {
+    step_secs: Option<f64>,
+    edit_secs: Option<f64>,
+}
+
+impl Pace {
+    fn average(slot: &mut Option<f64>, secs: f64) {
+        *slot = Some(slot.map_or(secs, |old| old * 0.95 + secs * 0.05));
+    }
+    fn step_took(&mut self, secs: f64) {
+        Self::average(&mut self.step_secs, secs);
+    }
+    fn edit_took(&mut self, secs: f64) {
+        Self::average(&mut self.edit_secs, secs);
+    }
+
+    fn progress(
+        &self,
+        job: &JobRecord,
+        step: u32,
+        splats: u32,
+        loss: Option<f32>,
+        detail: String,
+    ) -> Progress {
+        let total = job.end_step - job.start_step;
+        let done = step.saturating_sub(job.start_step);
+        let edits = match job.job {
+            Job::Edit => job.schedule.edits_ahead(&job.settings, total),
+            _ => 0,
+        };
+        let eta_secs = self.step_secs.and_then(|step_secs| {
+            let edit_secs = match (edits, self.edit_secs) {
+                (0, _) => 0.0,
+                (n, Some(secs)) => n as f64 * secs,
+                (_, None) => return None,
+            };
+            Some(f64::from(total.saturating_sub(done)) * step_secs + edit_secs)
+        });
+        Progress {
+            job: Some(job.job),
+            done,
+            total,
+            steps_per_sec: self.step_secs.map_or(0.0, |s| 1.0 / s.max(1e-9)),
+            eta_secs,
+            loss,
+            splats,
+            detail,
+        }
+    }
+}

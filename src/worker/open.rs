@@ -1,0 +1,324 @@
+//! Opening: whatever was dropped on the window or named on the command line is recognized by its content, read, and
+//! announced as one [`SceneInfo`].
+
+use super::{
+    EditRecord, Event, Job, Progress, SceneInfo, SnapshotInfo, ViewEdit, ViewInfo,
+    control::Control,
+    project::Project,
+    session::Session,
+};
+use crate::{
+    Error, Result,
+    formats::{self, LoadOptions, ply},
+    scene::{Dataset, Photo, Splats},
+    splat::{SplatTrainer, TrainConfig, scene_extent},
+};
+use glam::{DMat3, DVec3};
+use std::{path::Path, sync::Arc};
+
+/// Open anything. Returns the new session; the old one stays as it is on failure.
+///
+/// # Errors
+/// The reader's sentence, or [`Error::Cancelled`].
+pub fn open(path: &Path, old: &Session, control: &mut Control) -> Result<Session> {
+    if !path.exists() {
+        return Err(Error::Invalid(format!(
+            "{} does not exist",
+            path.display()
+        )));
+    }
+    let mut session = Session::new(old.gpu.clone());
+    session.wanted_folder = old.wanted_folder.clone();
+    session.camera = old.camera;
+    if Project::is_project(path) {
+        open_project(path, &mut session, control)?;
+    } else if ply::is_ply(path) {
+        session.source = Some(path.to_owned());
+        attach_splats(path, &mut session, control)?;
+    } else {
+        session.source = Some(path.to_owned());
+        load_dataset(path, &mut session, control)?;
+    }
+    announce(&mut session, control)?;
+    Ok(session)
+}
+
+fn load_dataset(path: &Path, session: &mut Session, control: &mut Control) -> Result<()> {
+    let options = LoadOptions {
+        downscale: Some(control.settings.downscale).filter(|&d| d > 0),
+        ..Default::default()
+    };
+    let slots = control.slots.clone();
+    let dataset = formats::open_dataset(
+        path,
+        &options,
+        &move |done, total| {
+            slots.progress.put(Progress {
+                job: Some(Job::Open),
+                done: done as u32,
+                total: total as u32,
+                detail: "reading photos".into(),
+                ..Default::default()
+            });
+        },
+        &control.cancel,
+    )?;
+    for warning in &dataset.warnings {
+        control.emit(Event::Warning(warning.clone()));
+    }
+    if !dataset.missing.is_empty() {
+        control.emit(Event::Warning(format!(
+            "{} of {} listed photos do not exist and are left out: {}",
+            dataset.missing.len(),
+            dataset.listed,
+            abbreviated(&dataset.missing, 8)
+        )));
+    }
+    session.dataset = Some(dataset);
+    session.upload_targets()
+}
+
+fn abbreviated(names: &[String], limit: usize) -> String {
+    let mut text = names
+        .iter()
+        .take(limit)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > limit {
+        text.push_str(&format!(" and {} more", names.len() - limit));
+    }
+    text
+}
+
+/// Make a splat file the scene, in the frame of the open capture.
+///
+/// # Errors
+/// The reader's sentence.
+pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
+    let splats = ply::read_splats(path)?;
+    let (background, extent) = match &session.dataset {
+        Some(d) => (d.background, scene_extent(d.views.iter().map(|v| &v.camera))),
+        None => ([0.0; 3], 1.0),
+    };
+    let config = TrainConfig {
+        seed: control.settings.seed,
+        ..TrainConfig::refine(extent, background)
+    };
+    session.trainer = Some(SplatTrainer::new(session.gpu.clone(), splats, config)?);
+    session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
+    session.saved_step = None;
+    Ok(())
+}
+
+fn open_project(path: &Path, session: &mut Session, control: &mut Control) -> Result<()> {
+    let project = Project::open(path)?;
+    let manifest = project.manifest.clone();
+    control.settings = manifest.settings.clone();
+    session.source = Some(manifest.source.clone());
+    session.scene_file = manifest.scene_file.clone();
+    session.job = manifest.job.clone();
+    if !manifest.source.exists() {
+        return Err(Error::file(
+            path.join("project.json"),
+            format!(
+                "the capture {} does not exist any more; put it back, or change \"source\" in this file",
+                manifest.source.display()
+            ),
+        ));
+    }
+    if !ply::is_ply(&manifest.source) {
+        load_dataset(&manifest.source, session, control)?;
+    }
+    session.project = Some(project);
+    if let Some(live) = &manifest.live {
+        restore_state(session, live)?;
+    } else if let Some(file) = &manifest.scene_file {
+        attach_splats(&file.clone(), session, control)?;
+    }
+    Ok(())
+}
+
+/// Make a saved state the live one.
+///
+/// # Errors
+/// When the state or an edited picture is damaged.
+pub fn restore_state(session: &mut Session, record: &super::StateRecord) -> Result<()> {
+    let project = session
+        .project
+        .as_ref()
+        .ok_or_else(|| Error::invalid("there is no project"))?;
+    let state = project.read_state(record)?;
+    let trainer = SplatTrainer::from_state(session.gpu.clone(), &state)?;
+    session.trainer = Some(trainer);
+    session.apply_edit_map(&record.edits)?;
+    session.saved_step = Some(record.step);
+    Ok(())
+}
+
+/// Tell the window everything about a session.
+///
+/// # Errors
+/// When a thumbnail cannot be read.
+pub fn announce(session: &mut Session, control: &Control) -> Result<()> {
+    let info = scene_info(session, control)?;
+    control.emit(Event::Opened(Box::new(info)));
+    if let Some(project) = &session.project {
+        for s in &project.manifest.snapshots {
+            control.emit(Event::Snapshot(SnapshotInfo {
+                id: s.id,
+                parent: s.parent,
+                step: s.state.step,
+                label: s.label.clone(),
+                thumbnail: project.read_thumbnail(s)?,
+                pinned: s.pinned,
+            }));
+        }
+        for edit in &project.manifest.edits {
+            if let Some(edit) = edit_event(edit, session, project)? {
+                control.emit(edit);
+            }
+        }
+    }
+    session.draw_live(control);
+    Ok(())
+}
+
+fn edit_event(record: &EditRecord, session: &Session, project: &Project) -> Result<Option<Event>> {
+    let view = session
+        .dataset
+        .as_ref()
+        .and_then(|d| d.views.iter().position(|v| v.name == record.view));
+    let Some(view) = view else { return Ok(None) };
+    Ok(Some(Event::ViewEdited(Box::new(ViewEdit {
+        view,
+        sweep: record.sweep,
+        step: record.step,
+        prompt: record.prompt.clone(),
+        guidance_scale: record.guidance_scale,
+        image_guidance_scale: record.image_guidance_scale,
+        timestep: record.timestep,
+        render: project.read_edit(&record.render)?,
+        edited: project.read_edit(&record.edited)?,
+        change: record.change,
+        duration_secs: record.duration_secs,
+    }))))
+}
+
+fn scene_info(session: &mut Session, control: &Control) -> Result<SceneInfo> {
+    let source = session.source.clone().unwrap_or_default();
+    let (views, (center, radius, up), missing) = match &session.dataset {
+        Some(d) => (view_infos(d), bounds(d), d.missing.clone()),
+        None => {
+            let gpu = session.gpu.clone();
+            let splats = session.trainer()?.splats().download(&gpu)?;
+            (Vec::new(), splat_bounds(&splats), Vec::new())
+        }
+    };
+    let title = session
+        .project
+        .as_ref()
+        .map_or(source.as_path(), Project::folder)
+        .file_name()
+        .map_or_else(|| source.display().to_string(), |n| n.to_string_lossy().into_owned());
+    Ok(SceneInfo {
+        title,
+        source,
+        project: session.project.as_ref().map(|p| p.folder().to_owned()),
+        views: Arc::new(views),
+        center,
+        radius,
+        up,
+        has_splats: session.trainer.is_some(),
+        interrupted: session
+            .job
+            .as_ref()
+            .map(|j| (j.job, j.start_step + j.schedule.steps_done())),
+        missing,
+        settings: control.settings.clone(),
+    })
+}
+
+fn view_infos(dataset: &Dataset) -> Vec<ViewInfo> {
+    dataset
+        .views
+        .iter()
+        .enumerate()
+        .map(|(i, v)| ViewInfo {
+            name: v.name.clone(),
+            camera: v.camera,
+            photo: v.photo.clone(),
+            is_eval: dataset.split.eval.contains(&i),
+        })
+        .collect()
+}
+
+/// Centre of interest (the point nearest to all viewing axes), mean camera distance from it, mean camera up.
+fn bounds(dataset: &Dataset) -> (DVec3, f64, DVec3) {
+    let cameras: Vec<_> = dataset.views.iter().map(|v| v.camera).collect();
+    let count = cameras.len().max(1) as f64;
+    let mean = cameras.iter().map(|c| c.position()).sum::<DVec3>() / count;
+    let up = cameras
+        .iter()
+        .map(|c| c.up())
+        .sum::<DVec3>()
+        .normalize_or(DVec3::Z);
+    let mut normal = DMat3::ZERO;
+    let mut right = DVec3::ZERO;
+    for c in &cameras {
+        let d = c.forward();
+        let across = DMat3::IDENTITY - DMat3::from_cols(d * d.x, d * d.y, d * d.z);
+        normal += across;
+        right += across * c.position();
+    }
+    let center = if normal.determinant().abs() > 1e-6 * count.powi(3) {
+        normal.inverse() * right
+    } else {
+        mean + cameras.first().map_or(DVec3::ZERO, |c| c.forward())
+    };
+    let radius = cameras
+        .iter()
+        .map(|c| c.position().distance(center))
+        .sum::<f64>()
+        / count;
+    (center, radius.max(1e-3), up)
+}
+
+fn splat_bounds(splats: &Splats) -> (DVec3, f64, DVec3) {
+    let median = |axis: usize| {
+        let mut values: Vec<f32> = splats.means.iter().skip(axis).step_by(3).copied().collect();
+        if values.is_empty() {
+            return (0.0, 1.0);
+        }
+        values.sort_by(f32::total_cmp);
+        let at = |q: f64| f64::from(values[((values.len() - 1) as f64 * q) as usize]);
+        (at(0.5), (at(0.9) - at(0.1)).abs())
+    };
+    let [x, y, z] = [0, 1, 2].map(median);
+    let radius = x.1.max(y.1).max(z.1).max(1e-3) * 1.5;
+    (DVec3::new(x.0, y.0, z.0), radius, DVec3::Z)
+}
+
+/// A picture no larger than `side`, for the timeline.
+pub fn thumbnail_size(width: u32, height: u32, side: u32) -> (u32, u32) {
+    let scale = f64::from(side) / f64::from(width.max(height)).max(1.0);
+    let scale = scale.min(1.0);
+    (
+        ((f64::from(width) * scale).round() as u32).max(1),
+        ((f64::from(height) * scale).round() as u32).max(1),
+    )
+}
+
+/// Mean absolute difference of two pictures of one size, [0, 1]; 1 when the sizes differ.
+pub fn mean_difference(a: &Photo, b: &Photo) -> f32 {
+    if (a.width, a.height) != (b.width, b.height) || a.rgb.is_empty() {
+        return 1.0;
+    }
+    let sum: u64 = a
+        .rgb
+        .iter()
+        .zip(b.rgb.iter())
+        .map(|(x, y)| u64::from(x.abs_diff(*y)))
+        .sum();
+    (sum as f64 / a.rgb.len() as f64 / 255.0) as f32
+}

@@ -1,0 +1,490 @@
+//! The project folder (`*.luxedit/`): everything that an artist made, on disk, always. Every file is written once, under
+//! a new name, and `project.json` (replaced atomically, last) says which of them count. A process that is killed at any
+//! moment therefore leaves the previous consistent project behind, and a full disk leaves it untouched. Originals are
+//! referenced by path and never written to.
+//!
+//! ```text
+//! project.json   version, source, settings, timeline, the interrupted job
+//! states/        one safetensors file a state: parameters, optimizer moments, schedule
+//! edits/         edited views, one PNG each
+//! thumbnails/    one PNG a snapshot
+//! scene.ply      the live scene when the last job ended
+//! ```
+
+use super::{Job, SnapshotId};
+use crate::{
+    Error, Result,
+    edit::Schedule,
+    formats::{atomic::write_atomic, picture},
+    scene::{Photo, Splats},
+    settings::Settings,
+    splat::{NamedTensor, TrainState},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+const VERSION: u32 = 1;
+const MANIFEST: &str = "project.json";
+
+/// Which edited picture stands for which view: view name → file below `edits/`.
+pub type EditMap = BTreeMap<String, String>;
+
+/// A saved state: where the parameters are, and what belongs to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// Below `states/`.
+    pub file: String,
+    pub step: u32,
+    pub edits: EditMap,
+}
+
+/// A point of the timeline.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    pub id: SnapshotId,
+    pub parent: Option<SnapshotId>,
+    pub label: String,
+    pub pinned: bool,
+    /// Below `thumbnails/`.
+    pub thumbnail: String,
+    pub state: StateRecord,
+    /// What the snapshot was made with.
+    pub settings: Settings,
+    /// Identifies the edit model's weights; empty when none was in use.
+    #[serde(default)]
+    pub model_hash: String,
+}
+
+/// A job that has begun and not run to its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub job: Job,
+    /// Optimizer step at which the job began.
+    pub start_step: u32,
+    /// Optimizer step at which it ends.
+    pub end_step: u32,
+    pub schedule: Schedule,
+    pub settings: Settings,
+}
+
+/// One edited view, for the strip.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EditRecord {
+    pub view: String,
+    pub sweep: u32,
+    pub step: u32,
+    pub prompt: String,
+    pub guidance_scale: f64,
+    pub image_guidance_scale: f64,
+    pub timestep: u32,
+    pub noise_stream: u64,
+    pub change: Option<f32>,
+    pub duration_secs: f64,
+    /// Below `edits/`.
+    pub edited: String,
+    /// Below `edits/`.
+    pub render: String,
+}
+
+/// `project.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub version: u32,
+    /// What was opened: a capture, or a splat file.
+    pub source: PathBuf,
+    /// A splat file that the scene came from, when it was not reconstructed here.
+    pub scene_file: Option<PathBuf>,
+    pub settings: Settings,
+    pub live: Option<StateRecord>,
+    /// The snapshot that the live state grew from.
+    pub current: Option<SnapshotId>,
+    pub next_snapshot: u32,
+    pub snapshots: Vec<SnapshotRecord>,
+    pub edits: Vec<EditRecord>,
+    pub job: Option<JobRecord>,
+}
+
+/// An open project folder.
+#[derive(Debug)]
+pub struct Project {
+    folder: PathBuf,
+    pub manifest: Manifest,
+    serial: u64,
+}
+
+impl Project {
+    /// Whether `path` is a project folder (or its `project.json`).
+    pub fn is_project(path: &Path) -> bool {
+        path.join(MANIFEST).is_file() || (path.ends_with(MANIFEST) && path.is_file())
+    }
+
+    /// Make a new project folder for `source`.
+    ///
+    /// # Errors
+    /// When the folder already holds a project or other files, or cannot be written.
+    pub fn create(folder: &Path, source: &Path, settings: &Settings) -> Result<Self> {
+        Self::check_free(folder)?;
+        for sub in ["states", "edits", "thumbnails"] {
+            let path = folder.join(sub);
+            fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        }
+        let source = source.canonicalize().map_err(Error::io(source))?;
+        let project = Self {
+            folder: folder.canonicalize().map_err(Error::io(folder))?,
+            manifest: Manifest {
+                version: VERSION,
+                source,
+                scene_file: None,
+                settings: settings.clone(),
+                live: None,
+                current: None,
+                next_snapshot: 0,
+                snapshots: Vec::new(),
+                edits: Vec::new(),
+                job: None,
+            },
+            serial: 0,
+        };
+        project.write_manifest()?;
+        Ok(project)
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] when `folder` holds anything already.
+    pub fn check_free(folder: &Path) -> Result<()> {
+        if Self::is_project(folder) {
+            return Err(Error::Invalid(format!(
+                "{} already holds a project; choose another folder, or go on with it by `luxedit edit {} --resume`",
+                folder.display(),
+                folder.display()
+            )));
+        }
+        match fs::read_dir(folder) {
+            Ok(mut entries) => match entries.next() {
+                None => Ok(()),
+                Some(_) => Err(Error::Invalid(format!(
+                    "{} is not empty and not a luxedit project; choose a new folder",
+                    folder.display()
+                ))),
+            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(Error::io(folder)(e)),
+        }
+    }
+
+    /// # Errors
+    /// When `project.json` is missing, malformed, of a newer version, or names files that do not exist.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = if path.ends_with(MANIFEST) {
+            path.parent().unwrap_or(path)
+        } else {
+            path
+        };
+        let manifest_path = folder.join(MANIFEST);
+        let bytes = fs::read(&manifest_path).map_err(Error::io(&manifest_path))?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::file(&manifest_path, format!("not a project file: {e}")))?;
+        let version = json["version"].as_u64().unwrap_or(0);
+        if version != u64::from(VERSION) {
+            return Err(Error::file(
+                &manifest_path,
+                format!("project version {version}; this luxedit reads version {VERSION}"),
+            ));
+        }
+        let manifest: Manifest = serde_json::from_value(json)
+            .map_err(|e| Error::file(&manifest_path, format!("not a project file: {e}")))?;
+        let mut project = Self {
+            folder: folder.canonicalize().map_err(Error::io(folder))?,
+            manifest,
+            serial: 0,
+        };
+        project.check_files()?;
+        project.serial = project.highest_serial();
+        Ok(project)
+    }
+
+    fn check_files(&self) -> Result<()> {
+        for name in self.referenced() {
+            let path = self.folder.join(&name);
+            if !path.is_file() {
+                return Err(Error::file(
+                    self.folder.join(MANIFEST),
+                    format!("the project names {name}, which does not exist; copy the project folder whole"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn referenced(&self) -> BTreeSet<String> {
+        let m = &self.manifest;
+        let states = m.live.iter().chain(m.snapshots.iter().map(|s| &s.state));
+        let mut names = BTreeSet::new();
+        for state in states {
+            names.insert(format!("states/{}", state.file));
+            names.extend(state.edits.values().map(|f| format!("edits/{f}")));
+        }
+        names.extend(m.snapshots.iter().map(|s| format!("thumbnails/{}", s.thumbnail)));
+        for edit in &m.edits {
+            names.insert(format!("edits/{}", edit.edited));
+            names.insert(format!("edits/{}", edit.render));
+        }
+        names
+    }
+
+    /// File names start with a number that only grows, so that a leftover of a killed process is never mistaken for a
+    /// file of this run.
+    fn highest_serial(&self) -> u64 {
+        ["states", "edits", "thumbnails"]
+            .iter()
+            .filter_map(|sub| fs::read_dir(self.folder.join(sub)).ok())
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_string_lossy().split('-').next()?.parse::<u64>().ok()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn next_name(&mut self, rest: &str) -> String {
+        self.serial += 1;
+        format!("{:08}-{rest}", self.serial)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let path = self.folder.join(MANIFEST);
+        let json = serde_json::to_vec_pretty(&self.manifest)
+            .map_err(|e| Error::file(&path, e.to_string()))?;
+        write_atomic(&path, |w| w.write_all(&json))
+    }
+
+    /// Write `project.json`, then delete what it no longer names.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be written; the previous project stays valid.
+    pub fn commit(&self) -> Result<()> {
+        self.write_manifest()?;
+        let referenced = self.referenced();
+        for sub in ["states", "edits", "thumbnails"] {
+            let Ok(entries) = fs::read_dir(self.folder.join(sub)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = format!("{sub}/{}", entry.file_name().to_string_lossy());
+                if !referenced.contains(&name)
+                    && let Err(e) = fs::remove_file(entry.path())
+                {
+                    log::warn!("{}: {e}", entry.path().display());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Write a state; it counts once a record that names it is committed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be written.
+    pub fn write_state(&mut self, state: &TrainState, edits: EditMap) -> Result<StateRecord> {
+        let step = state.progress.step as u32;
+        let file = self.next_name(&format!("step{step}.safetensors"));
+        let path = self.folder.join("states").join(&file);
+        let metadata = std::collections::HashMap::from([(
+            "train".to_owned(),
+            serde_json::to_string(&(state.config, state.progress))
+                .map_err(|e| Error::file(&path, e.to_string()))?,
+        )]);
+        let views: Vec<_> = state
+            .tensors
+            .iter()
+            .map(|t| TensorBytes::new(t).map(|bytes| (t.name.clone(), bytes)))
+            .collect::<Result<_>>()?;
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|e| Error::file(&path, format!("cannot serialize the state: {e}")))?;
+        write_atomic(&path, |w| w.write_all(&bytes))?;
+        Ok(StateRecord { file, step, edits })
+    }
+
+    /// # Errors
+    /// [`Error::File`] when the state file is damaged.
+    pub fn read_state(&self, record: &StateRecord) -> Result<TrainState> {
+        let path = self.folder.join("states").join(&record.file);
+        let bytes = fs::read(&path).map_err(Error::io(&path))?;
+        let damaged = |e: String| Error::file(&path, format!("damaged state: {e}"));
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
+            .map_err(|e| damaged(e.to_string()))?;
+        let header = header
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get("train"))
+            .ok_or_else(|| damaged("no training header".into()))?;
+        let (config, progress) =
+            serde_json::from_str(header).map_err(|e| damaged(e.to_string()))?;
+        let file = safetensors::SafeTensors::deserialize(&bytes)
+            .map_err(|e| damaged(e.to_string()))?;
+        let mut tensors = Vec::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() != safetensors::Dtype::F32 {
+                return Err(damaged(format!("{name} is {:?}, not F32", view.dtype())));
+            }
+            tensors.push(NamedTensor {
+                name,
+                shape: view.shape().to_vec(),
+                data: view
+                    .data()
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| f32::from_le_bytes(*b))
+                    .collect(),
+            });
+        }
+        Ok(TrainState {
+            config,
+            progress,
+            tensors,
+        })
+    }
+
+    /// Only the parameters of a state, for scrubbing.
+    ///
+    /// # Errors
+    /// See [`Self::read_state`].
+    pub fn read_splats(&self, record: &StateRecord) -> Result<Splats> {
+        self.read_state(record)?.splats()
+    }
+
+    /// Write an edited view or a render; returns its name below `edits/`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be written.
+    pub fn write_edit(&mut self, view: &str, role: &str, photo: &Photo) -> Result<String> {
+        let stem: String = view
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let name = self.next_name(&format!("{stem}-{role}.png"));
+        picture::write_png(&self.folder.join("edits").join(&name), photo)?;
+        Ok(name)
+    }
+
+    /// # Errors
+    /// When the picture is missing or unreadable.
+    pub fn read_edit(&self, name: &str) -> Result<Photo> {
+        picture::read_photo(&self.folder.join("edits").join(name), [0.0; 3])
+    }
+
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be written.
+    pub fn write_thumbnail(&mut self, photo: &Photo) -> Result<String> {
+        let name = self.next_name("thumbnail.png");
+        picture::write_png(&self.folder.join("thumbnails").join(&name), photo)?;
+        Ok(name)
+    }
+
+    /// # Errors
+    /// When the picture is missing or unreadable.
+    pub fn read_thumbnail(&self, snapshot: &SnapshotRecord) -> Result<Photo> {
+        picture::read_photo(
+            &self.folder.join("thumbnails").join(&snapshot.thumbnail),
+            [0.0; 3],
+        )
+    }
+
+    pub fn snapshot(&self, id: SnapshotId) -> Option<&SnapshotRecord> {
+        self.manifest.snapshots.iter().find(|s| s.id == id)
+    }
+
+    /// Over the limit, drop the unpinned snapshot whose neighbours are nearest in steps; first and newest stay.
+    pub fn thin_out(&mut self, limit: u32) -> Vec<SnapshotId> {
+        let mut removed = Vec::new();
+        while self.manifest.snapshots.len() > limit as usize {
+            let s = &self.manifest.snapshots;
+            let current = self.manifest.current;
+            let candidate = (1..s.len().saturating_sub(1))
+                .filter(|&i| !s[i].pinned && Some(s[i].id) != current)
+                .min_by_key(|&i| s[i + 1].state.step.abs_diff(s[i - 1].state.step));
+            let Some(i) = candidate else { break };
+            let gone = self.manifest.snapshots.remove(i);
+            for s in &mut self.manifest.snapshots {
+                if s.parent == Some(gone.id) {
+                    s.parent = gone.parent;
+                }
+            }
+            removed.push(gone.id);
+        }
+        removed
+    }
+
+    /// Copy the whole project to a new folder and go on there.
+    ///
+    /// # Errors
+    /// When the target is not free or cannot be written; the project then stays where it was.
+    pub fn copy_to(&mut self, folder: &Path) -> Result<()> {
+        Self::check_free(folder)?;
+        for sub in ["states", "edits", "thumbnails"] {
+            let path = folder.join(sub);
+            fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        }
+        for name in self.referenced() {
+            let to = folder.join(&name);
+            fs::copy(self.folder.join(&name), &to).map_err(Error::io(&to))?;
+        }
+        let moved = Self {
+            folder: folder.canonicalize().map_err(Error::io(folder))?,
+            manifest: self.manifest.clone(),
+            serial: self.serial,
+        };
+        moved.write_manifest()?;
+        *self = moved;
+        Ok(())
+    }
+}
+
+/// A tensor as safetensors wants to see it.
+struct TensorBytes<'a> {
+    shape: Vec<usize>,
+    data: &'a [f32],
+}
+
+impl<'a> TensorBytes<'a> {
+    fn new(tensor: &'a NamedTensor) -> Result<Self> {
+        if tensor.shape.iter().product::<usize>() != tensor.data.len() {
+            return Err(Error::Invalid(format!(
+                "tensor {} has shape {:?} and {} values",
+                tensor.name,
+                tensor.shape,
+                tensor.data.len()
+            )));
+        }
+        Ok(Self {
+            shape: tensor.shape.clone(),
+            data: &tensor.data,
+        })
+    }
+}
+
+impl safetensors::View for TensorBytes<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        bytemuck::cast_slice(self.data).into()
+    }
+    fn data_len(&self) -> usize {
+        self.data.len() * 4
+    }
+}

@@ -1,0 +1,452 @@
+//! What is open: capture, scene, project, and which edited picture stands in for which photo. All of it can be dropped and
+//! read again from the project folder.
+
+use super::{
+    Event, SnapshotId,
+    control::Control,
+    project::{EditMap, JobRecord, Project, StateRecord},
+};
+use crate::{
+    Error, Result,
+    edit::TrainableScene,
+    formats::{picture, ply},
+    gpu::{Gpu, GpuImage},
+    loss::Target,
+    scene::{Camera, Dataset, Photo},
+    splat::{Drawable, SplatBuffers, SplatTrainer},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+/// Snapshots kept on the GPU for scrubbing.
+const SHOWN_CACHE: usize = 6;
+
+/// An edited picture that replaces a view's photo as training target.
+pub struct Edited {
+    /// Below the project's `edits/`.
+    pub file: String,
+    pub photo: Photo,
+}
+
+pub struct Session {
+    pub gpu: Arc<Gpu>,
+    pub dataset: Option<Dataset>,
+    /// What was opened: a capture or a splat file.
+    pub source: Option<PathBuf>,
+    /// The splat file that the scene came from.
+    pub scene_file: Option<PathBuf>,
+    /// One a view; what the trainer compares renders with.
+    pub targets: Vec<Target>,
+    /// One a view.
+    pub edited: Vec<Option<Edited>>,
+    pub trainer: Option<SplatTrainer>,
+    pub project: Option<Project>,
+    /// Where the project goes when the first job starts.
+    pub wanted_folder: Option<PathBuf>,
+    pub job: Option<JobRecord>,
+    /// The snapshot that is drawn instead of the live scene.
+    pub shown: Option<SnapshotId>,
+    shown_cache: Vec<(SnapshotId, Drawable)>,
+    pub last_save: Instant,
+    /// Step of the newest state on disk.
+    pub saved_step: Option<u32>,
+    pub camera: Option<Camera>,
+}
+
+impl Session {
+    pub fn new(gpu: Arc<Gpu>) -> Self {
+        Self {
+            gpu,
+            dataset: None,
+            source: None,
+            scene_file: None,
+            targets: Vec::new(),
+            edited: Vec::new(),
+            trainer: None,
+            project: None,
+            wanted_folder: None,
+            job: None,
+            shown: None,
+            shown_cache: Vec::new(),
+            last_save: Instant::now(),
+            saved_step: None,
+            camera: None,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] when nothing with photos is open.
+    pub fn dataset(&self) -> Result<&Dataset> {
+        self.dataset.as_ref().ok_or_else(|| {
+            Error::invalid("open a capture first: a folder with photos and camera poses")
+        })
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] when the scene has no splats yet.
+    pub fn trainer(&mut self) -> Result<&mut SplatTrainer> {
+        self.trainer.as_mut().ok_or_else(|| {
+            Error::invalid("reconstruct the scene first, or open a splat file with the capture")
+        })
+    }
+
+    /// Upload the photos of a fresh dataset.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a mask does not fit its photo.
+    pub fn upload_targets(&mut self) -> Result<()> {
+        let Some(dataset) = &self.dataset else {
+            return Ok(());
+        };
+        self.targets = dataset
+            .views
+            .iter()
+            .map(|v| Target::upload(&self.gpu, &v.photo, v.mask.as_deref()))
+            .collect::<Result<_>>()?;
+        self.edited = dataset.views.iter().map(|_| None).collect();
+        Ok(())
+    }
+
+    /// Let an edited picture stand in for a view's photo.
+    ///
+    /// # Errors
+    /// See [`Target::upload`].
+    pub fn set_edited(&mut self, view: usize, edited: Option<Edited>) -> Result<()> {
+        let dataset = self.dataset()?;
+        let v = &dataset.views[view];
+        let photo = edited.as_ref().map_or(&v.photo, |e| &e.photo);
+        self.targets[view] = Target::upload(&self.gpu, photo, v.mask.as_deref())?;
+        self.edited[view] = edited;
+        Ok(())
+    }
+
+    pub fn edit_map(&self) -> EditMap {
+        let Some(dataset) = &self.dataset else {
+            return EditMap::new();
+        };
+        dataset
+            .views
+            .iter()
+            .zip(&self.edited)
+            .filter_map(|(v, e)| Some((v.name.clone(), e.as_ref()?.file.clone())))
+            .collect()
+    }
+
+    /// Put back the edited pictures of a saved state; all other views get their photo.
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    pub fn apply_edit_map(&mut self, edits: &EditMap) -> Result<()> {
+        let Some(dataset) = &self.dataset else {
+            return Ok(());
+        };
+        let names: Vec<String> = dataset.views.iter().map(|v| v.name.clone()).collect();
+        for (view, name) in names.iter().enumerate() {
+            let wanted = edits.get(name);
+            let present = self.edited[view].as_ref().map(|e| &e.file);
+            if wanted == present {
+                continue;
+            }
+            let edited = match (wanted, &self.project) {
+                (Some(file), Some(project)) => Some(Edited {
+                    file: file.clone(),
+                    photo: project.read_edit(file)?,
+                }),
+                _ => None,
+            };
+            self.set_edited(view, edited)?;
+        }
+        Ok(())
+    }
+
+    /// The project, created on first need.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn ensure_project(&mut self, control: &Control) -> Result<()> {
+        if self.project.is_some() {
+            return Ok(());
+        }
+        let source = self
+            .source
+            .clone()
+            .ok_or_else(|| Error::invalid("open a capture or a splat file first"))?;
+        let folder = match self.wanted_folder.take() {
+            Some(folder) => folder,
+            None => unsaved_folder(&source)?,
+        };
+        let mut project = Project::create(&folder, &source, &control.settings)?;
+        project.manifest.scene_file = self.scene_file.clone();
+        control.emit(Event::Saved(project.folder().to_owned()));
+        self.project = Some(project);
+        Ok(())
+    }
+
+    /// Write the live state (unless the newest state on disk is already this one) and the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the disk refuses; what was saved before stays valid.
+    pub fn save(&mut self, control: &Control) -> Result<()> {
+        self.last_save = Instant::now();
+        let edits = self.edit_map();
+        let Some(project) = &mut self.project else {
+            return Ok(());
+        };
+        if let Some(trainer) = &mut self.trainer {
+            let step = TrainableScene::step_count(trainer);
+            let current = project.manifest.live.as_ref();
+            if self.saved_step != Some(step) || current.is_none() {
+                let state = trainer.state()?;
+                project.manifest.live = Some(project.write_state(&state, edits)?);
+                self.saved_step = Some(step);
+            } else if let Some(live) = &mut project.manifest.live {
+                live.edits = edits;
+            }
+        }
+        project.manifest.settings = control.settings.clone();
+        project.manifest.job = self.job.clone();
+        project.manifest.scene_file = self.scene_file.clone();
+        project.commit()?;
+        control.emit(Event::Saved(project.folder().to_owned()));
+        Ok(())
+    }
+
+    /// The state record of a snapshot, for drawing or restoring it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such snapshot.
+    pub fn snapshot_state(&self, id: SnapshotId) -> Result<StateRecord> {
+        self.project
+            .as_ref()
+            .and_then(|p| p.snapshot(id))
+            .map(|s| s.state.clone())
+            .ok_or_else(|| Error::Invalid(format!("there is no snapshot {}", id.0)))
+    }
+
+    /// Draw a snapshot, or the live scene.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub fn show(&mut self, id: Option<SnapshotId>, control: &Control) -> Result<()> {
+        let drawable = match id {
+            None => self.trainer.as_ref().map(TrainableScene::drawable),
+            Some(id) => Some(self.snapshot_drawable(id)?),
+        };
+        self.shown = id;
+        if let Some(drawable) = drawable {
+            control.draw(drawable);
+        }
+        control.emit(Event::Shown(id));
+        Ok(())
+    }
+
+    fn snapshot_drawable(&mut self, id: SnapshotId) -> Result<Drawable> {
+        if let Some(i) = self.shown_cache.iter().position(|(cached, _)| *cached == id) {
+            let entry = self.shown_cache.remove(i);
+            let drawable = entry.1.clone();
+            self.shown_cache.push(entry);
+            return Ok(drawable);
+        }
+        let record = self.snapshot_state(id)?;
+        let state = self
+            .project
+            .as_ref()
+            .ok_or_else(|| Error::invalid("there is no project"))?
+            .read_state(&record)?;
+        let splats = state.splats()?;
+        let drawable = Drawable {
+            active_sh_degree: splats.sh_degree,
+            background: state.config.background,
+            splats: SplatBuffers::upload(&self.gpu, &splats)?,
+            generation: u64::MAX - u64::from(id.0),
+        };
+        if self.shown_cache.len() >= SHOWN_CACHE {
+            self.shown_cache.remove(0);
+        }
+        self.shown_cache.push((id, drawable.clone()));
+        Ok(drawable)
+    }
+
+    /// After every step: the window draws the live scene unless a snapshot is shown.
+    pub fn draw_live(&self, control: &Control) {
+        if self.shown.is_none()
+            && let Some(trainer) = &self.trainer
+        {
+            control.draw(TrainableScene::drawable(trainer));
+        }
+    }
+
+    /// Write the scene that is shown.
+    ///
+    /// # Errors
+    /// When there is no scene, or the file cannot be written.
+    pub fn export(&mut self, path: &Path) -> Result<()> {
+        let splats = match self.shown {
+            Some(id) => {
+                let record = self.snapshot_state(id)?;
+                let project = self
+                    .project
+                    .as_ref()
+                    .ok_or_else(|| Error::invalid("there is no project"))?;
+                project.read_splats(&record)?
+            }
+            None => self.trainer()?.splats().download(&self.gpu.clone())?,
+        };
+        ply::write_splats(path, &splats, &[])
+    }
+
+    /// The live scene from `camera`, as eight-bit picture.
+    ///
+    /// # Errors
+    /// See [`TrainableScene::render`].
+    pub fn render(&mut self, camera: &Camera) -> Result<(GpuImage, Photo)> {
+        let gpu = self.gpu.clone();
+        let image = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
+        TrainableScene::render(self.trainer()?, camera, &image)?;
+        let photo = image.read(&gpu)?.to_photo();
+        Ok((image, photo))
+    }
+
+    /// Commands that fit between two steps. Their failures are told, and end nothing.
+    pub fn run_between(&mut self, control: &mut Control) {
+        if let Some(camera) = control.slots.camera.take() {
+            self.camera = Some(camera);
+        }
+        while let Some(command) = control.between.pop_front() {
+            if let Err(e) = self.run_one_between(command, control) {
+                control.emit(Event::Error(e.to_string()));
+            }
+        }
+    }
+
+    fn run_one_between(&mut self, command: super::Command, control: &Control) -> Result<()> {
+        use super::Command;
+        match command {
+            Command::Show(id) => self.show(id, control),
+            Command::Pin(id, pinned) => {
+                let project = self
+                    .project
+                    .as_mut()
+                    .ok_or_else(|| Error::invalid("there is no project"))?;
+                let snapshot = project
+                    .manifest
+                    .snapshots
+                    .iter_mut()
+                    .find(|s| s.id == id)
+                    .ok_or_else(|| Error::Invalid(format!("there is no snapshot {}", id.0)))?;
+                snapshot.pinned = pinned;
+                project.commit()?;
+                control.emit(Event::SnapshotPinned(id, pinned));
+                Ok(())
+            }
+            Command::Export(path) => {
+                self.export(&path)?;
+                control.emit(Event::Exported(path));
+                Ok(())
+            }
+            Command::Save => self.save(control),
+            Command::Project(folder) => self.move_project(&folder, control),
+            other => Err(Error::Invalid(format!("{other:?} cannot run here"))),
+        }
+    }
+
+    fn move_project(&mut self, folder: &Path, control: &Control) -> Result<()> {
+        if self.project.is_some() {
+            self.save(control)?;
+        }
+        match &mut self.project {
+            Some(project) => {
+                project.copy_to(folder)?;
+                control.emit(Event::Saved(project.folder().to_owned()));
+            }
+            None => {
+                Project::check_free(folder)?;
+                self.wanted_folder = Some(folder.to_owned());
+                if self.source.is_some() {
+                    self.ensure_project(control)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Original, edited picture and final render of the first edited (else first) training view, side by side.
+    ///
+    /// # Errors
+    /// When the picture cannot be rendered or written.
+    pub fn write_before_after(&mut self, path: &Path) -> Result<()> {
+        let dataset = self.dataset()?;
+        let train = &dataset.split.train;
+        let view = train
+            .iter()
+            .copied()
+            .find(|&v| self.edited[v].is_some())
+            .or_else(|| train.first().copied())
+            .ok_or_else(|| Error::invalid("the capture has no training view"))?;
+        let original = dataset.views[view].photo.clone();
+        let camera = dataset.views[view].camera;
+        let (_, render) = self.render(&camera)?;
+        let mut parts = vec![original];
+        parts.extend(self.edited[view].as_ref().map(|e| e.photo.clone()));
+        parts.push(render);
+        picture::write_png(path, &side_by_side(&parts))
+    }
+}
+
+fn side_by_side(parts: &[Photo]) -> Photo {
+    let height = parts.iter().map(|p| p.height).max().unwrap_or(1);
+    let width = parts.iter().map(|p| p.width).sum();
+    let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
+    for y in 0..height {
+        for p in parts {
+            let row = p.width as usize * 3;
+            if y < p.height {
+                let start = y as usize * row;
+                rgb.extend_from_slice(&p.rgb[start..start + row]);
+            } else {
+                rgb.resize(rgb.len() + row, 0);
+            }
+        }
+    }
+    Photo::new(width, height, rgb)
+}
+
+/// A folder for a project that the artist has not placed yet; kept like any other.
+fn unsaved_folder(source: &Path) -> Result<PathBuf> {
+    let base = data_folder().ok_or_else(|| {
+        Error::invalid("there is no home folder to keep the project in; choose one with Save project as…")
+    })?;
+    let stem = source
+        .file_stem()
+        .map_or_else(|| "scene".into(), |s| s.to_string_lossy().into_owned());
+    let secs = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    for attempt in 0..1000 {
+        let name = match attempt {
+            0 => format!("{stem}-{secs}.luxedit"),
+            n => format!("{stem}-{secs}-{n}.luxedit"),
+        };
+        let folder = base.join(name);
+        if !folder.exists() {
+            return Ok(folder);
+        }
+    }
+    Err(Error::Invalid(format!("{} is full of projects", base.display())))
+}
+
+/// Where projects go that were not placed by the artist.
+pub fn data_folder() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = if cfg!(windows) {
+        var("APPDATA")
+    } else if cfg!(target_os = "macos") {
+        var("HOME").map(|h| h.join("Library/Application Support"))
+    } else {
+        var("XDG_DATA_HOME").or_else(|| var("HOME").map(|h| h.join(".local/share")))
+    };
+    base.map(|b| b.join("luxedit").join("projects"))
+}

@@ -1,0 +1,436 @@
+//! The real binary, as a script would run it: on a small capture, and on everything that can be wrong.
+
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn luxedit() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luxedit"));
+    command.current_dir(root());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    luxedit().args(args).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The final JSON object of a run that succeeded.
+fn json(args: &[&str]) -> Value {
+    let out = run(args);
+    assert!(
+        out.status.success(),
+        "{args:?}: {:?}\n{}",
+        out.status,
+        text(&out.stderr)
+    );
+    serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|e| panic!("{args:?}: {e}: {}", text(&out.stdout)))
+}
+
+/// The error of a run that failed with exit code 1.
+fn failure(args: &[&str]) -> String {
+    let out = run(args);
+    assert_eq!(
+        out.status.code(),
+        Some(1),
+        "{args:?} should fail\nstdout {}\nstderr {}",
+        text(&out.stdout),
+        text(&out.stderr)
+    );
+    let stderr = text(&out.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+fn assert_says(message: &str, words: &[&str]) {
+    for word in words {
+        assert!(message.contains(word), "\"{word}\" is not in: {message}");
+    }
+}
+
+const CAPTURE: &str = "assets/tiny";
+const MODEL: &str = "tests/fixtures/ip2p_tiny";
+
+fn has_model() -> bool {
+    let present = root().join(MODEL).join("unet").is_dir();
+    if !present {
+        println!("SKIPPED: {MODEL} does not exist");
+    }
+    present
+}
+
+fn path(dir: &TempDir, name: &str) -> String {
+    dir.path().join(name).display().to_string()
+}
+
+fn reconstruct(project: &str, steps: &str) -> Value {
+    json(&[
+        "reconstruct", CAPTURE, "-o", project, "--steps", steps, "--snapshot-interval", "20", "--json",
+    ])
+}
+
+const EDIT: &[&str] = &[
+    "--model",
+    MODEL,
+    "--prompt",
+    "turn it into bronze",
+    "--diffusion-steps",
+    "3",
+    "--steps",
+    "50",
+    "--sweep-interval",
+    "30",
+    "--snapshot-interval",
+    "10",
+    "--seed",
+    "5",
+    "--json",
+];
+
+fn edit_args<'a>(data: &'a str, output: &'a str) -> Vec<&'a str> {
+    let mut args = vec!["edit", data, "-o", output];
+    args.extend_from_slice(EDIT);
+    args
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn reconstruct_edit_render_and_measure() {
+    if !has_model() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    let report = reconstruct(&scene, "120");
+    assert_eq!(report["step"], 120);
+    assert_eq!(report["finished"], true);
+    let psnr = report["metrics"]["psnr"].as_f64().unwrap();
+    assert!(psnr > 17.0, "held-out PSNR {psnr} after 120 steps");
+    for key in ["settings", "duration_secs", "steps_per_sec", "peak_memory_bytes", "splats", "adapter"] {
+        assert!(!report[key].is_null(), "no {key} in {report}");
+    }
+
+    // Twice with one seed: the same scene, bit by bit.
+    let [a, b] = ["a.luxedit", "b.luxedit"].map(|name| path(&dir, name));
+    let first = json(&edit_args(&scene, &a));
+    assert_eq!(first["step"], 170);
+    let views = 22;
+    assert_eq!(first["edits"], views + 20, "two sweeps: one whole, one of the 20 steps left");
+    let second = json(&edit_args(&scene, &b));
+    assert_eq!(second["edits"], first["edits"]);
+    let ply = |project: &str| std::fs::read(Path::new(project).join("scene.ply")).unwrap();
+    assert!(ply(&a) == ply(&b), "the same seed gave another scene");
+    assert!(ply(&a) != ply(&scene), "the edit changed nothing");
+    assert!(Path::new(&a).join("before-after.png").is_file());
+    let info = json(&["info", &a, "--json"]);
+    assert_eq!(info["edits"], views + 20);
+    assert!(info["snapshots"].as_array().unwrap().len() >= 5, "{info}");
+    assert!(info["interrupted"].is_null());
+
+    // The PLY renders as the scene did before it was written.
+    let [live, exported] = ["live", "exported"].map(|name| path(&dir, name));
+    json(&["render", &a, "-o", &live, "--format", "exr", "--json"]);
+    let file = format!("{a}/scene.ply");
+    json(&[
+        "render", &file, "--cameras", CAPTURE, "-o", &exported, "--format", "exr", "--json",
+    ]);
+    let mut compared = 0;
+    for entry in std::fs::read_dir(Path::new(&live).join("images")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let [x, y] = [&live, &exported]
+            .map(|folder| std::fs::read(Path::new(folder).join("images").join(&name)).unwrap());
+        assert!(x == y, "{name:?} differs after export");
+        compared += 1;
+    }
+    assert_eq!(compared, 24);
+
+    let quality = json(&["eval", &file, CAPTURE, "--json"]);
+    assert!(quality["metrics"]["ssim"].as_f64().unwrap().is_finite());
+}
+
+#[test]
+fn killed_and_resumed_ends_where_an_uninterrupted_run_ends() {
+    if !has_model() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "60");
+    let whole = path(&dir, "whole.luxedit");
+    json(&edit_args(&scene, &whole));
+    let broken = path(&dir, "broken.luxedit");
+    let mut args = edit_args(&scene, &broken);
+    args.extend(["--autosave", "1"]);
+    let mut child = luxedit()
+        .args(&args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Somewhere in the middle: after a few snapshots, at no particular step.
+    let began = Instant::now();
+    let manifest = Path::new(&broken).join("project.json");
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(300), "no progress");
+        let steps = std::fs::read(&manifest)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+            .and_then(|m| m["live"]["step"].as_u64())
+            .unwrap_or(0);
+        if steps >= 80 {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    std::thread::sleep(Duration::from_millis(137));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let info = json(&["info", &broken, "--json"]);
+    let done = info["interrupted"]["done"].as_u64().unwrap();
+    assert!((20..50).contains(&done), "{info}");
+    let resumed = json(&["edit", &broken, "--resume", "--json"]);
+    assert_eq!(resumed["step"], 110);
+    let ply = |project: &str| std::fs::read(Path::new(project).join("scene.ply")).unwrap();
+    assert!(ply(&whole) == ply(&broken), "the resumed run ended elsewhere");
+    let again = failure(&["edit", &broken, "--resume"]);
+    assert_says(&again, &["nothing to resume"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_and_saves() {
+    let dir = TempDir::new().unwrap();
+    let project = path(&dir, "stopped.luxedit");
+    let child = luxedit()
+        .args(["reconstruct", CAPTURE, "-o", &project, "--steps", "100000", "--snapshot-interval", "10", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !std::fs::read_to_string(Path::new(&project).join("project.json"))
+        .is_ok_and(|m| m.contains("step10."))
+    {
+        assert!(began.elapsed() < Duration::from_secs(120), "no progress");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(report["finished"], false);
+    let step = report["step"].as_u64().unwrap();
+    let info = json(&["info", &project, "--json"]);
+    assert_eq!(info["step"], step, "the last step was saved");
+    assert_eq!(info["interrupted"]["done"], step);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_says_what_is_expected() {
+    for args in [&["reconstruct"][..], &["edit", "x", "--sweep", "sideways"], &["fly"]] {
+        let out = run(args);
+        assert_eq!(out.status.code(), Some(2), "{args:?}");
+    }
+    let help = text(&run(&["edit", "--help"]).stdout);
+    assert_says(&help, &["--guidance-scale", "12.5", "--sweep-interval", "2500", "--resume"]);
+}
+
+#[test]
+fn bad_settings_are_refused_before_anything_is_written() {
+    let dir = TempDir::new().unwrap();
+    let out = path(&dir, "out.luxedit");
+    assert_says(
+        &failure(&["edit", CAPTURE, "-o", &out, "--model", MODEL]),
+        &["instruction"],
+    );
+    assert_says(
+        &failure(&["edit", CAPTURE, "-o", &out, "--prompt", "   ", "--model", MODEL]),
+        &["instruction"],
+    );
+    assert_says(
+        &failure(&["edit", CAPTURE, "-o", &out, "--prompt", "x", "--model", MODEL, "--guidance-scale", "99"]),
+        &["--guidance-scale", "1 to 30", "99"],
+    );
+    assert_says(
+        &failure(&[
+            "edit", CAPTURE, "-o", &out, "--prompt", "x", "--model", MODEL, "--lower-bound", "0.01",
+        ]),
+        &["0.02"],
+    );
+    assert_says(&failure(&["edit", CAPTURE, "--prompt", "x", "--model", MODEL]), &["-o"]);
+    assert!(!Path::new(&out).exists());
+}
+
+/// A copy of the small capture with `transforms.json` changed.
+fn broken_capture(dir: &TempDir, change: impl FnOnce(&mut Value)) -> String {
+    let folder = dir.path().join("capture");
+    copy_folder(&root().join(CAPTURE), &folder);
+    let file = folder.join("transforms.json");
+    let mut transforms: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    change(&mut transforms);
+    std::fs::write(&file, transforms.to_string().replace("\"NaN\"", "NaN")).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn broken_captures_are_named_and_leave_no_project() {
+    let dir = TempDir::new().unwrap();
+    let out = path(&dir, "out.luxedit");
+    let try_it = |capture: &str| {
+        let message = failure(&["reconstruct", capture, "-o", &out, "--steps", "1"]);
+        assert!(!Path::new(&out).join("project.json").exists(), "{message}");
+        message
+    };
+    let case = TempDir::new().unwrap();
+    let nan = broken_capture(&case, |t| t["frames"][3]["transform_matrix"][0][0] = "NaN".into());
+    assert_says(&try_it(&nan), &["transforms.json"]);
+
+    let case = TempDir::new().unwrap();
+    let none = broken_capture(&case, |t| t["frames"] = Value::Array(Vec::new()));
+    assert_says(&try_it(&none), &["transforms.json", "frames"]);
+
+    let case = TempDir::new().unwrap();
+    let unreadable = broken_capture(&case, |_| {});
+    std::fs::write(Path::new(&unreadable).join("images/view_03.png"), b"not a picture").unwrap();
+    assert_says(&try_it(&unreadable), &["view_03.png"]);
+
+    let missing = path(&dir, "nowhere");
+    assert_says(&try_it(&missing), &["nowhere", "does not exist"]);
+
+    let model = root().join("tests/fixtures/colmap");
+    if model.is_dir() {
+        let case = TempDir::new().unwrap();
+        let capture = case.path().join("capture");
+        copy_folder(&model, &capture);
+        let cameras = capture.join("sparse/0/cameras.bin");
+        let bytes = std::fs::read(&cameras).unwrap();
+        std::fs::write(&cameras, &bytes[..bytes.len() / 2]).unwrap();
+        assert_says(&try_it(&capture.display().to_string()), &["cameras.bin"]);
+    } else {
+        println!("SKIPPED: {} does not exist", model.display());
+    }
+}
+
+#[test]
+fn a_ply_cut_in_the_middle_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "1");
+    let bytes = std::fs::read(Path::new(&scene).join("scene.ply")).unwrap();
+    let cut = path(&dir, "cut.ply");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let out = path(&dir, "pictures");
+    assert_says(
+        &failure(&["render", &cut, "--cameras", CAPTURE, "-o", &out]),
+        &["cut.ply"],
+    );
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_model_with_a_missing_tensor_is_named_and_the_scene_is_kept() {
+    if !has_model() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "1");
+    let model = dir.path().join("model");
+    copy_folder(&root().join(MODEL), &model);
+    let file = model.join("unet/diffusion_pytorch_model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let kept: Vec<_> = tensors
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name != "conv_in.weight")
+        .collect();
+    std::fs::write(&file, safetensors::serialize(kept, None).unwrap()).unwrap();
+    let model = model.display().to_string();
+    let before = std::fs::read(Path::new(&scene).join("scene.ply")).unwrap();
+    let message = failure(&["edit", &scene, "--prompt", "bronze", "--model", &model, "--steps", "2"]);
+    assert_says(&message, &["conv_in.weight", "unet"]);
+    assert!(before == std::fs::read(Path::new(&scene).join("scene.ply")).unwrap());
+    json(&["info", &scene, "--json"]);
+}
+
+#[test]
+fn a_project_is_never_written_over() {
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "1");
+    assert_says(
+        &failure(&["reconstruct", CAPTURE, "-o", &scene, "--steps", "1"]),
+        &["already holds a project"],
+    );
+    let other = path(&dir, "holiday");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(Path::new(&other).join("photo.txt"), "mine").unwrap();
+    assert_says(
+        &failure(&["reconstruct", CAPTURE, "-o", &other, "--steps", "1"]),
+        &["not empty"],
+    );
+    let below_a_file = path(&dir, "holiday/photo.txt/out.luxedit");
+    assert_says(
+        &failure(&["reconstruct", CAPTURE, "-o", &below_a_file, "--steps", "1"]),
+        &["photo.txt"],
+    );
+    assert_eq!(std::fs::read(Path::new(&other).join("photo.txt")).unwrap(), b"mine");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said_and_corrupts_nothing() {
+    let dir = TempDir::new().unwrap();
+    let disk = dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+        .arg(&disk)
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
+    if !mounted {
+        println!("SKIPPED: a small disk needs the right to mount one");
+        return;
+    }
+    let project = disk.join("scene.luxedit").display().to_string();
+    let out = run(&[
+        "reconstruct", CAPTURE, "-o", &project, "--steps", "60", "--snapshot-interval", "10",
+    ]);
+    let stderr = text(&out.stderr);
+    let info = run(&["info", &project, "--json"]);
+    let unmounted = Command::new("umount").arg(&disk).status().unwrap();
+    assert!(unmounted.success());
+    assert_eq!(out.status.code(), Some(1), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_says(&stderr, &["No space left", "scene.luxedit"]);
+    assert!(info.status.success(), "the project is corrupt: {}", text(&info.stderr));
+}
