@@ -152,7 +152,8 @@ pub fn job_label(job: Job) -> &'static str {
         Job::Reconstruct => "The reconstruction",
         Job::Edit => "The edit",
         Job::Evaluate => "The evaluation",
-        Job::Export => "The export",
+        Job::EditImage => "The picture edit",
+        Job::Render => "The rendering",
     }
 }
 

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The window: what an artist sees and does. It draws the newest parameters itself, with the trainer's own rasterizer,
 //! and talks to the worker in messages only, so that no step of training or denoising can make it stutter, and no
 //! hidden window can hold up the worker.
@@ -54,7 +53,3 @@ pub(crate) enum Action {
     Inspect(Option<u64>),
     DismissError,
 }
-=======
-//! placeholder until the window lands on this branch
-pub fn run(_path: Option<std::path::PathBuf>) -> crate::Result<()> { Err(crate::Error::invalid("no window yet")) }
->>>>>>> worker

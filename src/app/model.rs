@@ -171,7 +171,7 @@ impl Model {
                             format!("Reconstruction {ended} at step {}", thousands(step));
                     }
                     Job::Edit => self.notice = format!("Edit {ended} at step {}", thousands(step)),
-                    Job::Open | Job::Evaluate | Job::Export => {}
+                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => return Reaction::None,
                 }
                 if let Some(scene) = &mut self.scene {
                     scene.interrupted = None;

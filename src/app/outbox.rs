@@ -3,6 +3,7 @@
 
 use super::link::Worker;
 use crate::{
+    Result,
     settings::Settings,
     worker::{Command, SnapshotId},
 };
@@ -37,38 +38,54 @@ impl Outbox {
         self.sent_settings = settings.clone();
     }
 
-    /// Send settings that changed: now if `at_once`, else when nothing is being dragged. Returns whether some wait.
-    pub fn settings(&mut self, worker: &dyn Worker, settings: &Settings, at_once: bool) -> bool {
+    /// Send settings that changed: now if `at_once`, else at intervals. Returns whether some wait.
+    ///
+    /// # Errors
+    /// See [`Worker::send`].
+    pub fn settings(
+        &mut self,
+        worker: &dyn Worker,
+        settings: &Settings,
+        at_once: bool,
+    ) -> Result<bool> {
         if *settings == self.sent_settings {
-            return false;
+            return Ok(false);
         }
         if !at_once && self.sent_settings_at.elapsed() < SETTINGS_INTERVAL {
-            return true;
+            return Ok(true);
         }
-        worker.send(Command::Settings(Box::new(settings.clone())));
+        worker.send(Command::Settings(Box::new(settings.clone())))?;
         self.settings_known(settings);
         self.sent_settings_at = Instant::now();
-        false
+        Ok(false)
     }
 
     /// Show a snapshot or the live scene; only the newest wish counts.
-    pub fn show(&mut self, worker: &dyn Worker, id: Option<SnapshotId>) {
+    ///
+    /// # Errors
+    /// See [`Worker::send`].
+    pub fn show(&mut self, worker: &dyn Worker, id: Option<SnapshotId>) -> Result<()> {
         match self.asked {
             Some((asked, _)) if asked == id => self.waiting = None,
             Some((_, at)) if at.elapsed() < SHOW_PATIENCE => self.waiting = Some(id),
             _ => {
-                worker.send(Command::Show(id));
+                worker.send(Command::Show(id))?;
                 self.asked = Some((id, Instant::now()));
                 self.waiting = None;
             }
         }
+        Ok(())
     }
 
     /// The worker answered a show.
-    pub fn shown(&mut self, worker: &dyn Worker) {
+    ///
+    /// # Errors
+    /// See [`Worker::send`].
+    pub fn shown(&mut self, worker: &dyn Worker) -> Result<()> {
         self.asked = None;
-        if let Some(id) = self.waiting.take() {
-            self.show(worker, id);
+        match self.waiting.take() {
+            Some(id) => self.show(worker, id),
+            None => Ok(()),
         }
     }
 

@@ -88,7 +88,8 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             (_, Job::Reconstruct) => "Reconstructing…",
             (_, Job::Edit) => "Editing…",
             (_, Job::Evaluate) => "Measuring…",
-            (_, Job::Export) => "Exporting…",
+            (_, Job::EditImage) => "Editing a picture…",
+            (_, Job::Render) => "Rendering…",
         };
         ui.horizontal(|ui| {
             theme::section(ui, title);

@@ -23,7 +23,6 @@ pub const TEXT_STRONG: Color32 = Color32::from_rgb(0xf4, 0xf6, 0xf7);
 pub const TEXT_WEAK: Color32 = Color32::from_rgb(0x97, 0x9f, 0xa7);
 /// The one colour of the tool itself: what is chosen, what goes on, what to press next.
 pub const ACCENT: Color32 = Color32::from_rgb(0x58, 0xb8, 0xa8);
-pub const ACCENT_HOVERED: Color32 = Color32::from_rgb(0x6f, 0xcb, 0xbb);
 pub const ON_ACCENT: Color32 = Color32::from_rgb(0x07, 0x1d, 0x19);
 /// Behind selected text and selected items.
 pub const ACCENT_MUTED: Color32 = Color32::from_rgb(0x1f, 0x49, 0x43);

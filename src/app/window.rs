@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Error, Result,
     gpu::Gpu,
-    worker::{Command, RunState, SceneInfo, SnapshotId},
+    worker::{Command, RunState, SceneInfo, SnapshotId, WorkerHandle},
 };
 use crossbeam_channel::TryRecvError;
 use eframe::{
@@ -112,9 +112,15 @@ impl App {
         self.viewport.is_settled()
     }
 
-    fn send(&self, command: Command) {
-        if let Some(worker) = &self.worker {
-            worker.send(command);
+    fn send(&mut self, command: Command) {
+        let sent = self.worker.as_ref().map_or(Ok(()), |worker| worker.send(command));
+        self.report(sent);
+    }
+
+    /// An error ends here, in the banner.
+    fn report(&mut self, result: Result<()>) {
+        if let Err(e) = result {
+            self.model.error = Some(super::model::sentence(&e.to_string()));
         }
     }
 
@@ -152,9 +158,8 @@ impl App {
                 self.viewport.keep_before();
             }
         }
-        if let Err(e) = self.gpu.check() {
-            self.model.error = Some(e.to_string());
-        }
+        let checked = self.gpu.check();
+        self.report(checked);
     }
 
     fn react(&mut self, reaction: Reaction) {
@@ -164,7 +169,8 @@ impl App {
             Reaction::SnapshotGone(id) => self.thumbs.forget(Picture::Snapshot(id)),
             Reaction::Shown => {
                 if let Some(worker) = &self.worker {
-                    self.outbox.shown(worker.as_ref());
+                    let sent = self.outbox.shown(worker.as_ref());
+                    self.report(sent);
                 }
             }
         }
@@ -275,7 +281,8 @@ impl App {
 
     fn show_snapshot(&mut self, id: Option<SnapshotId>) {
         if let Some(worker) = &self.worker {
-            self.outbox.show(worker.as_ref(), id);
+            let sent = self.outbox.show(worker.as_ref(), id);
+            self.report(sent);
         }
     }
 
@@ -308,10 +315,11 @@ impl App {
     }
 
     fn send_settings(&mut self, at_once: bool) -> bool {
-        match &self.worker {
-            Some(worker) => self.outbox.settings(worker.as_ref(), &self.model.settings, at_once),
-            None => false,
-        }
+        let Some(worker) = &self.worker else { return false };
+        let sent = self.outbox.settings(worker.as_ref(), &self.model.settings, at_once);
+        let waits = matches!(sent, Ok(true));
+        self.report(sent.map(|_| ()));
+        waits
     }
 
     fn run_command(&mut self, command: UiCommand, ctx: &egui::Context) {
@@ -674,17 +682,6 @@ impl eframe::App for App {
 /// # Errors
 /// [`Error::Gpu`] when there is no display or no adapter that can draw the window.
 pub fn run(path: Option<PathBuf>) -> Result<()> {
-    run_with(path, |_, _| Err(Error::invalid("the worker is not connected yet")))
-}
-
-/// Makes the worker: gets the shared device and what to call after every event.
-type Spawn = dyn Fn(Arc<Gpu>, Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Worker>>;
-
-/// [`run`] with a worker of choice.
-fn run_with(
-    path: Option<PathBuf>,
-    spawn: impl Fn(Arc<Gpu>, Box<dyn Fn() + Send + Sync>) -> Result<Box<dyn Worker>> + 'static,
-) -> Result<()> {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("luxedit")
@@ -699,16 +696,15 @@ fn run_with(
         },
         ..Default::default()
     };
-    let spawn: Box<Spawn> = Box::new(spawn);
     eframe::run_native(
         "luxedit",
         options,
-        Box::new(move |cc| Ok(Box::new(start(cc, path.as_deref(), &*spawn)?))),
+        Box::new(move |cc| Ok(Box::new(start(cc, path.as_deref())?))),
     )
     .map_err(|e| explain(&e))
 }
 
-fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>, spawn: &Spawn) -> Result<App> {
+fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>) -> Result<App> {
     let state = cc
         .wgpu_render_state
         .as_ref()
@@ -716,8 +712,8 @@ fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>, spawn: &Spawn) -
     theme::apply(&cc.egui_ctx);
     let gpu = Gpu::from_eframe(state);
     let ctx = cc.egui_ctx.clone();
-    let worker = spawn(gpu.clone(), Box::new(move || ctx.request_repaint()))?;
-    let mut app = App::new(gpu, state, worker, Recents::load(), Chooser::detect())?;
+    let worker = WorkerHandle::spawn(gpu.clone(), move || ctx.request_repaint())?;
+    let mut app = App::new(gpu, state, Box::new(worker), Recents::load(), Chooser::detect())?;
     close_on_signal(&app, &cc.egui_ctx);
     if let Some(path) = path {
         app.open(path);
