@@ -254,7 +254,7 @@ fn an_interrupt_stops_and_saves() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_says_what_is_expected() {
-    for args in [&["reconstruct"][..], &["edit", "x", "--sweep", "sideways"], &["fly"]] {
+    for args in [&["reconstruct"][..], &["edit", "x", "--sweep", "sideways"], &["info"]] {
         let out = run(args);
         assert_eq!(out.status.code(), Some(2), "{args:?}");
     }

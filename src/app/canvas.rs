@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Render scales that are used; each another buffer size.
@@ -22,6 +22,8 @@ const SCALES: [f64; 6] = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125];
 /// Seconds that a frame may take while the camera moves, and while it rests but the scene changes.
 const MOVING_SECS: f64 = 1.0 / 18.0;
 const RESTING_SECS: f64 = 0.3;
+/// How long a scale that failed for lack of memory is not tried again.
+const CEILING_LIFE: Duration = Duration::from_secs(8);
 
 /// How urgently a picture is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,10 @@ pub struct Canvas {
     spare: Option<Frame>,
     pending: Option<Pending>,
     pick: Option<Pick>,
+    /// Scale above which the adapter's memory does not suffice for what is drawn, and when that was found.
+    ceiling: Option<(f64, Instant)>,
+    /// Pixels, of the viewport at scale 1.
+    full_height: u32,
     /// Seconds a pixel, the lesser of what recent frames took.
     secs_per_pixel: Option<f64>,
     last_finish: Instant,
@@ -137,6 +143,8 @@ impl Canvas {
             spare: None,
             pending: None,
             pick: None,
+            ceiling: None,
+            full_height: 1,
             secs_per_pixel: None,
             last_finish: Instant::now(),
         })
@@ -152,6 +160,7 @@ impl Canvas {
         self.spare = None;
         self.pending = None;
         self.pick = None;
+        self.ceiling = None;
     }
 
     pub fn is_busy(&self) -> bool {
@@ -159,17 +168,22 @@ impl Canvas {
     }
 
     /// The size at which to render a viewport of `full` physical pixels.
-    pub fn render_size(&self, full: [u32; 2], pace: Pace) -> [u32; 2] {
+    pub fn render_size(&mut self, full: [u32; 2], pace: Pace) -> [u32; 2] {
         let budget = match pace {
             Pace::Moving => MOVING_SECS,
             Pace::Live => RESTING_SECS,
             Pace::Still => f64::INFINITY,
         };
+        self.full_height = full[1];
         let pixels = f64::from(full[0]) * f64::from(full[1]);
         let secs = self.secs_per_pixel.unwrap_or(0.0);
+        let ceiling = match self.ceiling {
+            Some((scale, since)) if since.elapsed() < CEILING_LIFE => scale,
+            _ => f64::INFINITY,
+        };
         let scale = SCALES
             .into_iter()
-            .find(|s| secs * pixels * s * s <= budget)
+            .find(|s| *s < ceiling && secs * pixels * s * s <= budget)
             .unwrap_or(SCALES[SCALES.len() - 1]);
         full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
     }
@@ -280,8 +294,7 @@ impl Canvas {
         let overflowed = |s: &[u32]| s[status::OVERFLOW] != 0;
         if overflowed(halves.0) || overflowed(halves.1) {
             let needed = halves.0[status::INTERSECTIONS].max(halves.1[status::INTERSECTIONS]);
-            self.rasterizer.grow(needed)?;
-            return Ok(false);
+            return self.make_room(needed, frame.key.camera).map(|()| false);
         }
         let pixels = frame.image.pixels() as f64 * if frame.before.is_some() { 2.0 } else { 1.0 };
         let cost = secs / pixels.max(1.0);
@@ -290,6 +303,17 @@ impl Canvas {
         self.last_finish = Instant::now();
         self.spare = self.shown.replace(frame);
         Ok(true)
+    }
+
+    /// More scratch memory, or else a coarser picture: early in a reconstruction splats are large and overlap a lot.
+    fn make_room(&mut self, needed: u32, camera: Camera) -> Result<()> {
+        let Err(refusal) = self.rasterizer.grow(needed) else { return Ok(()) };
+        let scale = f64::from(camera.intrinsics.height) / f64::from(self.full_height.max(1));
+        if scale <= SCALES[SCALES.len() - 1] * 1.01 {
+            return Err(refusal);
+        }
+        self.ceiling = Some((scale * 0.99, Instant::now()));
+        Ok(())
     }
 
     /// Ask which point of the surface the shown frame has at `uv` in [0, 1]²; [`Self::picked`] has the answer later.

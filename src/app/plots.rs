@@ -56,7 +56,8 @@ pub fn show(ui: &mut egui::Ui, caption: &Caption, series: &Series) {
         );
         return;
     }
-    let points = PlotPoints::new(series.points().to_vec());
+    let points = series.points();
+    let smooth = smoothed(points);
     Plot::new(caption.title)
         .height(HEIGHT)
         .show_axes(false)
@@ -81,6 +82,21 @@ pub fn show(ui: &mut egui::Ui, caption: &Caption, series: &Series) {
             Some(format!("Step {:.0}\n{:.4}", position.x, position.y))
         })
         .show(ui, |plot| {
-            plot.line(Line::new(caption.title, points).color(caption.color).width(1.6));
+            let raw = PlotPoints::new(points.to_vec());
+            plot.line(Line::new("Each", raw).color(caption.color.gamma_multiply(0.35)).width(1.0));
+            plot.line(Line::new("Mean", smooth).color(caption.color).width(1.8));
         });
+}
+
+/// Exponential moving average over a twentieth of the line.
+fn smoothed(points: &[[f64; 2]]) -> PlotPoints<'static> {
+    let weight = (20.0 / points.len() as f64).clamp(0.02, 0.5);
+    let mut mean = points.first().map_or(0.0, |p| p[1]);
+    points
+        .iter()
+        .map(|p| {
+            mean += weight * (p[1] - mean);
+            [p[0], mean]
+        })
+        .collect()
 }

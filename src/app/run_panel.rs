@@ -23,7 +23,8 @@ pub fn command_button(
     let button =
         if is_primary { theme::primary_button(label) } else { egui::Button::new(label) };
     let size = egui::vec2(ui.available_width(), theme::ROW_HEIGHT + 4.0);
-    let response = ui.add_enabled(refusal.is_none(), button.min_size(size));
+    let response =
+        ui.add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button)).inner;
     if response.clicked() {
         actions.push(Action::Run(command));
     }

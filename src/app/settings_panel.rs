@@ -65,12 +65,13 @@ fn name(
 
 fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Response {
     let suffix = match setting.unit {
-        "" => String::new(),
+        unit if unit.is_empty() || setting.label.to_lowercase().contains(unit) => String::new(),
         unit => format!(" {unit}"),
     };
     match (setting.kind, value) {
         (Kind::Float { min, max }, Value::Float(v)) => {
-            ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(40.0);
+            ui.spacing_mut().slider_width = (ui.available_width() - 54.0).max(40.0);
+            ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
             let slider = egui::Slider::new(v, min..=max).max_decimals(2).suffix(suffix);
             ui.add(slider)
         }

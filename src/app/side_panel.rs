@@ -8,7 +8,10 @@ use super::{
     model::{Model, sentence},
     run_panel, settings_panel, theme,
 };
-use crate::settings::{SETTINGS, Settings, Tier, jobs};
+use crate::{
+    settings::{SETTINGS, Settings, Tier, jobs},
+    worker::{Job, RunState},
+};
 use eframe::egui;
 
 /// What the panel remembers.
@@ -93,14 +96,14 @@ impl SidePanel {
         if std::mem::take(&mut self.focus_prompt) {
             field.request_focus();
         }
-        if is_empty {
+        if is_empty && (model.job().is_none() || self.was_refused) {
             self.reason(ui, facts);
         }
         for key in ["guidance_scale", "image_guidance_scale", "edit_steps"] {
             row(ui, key, &mut model.settings);
         }
         self.model_row(ui, model, actions);
-        if model.is_running() {
+        if model.run == RunState::Running(Job::Edit) {
             ui.label(theme::small(
                 "Instruction and guidance can be changed now: the next edited view follows them",
             ));
@@ -188,12 +191,16 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
         false,
     );
     let header = ui.horizontal(|ui| {
-        let arrow = if open.is_open() { "⏷" } else { "⏵" };
-        let title = egui::RichText::new(format!("{arrow} Advanced")).color(theme::TEXT_STRONG).strong();
+        ui.spacing_mut().button_padding.x = 0.0;
+        let openness = open.openness(ui.ctx());
+        let (rect, _) = ui.allocate_exact_size(egui::vec2(14.0, theme::ROW_HEIGHT), egui::Sense::hover());
+        let title = egui::RichText::new("Advanced").color(theme::TEXT_STRONG).strong();
         let response = ui
             .add(egui::Button::new(title).frame(false))
-            .accessible_name("Advanced")
             .on_hover_text("Everything else that the jobs read");
+        let icon = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(10.0));
+        let icon = response.clone().with_new_rect(icon);
+        egui::collapsing_header::paint_default_icon(ui, openness, &icon);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             if changed > 0 {
                 ui.label(theme::small(format!("{changed} changed")));

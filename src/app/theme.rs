@@ -128,6 +128,21 @@ pub fn primary_button(text: &str) -> egui::Button<'_> {
     egui::Button::new(egui::RichText::new(text).color(ON_ACCENT).strong()).fill(ACCENT)
 }
 
+/// A triangle with an exclamation mark, as tall as a line of text.
+pub fn warning_icon(ui: &mut egui::Ui, color: Color32) -> egui::Response {
+    let size = ui.text_style_height(&TextStyle::Body);
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(size), egui::Sense::hover());
+    let rect = rect.shrink(1.0);
+    let painter = ui.painter();
+    let corners = vec![rect.center_top(), rect.right_bottom(), rect.left_bottom()];
+    painter.add(egui::Shape::closed_line(corners, Stroke::new(1.3, color)));
+    let x = rect.center().x;
+    let (top, bottom) = (rect.top() + 0.4 * size, rect.bottom() - 3.6);
+    painter.vline(x, top..=bottom - 1.2, Stroke::new(1.4, color));
+    painter.circle_filled(egui::pos2(x, bottom + 1.2), 0.8, color);
+    response
+}
+
 /// Title of a section of a panel.
 pub fn section(ui: &mut egui::Ui, text: &str) {
     ui.label(egui::RichText::new(text).color(TEXT_STRONG).strong());

@@ -199,6 +199,8 @@ fn buttons(
     actions: &mut Vec<Action>,
 ) {
     let is_pinned = shown.and_then(|id| model.snapshot(id)).is_some_and(|s| s.pinned);
+    ui.spacing_mut().interact_size.y = 22.0;
+    ui.spacing_mut().button_padding.y = 2.0;
     let pin = if is_pinned { "Unpin" } else { "Pin" };
     for (command, label) in [
         (UiCommand::BackToLive, "Back to live"),
@@ -207,8 +209,10 @@ fn buttons(
     ] {
         let info = command.info();
         let refusal = (info.enabled)(facts).err();
-        let button = egui::Button::new(label).min_size(egui::vec2(BUTTONS, 22.0));
-        let response = ui.add_enabled(refusal.is_none(), button);
+        let button = egui::Button::new(label);
+        let size = egui::vec2(BUTTONS, 22.0);
+        let response =
+            ui.add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button)).inner;
         if response.clicked() {
             actions.push(Action::Run(command));
         }

@@ -319,7 +319,8 @@ impl InstructPix2Pix {
     pub fn decode(&self, latents: Tensor<4>, height: usize, width: usize) -> Result<Tensor<4>> {
         let picture = self.vae.decode(latents / self.vae.scaling_factor());
         let picture = (picture * 0.5 + 0.5).clamp(0.0, 1.0);
-        let picture = resize(picture, height, width);
+        // Interpolation may round a hair beyond the range.
+        let picture = resize(picture, height, width).clamp(0.0, 1.0);
         self.settle()?;
         Ok(picture)
     }

@@ -98,10 +98,6 @@ impl Weights {
         })
     }
 
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     pub fn has(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }
@@ -156,20 +152,19 @@ impl Weights {
     pub fn finish(self) -> Result<String> {
         let used = self.used.borrow();
         let mut names = self.metadata.offset_keys();
-        let mut unknown: Vec<String> = names
+        let unknown: Vec<String> = names
             .iter()
             .filter(|name| !used.contains(*name))
             .cloned()
             .collect();
-        unknown.sort();
         let problems: Vec<String> = [
-            ("missing tensors", self.missing.borrow().clone()),
-            ("tensors of a wrong shape or type", self.misshapen.borrow().clone()),
-            ("unknown tensors", unknown),
+            ("missing", self.missing.borrow().clone()),
+            ("of a wrong shape or type", self.misshapen.borrow().clone()),
+            ("unknown", unknown),
         ]
         .into_iter()
         .filter(|(_, list)| !list.is_empty())
-        .map(|(what, list)| summary(what, &list))
+        .map(|(what, list)| summary(what, list))
         .collect();
         if !problems.is_empty() {
             return Err(Error::file(&self.path, problems.join("; ")));
@@ -188,13 +183,16 @@ impl Weights {
     }
 }
 
-fn summary(what: &str, list: &[String]) -> String {
-    let more = match list.len().saturating_sub(LISTED) {
+fn summary(what: &str, mut list: Vec<String>) -> String {
+    list.sort();
+    let count = list.len();
+    let noun = if count == 1 { "tensor" } else { "tensors" };
+    list.truncate(LISTED);
+    let more = match count - list.len() {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let shown = &list[..list.len().min(LISTED)];
-    format!("{} {what}: {}{more}", list.len(), shown.join(", "))
+    format!("{count} {noun} {what}: {}{more}", list.join(", "))
 }
 
 fn to_f32(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {

@@ -39,19 +39,27 @@ fn fill_and_rename(
         .open(beside)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file);
     fill(&mut writer)?;
-    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let file = writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     drop(file);
     fs::rename(beside, path)?;
-    sync_folder(path)
+    sync_folder(folder_of(path));
+    Ok(())
 }
 
-/// Make the rename itself durable. Only Unix can open a folder as a file.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder_of(path))?.sync_all()?;
+/// Make the rename itself durable. The file is whole by then, so that a file system which cannot do this is no failure.
+/// Only Unix opens folders as files.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix)
+        && let Err(error) = File::open(folder).and_then(|folder| folder.sync_all())
+    {
+        log::warn!(
+            "{}: could not be flushed to the disk: {error}",
+            folder.display()
+        );
     }
-    Ok(())
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -60,10 +60,15 @@ pub struct Capture {
     pub warnings: Vec<String>,
 }
 
+/// Folders of smaller photos that tools make, tried where the full-size photos are not there.
+const USUAL_DIVISORS: [u32; 3] = [2, 4, 8];
+
 /// Where a photo is, at some resolution.
 pub struct Located {
     pub path: PathBuf,
     pub shrink: bool,
+    /// How many times smaller than the listed size the file is.
+    pub divisor_on_disk: u32,
 }
 
 /// The photo `relative` of a capture in `base`: in `images_{divisor}` where that has it, else at full size. `None` when
@@ -75,11 +80,22 @@ pub fn locate(base: &Path, relative: &Path, divisor: u32) -> Option<Located> {
         return Some(Located {
             path,
             shrink: false,
+            divisor_on_disk: divisor,
         });
     }
     existing(&base.join(relative)).map(|path| Located {
         path,
         shrink: divisor > 1,
+        divisor_on_disk: 1,
+    })
+}
+
+/// As [`locate`] when nobody chose a divisor: at full size, else in `images_2`, `images_4` or `images_8`.
+pub fn locate_any(base: &Path, relative: &Path) -> Option<Located> {
+    locate(base, relative, 1).or_else(|| {
+        USUAL_DIVISORS
+            .iter()
+            .find_map(|&divisor| locate(base, relative, divisor))
     })
 }
 
@@ -100,9 +116,14 @@ pub fn existing(path: &Path) -> Option<PathBuf> {
 }
 
 /// nerfstudio's rule where nobody chose: twice as small while the longer side exceeds 1600 pixels and a folder
-/// `images_{2ⁿ}` has the photo.
-pub fn auto_downscale(base: &Path, relative: &Path, width: u32, height: u32) -> u32 {
-    let mut divisor = 1;
+/// `images_{2ⁿ}` has the photo. `located` is from [`locate_any`]; the sides are those at full size.
+pub fn auto_downscale(
+    base: &Path,
+    relative: &Path,
+    located: &Located,
+    (width, height): (u32, u32),
+) -> u32 {
+    let mut divisor = located.divisor_on_disk;
     while width.max(height) / divisor > MAX_AUTO_SIDE
         && smaller(relative, divisor * 2).is_some_and(|r| existing(&base.join(r)).is_some())
     {

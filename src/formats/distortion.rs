@@ -19,8 +19,8 @@ const MIN_SLOPE: f64 = 0.1;
 pub enum Distortion {
     #[default]
     None,
-    /// Brown–Conrady with the radial polynomial `1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸` and tangential p1, p2: SIMPLE_RADIAL,
-    /// RADIAL and OPENCV.
+    /// Brown–Conrady with the radial polynomial `1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸` and tangential p1, p2:
+    /// SIMPLE_RADIAL, RADIAL and OPENCV.
     Brown { k: [f64; 4], p: [f64; 2] },
     /// OPENCV_FISHEYE: `θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)` of the angle θ to the optical axis.
     Fisheye { k: [f64; 4] },
@@ -78,6 +78,11 @@ impl Distortion {
     /// The ideal point that appears at `d`, by bisection on the radius and Newton's method; `None` outside of the part
     /// that can be straightened: beyond [`MAX_HALF_FIELD_DEGREES`] or past the model's turning point.
     pub fn undistort(&self, d: DVec2) -> Option<DVec2> {
+        self.undistort_within(d, self.limit_radius())
+    }
+
+    /// `limit` is [`Distortion::limit_radius`].
+    fn undistort_within(&self, d: DVec2, limit: f64) -> Option<DVec2> {
         if *self == Self::None {
             return Some(d);
         }
@@ -85,7 +90,6 @@ impl Distortion {
         if target == 0.0 && matches!(self, Self::Fisheye { .. }) {
             return Some(d);
         }
-        let limit = self.limit_radius();
         let (mut low, mut high) = (0.0, limit);
         for _ in 0..40 {
             let middle = 0.5 * (low + high);
@@ -107,12 +111,6 @@ impl Distortion {
             && (self.distort(p) - d).length() < 1e-9 * (1.0 + target)
             && p.length() <= limit * (1.0 + 1e-9);
         found.then_some(p)
-    }
-
-    /// As [`Distortion::undistort`], but the farthest usable point in that direction where there is none.
-    fn undistort_clipped(&self, d: DVec2) -> DVec2 {
-        self.undistort(d)
-            .unwrap_or_else(|| d.normalize_or_zero() * self.limit_radius())
     }
 
     /// The radius on the normalized plane up to which the model is used: infinite without distortion.
@@ -195,9 +193,13 @@ impl Lens {
             return Some(k);
         }
         let (w, h) = (f64::from(k.width), f64::from(k.height));
+        let limit = self.distortion.limit_radius();
+        // Beyond the limit: the farthest usable point in that direction.
         let ideal = |x: f64, y: f64| {
+            let d = DVec2::new((x - k.cx) / k.fx, (y - k.cy) / k.fy);
             self.distortion
-                .undistort_clipped(DVec2::new((x - k.cx) / k.fx, (y - k.cy) / k.fy))
+                .undistort_within(d, limit)
+                .unwrap_or_else(|| d.normalize_or_zero() * limit)
         };
         let (mut left, mut right) = (f64::NEG_INFINITY, f64::INFINITY);
         let (mut top, mut bottom) = (f64::NEG_INFINITY, f64::INFINITY);

@@ -1,8 +1,8 @@
 //! What a file or folder holds, told without decoding photos: the answer to "is this the capture I think it is?".
 
-use super::capture::Capture;
-use super::distortion::Lens;
-use crate::scene::{DatasetKind, PointCloud};
+use super::capture::{Capture, Frame};
+use super::distortion::{Distortion, Lens};
+use crate::scene::DatasetKind;
 use glam::DVec3;
 use serde::Serialize;
 use std::fmt;
@@ -89,8 +89,21 @@ impl Bounds {
 
 impl CaptureInfo {
     pub(super) fn of(capture: Capture) -> Self {
+        let Capture {
+            kind,
+            source,
+            frames,
+            listed,
+            missing,
+            points,
+            downscale,
+            normalize: _,
+            background: _,
+            split: _,
+            warnings,
+        } = capture;
         let mut lenses: Vec<LensGroup> = Vec::new();
-        for frame in &capture.frames {
+        for frame in &frames {
             match lenses.iter_mut().find(|group| group.lens == frame.lens) {
                 Some(group) => group.frames += 1,
                 None => lenses.push(LensGroup {
@@ -99,24 +112,21 @@ impl CaptureInfo {
                 }),
             }
         }
-        let centre = |frame: &super::capture::Frame| {
-            frame.world_to_camera.inverse().w_axis.truncate()
-        };
-        let positions = |cloud: &PointCloud| cloud.positions.clone();
-        let points = capture.points.as_ref().map(positions).unwrap_or_default();
+        let centre = |frame: &Frame| frame.world_to_camera.inverse().w_axis.truncate();
+        let points = points.map_or_else(Vec::new, |cloud| cloud.positions);
         Self {
-            usable_frames: capture.frames.len(),
-            camera_bounds: Bounds::of(capture.frames.iter().map(centre)),
-            masks: capture.frames.iter().filter(|f| f.mask_path.is_some()).count(),
-            path: capture.source,
-            kind: capture.kind,
-            listed_frames: capture.listed,
-            missing: capture.missing,
+            path: source,
+            kind,
+            listed_frames: listed,
+            usable_frames: frames.len(),
+            missing,
             lenses,
+            camera_bounds: Bounds::of(frames.iter().map(centre)),
             points: points.len(),
             point_bounds: Bounds::of(points),
-            downscale: capture.downscale,
-            warnings: capture.warnings,
+            downscale,
+            masks: frames.iter().filter(|f| f.mask_path.is_some()).count(),
+            warnings,
         }
     }
 }
@@ -134,7 +144,6 @@ impl fmt::Display for Bounds {
 
 impl fmt::Display for LensGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use super::distortion::Distortion;
         let k = &self.lens.intrinsics;
         write!(
             f,
@@ -207,7 +216,10 @@ impl fmt::Display for CaptureInfo {
             DatasetKind::Blender => "Blender",
         };
         writeln!(f, "{}: {kind} capture", path.display())?;
-        writeln!(f, "  frames   {usable_frames} usable of {listed_frames} listed")?;
+        writeln!(
+            f,
+            "  frames   {usable_frames} usable of {listed_frames} listed"
+        )?;
         if !missing.is_empty() {
             writeln!(f, "  missing  {}: {}", missing.len(), missing.join(", "))?;
         }
@@ -221,7 +233,10 @@ impl fmt::Display for CaptureInfo {
             writeln!(f, "  masks    {masks}")?;
         }
         if *downscale > 1 {
-            writeln!(f, "  photos   loaded {downscale} times smaller unless told otherwise")?;
+            writeln!(
+                f,
+                "  photos   loaded {downscale} times smaller unless told otherwise"
+            )?;
         }
         write_bounds(f, "cameras", *camera_bounds)?;
         writeln!(f, "  points   {points}")?;

@@ -194,7 +194,11 @@ fn fit(frame: &Frame, divisor: u32, width: u32, height: u32) -> Result<(Intrinsi
     if divisor == 1 && (width, height) == (listed.width, listed.height) {
         return Ok((listed, false));
     }
-    if divisor > 1 && sides.iter().all(|(have, want)| (have - want).abs() <= ROUNDING) {
+    if divisor > 1
+        && sides
+            .iter()
+            .all(|(have, want)| (have - want).abs() <= ROUNDING)
+    {
         return Ok((expected, false));
     }
     let ratio = (sides[0].0 / sides[0].1) / (sides[1].0 / sides[1].1);

@@ -56,7 +56,13 @@ pub fn open_dataset(
     progress: &(dyn Fn(usize, usize) + Sync),
     cancel: &Cancel,
 ) -> Result<Dataset> {
-    load::load(read_capture(path, options.downscale)?, path, options, progress, cancel)
+    load::load(
+        read_capture(path, options.downscale)?,
+        path,
+        options,
+        progress,
+        cancel,
+    )
 }
 
 /// Everything about a capture but its photos.
@@ -88,7 +94,9 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
             };
             Err(Error::file(
                 &file,
-                format!("is {what}, not a capture: it has no photos; open the folder of the photos and their poses"),
+                format!(
+                    "is {what}, not a capture: it has no photos; open the folder of the photos and their poses"
+                ),
             ))
         }
     }
@@ -169,8 +177,10 @@ fn identify_file(path: &Path) -> Result<Source> {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
-    let has_ending =
-        |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
+    let has_ending = |ending: &str| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+    };
     if head.starts_with(b"ply") || has_ending("ply") {
         return Ok(Source::Ply(path.to_owned()));
     }

@@ -70,7 +70,12 @@ pub fn read_size(path: &Path) -> Result<(u32, u32)> {
 pub fn write_png(path: &Path, photo: &Photo) -> Result<()> {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
-        .write_image(&photo.rgb, photo.width, photo.height, ExtendedColorType::Rgb8)
+        .write_image(
+            &photo.rgb,
+            photo.width,
+            photo.height,
+            ExtendedColorType::Rgb8,
+        )
         .map_err(|e| Error::file(path, format!("could not be encoded: {e}")))?;
     write_atomic(path, |out: &mut dyn Write| out.write_all(&bytes))
 }

@@ -43,7 +43,10 @@ impl EvalSplit {
                 return Err(Error::invalid("eval interval 0: give 1 or more"));
             }
             Self::Interval(every) => (0..n).map(|i| i % every as usize == 0).collect(),
-            Self::Filename => names.iter().map(|name| by_name(name)).collect::<Result<_>>()?,
+            Self::Filename => names
+                .iter()
+                .map(|name| by_name(name))
+                .collect::<Result<_>>()?,
             Self::All => {
                 let all: Vec<usize> = (0..n).collect();
                 return Ok(Split {

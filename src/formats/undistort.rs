@@ -29,8 +29,7 @@ pub fn straighten_mask(
         f64::from(*height) / f64::from(k.height),
     );
     let nearest = |v: f64, side: u32| (v.max(0.0) as usize).min(side as usize - 1);
-    let mut straightened =
-        Vec::with_capacity(straight.width as usize * straight.height as usize);
+    let mut straightened = Vec::with_capacity(straight.width as usize * straight.height as usize);
     for y in 0..straight.height {
         for x in 0..straight.width {
             let source = lens.source_of(straight, x, y);

@@ -18,13 +18,13 @@ mod trainer;
 mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
-pub use drawable::Drawable;
-pub use kernels::{SHADERS, TileSize};
-pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use config::TrainConfig;
+pub use drawable::Drawable;
 pub use init::{InitConfig, initialize, scene_extent};
+pub use kernels::{SHADERS, TileSize};
 pub use optimizer::{LearningRates, TRAINER_SHADERS};
 pub use prune::{PruneConfig, PruneRule};
+pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use schedule::{Phase, ViewOrder};
 pub use state::{NamedTensor, Progress, TrainState};
 pub use trainer::{SplatTrainer, StepReport, StepResult};

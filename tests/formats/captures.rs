@@ -1,8 +1,8 @@
 //! Real captures and splats, where they are on this machine: in `LUXEDIT_DATA`, else in `../shared/data`.
 
-use super::scenes::open;
+use super::scenes::{open, open_with};
 use luxedit::formats::ply::{Kind, read_points, read_splats, write_splats};
-use luxedit::formats::{Distortion, Info, inspect};
+use luxedit::formats::{Distortion, Info, LoadOptions, inspect};
 use luxedit::scene::DatasetKind;
 use std::path::{Path, PathBuf};
 
@@ -22,40 +22,119 @@ fn data(relative: &str) -> Option<PathBuf> {
 
 #[test]
 fn fox_has_fifty_usable_frames_of_sixty_seven() {
-    let Some(path) = data("captures/fox") else { return };
+    let Some(path) = data("captures/fox") else {
+        return;
+    };
     let start = std::time::Instant::now();
     let info = inspect(&path).unwrap();
     println!("{info}inspected in {:.3} s", start.elapsed().as_secs_f64());
-    let Info::Capture(info) = info else { panic!("a capture") };
-    assert_eq!((info.listed_frames, info.usable_frames, info.missing.len()), (67, 50, 17));
+    let Info::Capture(info) = info else {
+        panic!("a capture")
+    };
+    assert_eq!(
+        (info.listed_frames, info.usable_frames, info.missing.len()),
+        (67, 50, 17)
+    );
     for name in &info.missing {
         assert!(!path.join(name).exists(), "{name} is there");
     }
     assert_eq!(info.lenses.len(), 1);
     let lens = info.lenses[0].lens;
-    assert_eq!((lens.intrinsics.width, lens.intrinsics.height), (1080, 1920));
+    assert_eq!(
+        (lens.intrinsics.width, lens.intrinsics.height),
+        (1080, 1920)
+    );
     assert!(matches!(lens.distortion, Distortion::Brown { .. }));
     assert!(info.camera_bounds.is_some());
 }
 
 #[test]
+fn fox_shrunk_four_times_is_fox_quarter() {
+    let (Some(path), Some(quarter)) = (data("captures/fox"), data("captures/fox_quarter")) else {
+        return;
+    };
+    let start = std::time::Instant::now();
+    let options = LoadOptions {
+        downscale: Some(4),
+        ..Default::default()
+    };
+    let dataset = open_with(&path, &options).unwrap();
+    println!(
+        "fox at a quarter: {} views, {:.2} s",
+        dataset.views.len(),
+        start.elapsed().as_secs_f64()
+    );
+    let quarter = open(&quarter).unwrap();
+    assert_eq!((dataset.views.len(), dataset.listed), (50, 67));
+    for (a, b) in dataset.views.iter().zip(&quarter.views) {
+        assert_eq!(a.name, b.name);
+        assert_eq!(
+            (a.photo.width, a.photo.height),
+            (b.photo.width, b.photo.height)
+        );
+        assert!(
+            a.camera
+                .world_to_camera
+                .abs_diff_eq(b.camera.world_to_camera, 1e-9)
+        );
+        assert!((a.camera.intrinsics.cx - b.camera.intrinsics.cx).abs() < 1e-3);
+        let difference: f64 = a
+            .photo
+            .rgb
+            .iter()
+            .zip(b.photo.rgb.iter())
+            .map(|(a, b)| f64::from(a.abs_diff(*b)))
+            .sum();
+        assert!(
+            difference / (a.photo.rgb.len() as f64) < 6.0,
+            "{}: {difference}",
+            a.name
+        );
+    }
+}
+
+#[test]
 fn fox_quarter_opens() {
-    let Some(path) = data("captures/fox_quarter") else { return };
+    let Some(path) = data("captures/fox_quarter") else {
+        return;
+    };
     let start = std::time::Instant::now();
     let dataset = open(&path).unwrap();
     let k = dataset.views[0].camera.intrinsics;
-    println!("fox_quarter: {} views, {k:?}, {:.2} s", dataset.views.len(), start.elapsed().as_secs_f64());
-    assert_eq!((dataset.kind, dataset.views.len()), (DatasetKind::Nerfstudio, 50));
-    assert_eq!((dataset.split.train.len(), dataset.split.eval.len()), (45, 5));
-    assert!(k.width > 255 && k.width <= 275 && k.height > 455 && k.height <= 490, "{k:?}");
+    println!(
+        "fox_quarter: {} views, {k:?}, {:.2} s",
+        dataset.views.len(),
+        start.elapsed().as_secs_f64()
+    );
+    assert_eq!(
+        (dataset.kind, dataset.views.len()),
+        (DatasetKind::Nerfstudio, 50)
+    );
+    assert_eq!(
+        (dataset.split.train.len(), dataset.split.eval.len()),
+        (45, 5)
+    );
+    assert!(
+        k.width > 255 && k.width <= 275 && k.height > 455 && k.height <= 490,
+        "{k:?}"
+    );
     assert!(dataset.warnings.is_empty(), "{:?}", dataset.warnings);
 }
 
 #[test]
 fn lego_opens() {
-    let Some(path) = data("captures/lego") else { return };
+    let Some(path) = data("captures/lego") else {
+        return;
+    };
     let dataset = open(&path).unwrap();
-    assert_eq!((dataset.kind, dataset.split.train.len(), dataset.split.eval.len()), (DatasetKind::Blender, 100, 25));
+    assert_eq!(
+        (
+            dataset.kind,
+            dataset.split.train.len(),
+            dataset.split.eval.len()
+        ),
+        (DatasetKind::Blender, 100, 25)
+    );
     let photo = &dataset.views[0].photo;
     assert_eq!((photo.width, photo.height), (400, 400));
     assert_eq!(photo.rgb[..3], [255; 3], "white around the object");
@@ -63,7 +142,9 @@ fn lego_opens() {
 
 #[test]
 fn ethiopian_head_opens_with_masks() {
-    let Some(path) = data("captures/ethiopian_head") else { return };
+    let Some(path) = data("captures/ethiopian_head") else {
+        return;
+    };
     let dataset = open(&path).unwrap();
     assert_eq!((dataset.views.len(), dataset.missing.len()), (66, 0));
     for view in &dataset.views {
@@ -75,7 +156,9 @@ fn ethiopian_head_opens_with_masks() {
 
 #[test]
 fn brush_tiny_opens() {
-    let Some(path) = data("captures/brush_tiny") else { return };
+    let Some(path) = data("captures/brush_tiny") else {
+        return;
+    };
     let dataset = open(&path).unwrap();
     assert_eq!((dataset.views.len(), dataset.views[0].photo.width), (1, 50));
     assert!(dataset.views[0].camera.world_to_camera.is_finite());
@@ -98,14 +181,23 @@ fn every_ply_opens_or_says_why_not() {
                 continue;
             }
             if path.to_string_lossy().contains(".compressed.") {
-                assert!(read_splats(&path).unwrap_err().to_string().contains("compressed"));
+                assert!(
+                    read_splats(&path)
+                        .unwrap_err()
+                        .to_string()
+                        .contains("compressed")
+                );
                 compressed += 1;
                 continue;
             }
             match Kind::of(&path).unwrap() {
                 Kind::Splats { count, sh_degree } => {
                     let scene = read_splats(&path).unwrap();
-                    println!("{}: {} splats of degree {sh_degree}", path.display(), scene.len());
+                    println!(
+                        "{}: {} splats of degree {sh_degree}",
+                        path.display(),
+                        scene.len()
+                    );
                     assert!(scene.len() as u64 <= count && scene.is_consistent());
                     let copy = tempfile::tempdir().unwrap();
                     let copy = copy.path().join("copy.ply");

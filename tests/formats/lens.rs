@@ -20,12 +20,29 @@ fn lenses() -> Vec<Lens> {
         distortion,
     };
     vec![
-        lens(intrinsics(60, 40, 50.0, 31.5, 18.2), Distortion::brown([-0.2, 0.05, 0.0, 0.0], [0.003, -0.002])),
-        lens(intrinsics(60, 40, 50.0, 28.0, 21.0), Distortion::brown([0.25, -0.03, 0.0, 0.0], [0.0, 0.004])),
-        lens(intrinsics(60, 40, 40.0, 30.0, 20.0), Distortion::brown([0.1, -0.4, 0.02, 0.01], [0.0, 0.0])),
-        lens(intrinsics(60, 40, 30.0, 30.0, 20.5), Distortion::Fisheye { k: [0.03, -0.014, 0.004, -0.0007] }),
+        lens(
+            intrinsics(60, 40, 50.0, 31.5, 18.2),
+            Distortion::brown([-0.2, 0.05, 0.0, 0.0], [0.003, -0.002]),
+        ),
+        lens(
+            intrinsics(60, 40, 50.0, 28.0, 21.0),
+            Distortion::brown([0.25, -0.03, 0.0, 0.0], [0.0, 0.004]),
+        ),
+        lens(
+            intrinsics(60, 40, 40.0, 30.0, 20.0),
+            Distortion::brown([0.1, -0.4, 0.02, 0.01], [0.0, 0.0]),
+        ),
+        lens(
+            intrinsics(60, 40, 30.0, 30.0, 20.5),
+            Distortion::Fisheye {
+                k: [0.03, -0.014, 0.004, -0.0007],
+            },
+        ),
         // A fisheye of nearly 180°: most of it is beyond what is straightened.
-        lens(intrinsics(60, 60, 20.0, 30.0, 30.0), Distortion::Fisheye { k: [0.0; 4] }),
+        lens(
+            intrinsics(60, 60, 20.0, 30.0, 30.0),
+            Distortion::Fisheye { k: [0.0; 4] },
+        ),
     ]
 }
 
@@ -41,14 +58,25 @@ fn undistort_is_the_inverse_of_distort() {
                 let ideal = DVec2::from_angle(angle) * (limit * 0.98 * f64::from(k) / 20.0);
                 let back = distortion.undistort(distortion.distort(ideal));
                 let back = back.unwrap_or_else(|| panic!("{distortion:?}: {ideal} has no inverse"));
-                assert!(back.abs_diff_eq(ideal, 1e-8), "{distortion:?}: {ideal} comes back as {back}");
+                assert!(
+                    back.abs_diff_eq(ideal, 1e-8),
+                    "{distortion:?}: {ideal} comes back as {back}"
+                );
                 let point = DVec3::new(ideal.x, ideal.y, 1.0) * 3.0;
-                assert!(distortion.distort_point(point).abs_diff_eq(distortion.distort(ideal), 1e-12));
+                assert!(
+                    distortion
+                        .distort_point(point)
+                        .abs_diff_eq(distortion.distort(ideal), 1e-12)
+                );
             }
         }
     }
     let barrel = Distortion::brown([-0.5, 0.0, 0.0, 0.0], [0.0; 2]);
-    assert_eq!(barrel.undistort(DVec2::new(5.0, 0.0)), None, "nothing appears there");
+    assert_eq!(
+        barrel.undistort(DVec2::new(5.0, 0.0)),
+        None,
+        "nothing appears there"
+    );
 }
 
 #[test]
@@ -66,16 +94,27 @@ fn every_straightened_pixel_has_a_source() {
             }
         }
         assert!(nearest.min_element() >= 0.0, "{lens:?}: {nearest}");
-        assert!(farthest.x <= f64::from(k.width) && farthest.y <= f64::from(k.height), "{lens:?}: {farthest}");
+        assert!(
+            farthest.x <= f64::from(k.width) && farthest.y <= f64::from(k.height),
+            "{lens:?}: {farthest}"
+        );
         // The corners of the pixels too, not their centres only.
         let corner = |x: f64, y: f64| {
             let ideal = DVec2::new((x - straight.cx) / k.fx, (y - straight.cy) / k.fy);
             lens.distortion.distort(ideal) * DVec2::new(k.fx, k.fy) + DVec2::new(k.cx, k.cy)
         };
         let (w, h) = (f64::from(straight.width), f64::from(straight.height));
-        for p in [corner(0.0, 0.0), corner(w, 0.0), corner(0.0, h), corner(w, h)] {
+        for p in [
+            corner(0.0, 0.0),
+            corner(w, 0.0),
+            corner(0.0, h),
+            corner(w, h),
+        ] {
             assert!(p.cmpge(DVec2::splat(-1e-6)).all(), "{lens:?}: {p}");
-            assert!(p.x <= f64::from(k.width) + 1e-6 && p.y <= f64::from(k.height) + 1e-6, "{lens:?}: {p}");
+            assert!(
+                p.x <= f64::from(k.width) + 1e-6 && p.y <= f64::from(k.height) + 1e-6,
+                "{lens:?}: {p}"
+            );
         }
     }
 }
@@ -86,7 +125,10 @@ fn straightened_photos_show_what_a_pinhole_would() {
         let photo = ramp(lens.intrinsics.width, lens.intrinsics.height);
         let straight = lens.straightened().expect("a rectangle");
         let straightened = straighten_photo(&photo, &lens, &straight);
-        assert_eq!((straightened.width, straightened.height), (straight.width, straight.height));
+        assert_eq!(
+            (straightened.width, straightened.height),
+            (straight.width, straight.height)
+        );
         for y in 0..straight.height {
             for x in 0..straight.width {
                 // A point of the scene seen by the pinhole there: where the real lens put it, the ramp has this colour.
@@ -100,8 +142,14 @@ fn straightened_photos_show_what_a_pinhole_would() {
                 let expected = (pixel - 0.5).clamp(DVec2::ZERO, last) * 4.0;
                 let i = ((y * straight.width + x) * 3) as usize;
                 let got = &straightened.rgb[i..i + 3];
-                assert!((f64::from(got[0]) - expected.x).abs() <= 0.51, "{lens:?} ({x}, {y})");
-                assert!((f64::from(got[1]) - expected.y).abs() <= 0.51, "{lens:?} ({x}, {y})");
+                assert!(
+                    (f64::from(got[0]) - expected.x).abs() <= 0.51,
+                    "{lens:?} ({x}, {y})"
+                );
+                assert!(
+                    (f64::from(got[1]) - expected.y).abs() <= 0.51,
+                    "{lens:?} ({x}, {y})"
+                );
                 assert_eq!(got[2], 77);
             }
         }
@@ -115,12 +163,18 @@ fn masks_follow_their_photos_at_any_size() {
     let straight = lens.straightened().expect("a rectangle");
     // Twice the photo's size; the left half is ignored.
     let (width, height) = (k.width * 2, k.height * 2);
-    let mask = (0..height).flat_map(|_| (0..width).map(|x| if x < width / 2 { 0 } else { 255 })).collect();
+    let mask = (0..height)
+        .flat_map(|_| (0..width).map(|x| if x < width / 2 { 0 } else { 255 }))
+        .collect();
     let straightened = straighten_mask(&(width, height, mask), &lens, &straight);
     for y in 0..straight.height {
         for x in 0..straight.width {
             let source = lens.source_of(&straight, x, y);
-            let expected = if source.x < f64::from(k.width) / 2.0 { 0 } else { 255 };
+            let expected = if source.x < f64::from(k.width) / 2.0 {
+                0
+            } else {
+                255
+            };
             assert_eq!(straightened[(y * straight.width + x) as usize], expected);
         }
     }
@@ -135,8 +189,15 @@ fn a_pinhole_photo_is_left_alone() {
     assert_eq!(lens.distortion, Distortion::None);
     assert_eq!(lens.straightened(), Some(lens.intrinsics));
     let lost = Lens {
-        intrinsics: Intrinsics { cx: -5.0, ..lens.intrinsics },
+        intrinsics: Intrinsics {
+            cx: -5.0,
+            ..lens.intrinsics
+        },
         distortion: lenses()[0].distortion,
     };
-    assert_eq!(lost.straightened(), None, "the principal point is not in the photo");
+    assert_eq!(
+        lost.straightened(),
+        None,
+        "the principal point is not in the photo"
+    );
 }

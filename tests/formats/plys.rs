@@ -28,7 +28,11 @@ fn bits(splats: &Splats) -> Vec<u32> {
 fn properties(splats: &Splats, i: usize) -> Vec<(String, f32)> {
     let mut list = Vec::new();
     let named = |prefix: &str, values: &[f32]| -> Vec<(String, f32)> {
-        values.iter().enumerate().map(|(k, &v)| (format!("{prefix}{k}"), v)).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(k, &v)| (format!("{prefix}{k}"), v))
+            .collect()
     };
     for (name, value) in ["x", "y", "z"].iter().zip(&splats.means[i * 3..]) {
         list.push(((*name).to_owned(), *value));
@@ -53,22 +57,52 @@ fn splats_come_back_bit_for_bit_at_every_degree() {
     for degree in 0..=3 {
         let path = folder.path().join(format!("degree{degree}.ply"));
         let written = splats(37, degree);
-        write_splats(&path, &written, &["Vertical Axis: z".into(), "two\nlines".into()]).unwrap();
+        write_splats(
+            &path,
+            &written,
+            &["Vertical Axis: z".into(), "two\nlines".into()],
+        )
+        .unwrap();
         let read = read_splats(&path).unwrap();
         assert_eq!(bits(&read), bits(&written), "degree {degree}");
-        assert_eq!(Kind::of(&path).unwrap(), Kind::Splats { count: 37, sh_degree: degree });
+        assert_eq!(
+            Kind::of(&path).unwrap(),
+            Kind::Splats {
+                count: 37,
+                sh_degree: degree
+            }
+        );
         let bytes = std::fs::read(&path).unwrap();
-        let end = bytes.windows(11).position(|w| w == b"end_header\n").unwrap() + 11;
+        let end = bytes
+            .windows(11)
+            .position(|w| w == b"end_header\n")
+            .unwrap()
+            + 11;
         assert_eq!(bytes.len() - end, 37 * 4 * (17 + 3 * written.rest_count()));
         let header = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        assert!(header.starts_with("ply\nformat binary_little_endian 1.0\ncomment Vertical Axis: z\ncomment two lines\n"));
-        let names: Vec<_> = header.lines().filter_map(|l| l.strip_prefix("property float ")).collect();
-        let expected: Vec<_> = properties(&written, 0).into_iter().map(|(name, _)| name).collect();
+        assert!(header.starts_with(
+            "ply\nformat binary_little_endian 1.0\ncomment Vertical Axis: z\ncomment two lines\n"
+        ));
+        let names: Vec<_> = header
+            .lines()
+            .filter_map(|l| l.strip_prefix("property float "))
+            .collect();
+        let expected: Vec<_> = properties(&written, 0)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, expected);
         // The third record's bytes, value by value.
         let record = &bytes[end + 2 * 4 * names.len()..][..4 * names.len()];
-        for ((name, value), bytes) in properties(&written, 2).iter().zip(record.as_chunks::<4>().0) {
-            assert_eq!(f32::from_le_bytes(*bytes).to_bits(), value.to_bits(), "{name}");
+        for ((name, value), bytes) in properties(&written, 2)
+            .iter()
+            .zip(record.as_chunks::<4>().0)
+        {
+            assert_eq!(
+                f32::from_le_bytes(*bytes).to_bits(),
+                value.to_bits(),
+                "{name}"
+            );
         }
     }
 }
@@ -120,7 +154,10 @@ fn unusual(splats: &Splats, encoding: &str, lists_in_vertex: bool) -> Vec<u8> {
         values.reverse();
         for (k, (_, value)) in values.iter().enumerate() {
             if k % 2 == 0 {
-                put(&f64::from(*value).to_le_bytes(), format!("{:e}", f64::from(*value)));
+                put(
+                    &f64::from(*value).to_le_bytes(),
+                    format!("{:e}", f64::from(*value)),
+                );
             } else {
                 put(&value.to_le_bytes(), format!("{value:e}"));
             }
@@ -151,7 +188,11 @@ fn order_encoding_types_and_strangers_do_not_matter() {
             for lists in [false, true] {
                 std::fs::write(&path, unusual(&written, encoding, lists)).unwrap();
                 let read = read_splats(&path).unwrap();
-                assert_eq!(bits(&read), bits(&written), "{encoding}, degree {degree}, lists {lists}");
+                assert_eq!(
+                    bits(&read),
+                    bits(&written),
+                    "{encoding}, degree {degree}, lists {lists}"
+                );
             }
         }
     }
@@ -182,7 +223,11 @@ fn a_cut_file_names_record_and_byte() {
     let body = whole.len() - 100 * 62 * 4;
     let cut = body + 62 * 4 * 41 + 3;
     std::fs::write(&path, &whole[..cut]).unwrap();
-    assert_says(read_splats(&path), &path, &["record 42 of 100", &format!("byte {cut}")]);
+    assert_says(
+        read_splats(&path),
+        &path,
+        &["record 42 of 100", &format!("byte {cut}")],
+    );
 }
 
 #[test]
@@ -205,7 +250,11 @@ fn absurd_counts_are_refused_without_reserving_memory() {
             assert_says(read_splats(&path), &path, &["record", absurd, "vertex"]);
         }
     }
-    std::fs::write(&path, "ply\nformat ascii 1.0\nelement vertex -3\nproperty float x\nend_header\n").unwrap();
+    std::fs::write(
+        &path,
+        "ply\nformat ascii 1.0\nelement vertex -3\nproperty float x\nend_header\n",
+    )
+    .unwrap();
     assert_says(read_splats(&path), &path, &["line 3"]);
     let long_list = "ply\nformat binary_little_endian 1.0\nelement face 1\nproperty list uint double a\nelement vertex 1\n\
                      property float x\nproperty float y\nproperty float z\nend_header\n\u{7f}\u{7f}\u{7f}\u{7f}....";
@@ -227,8 +276,12 @@ fn point_clouds_are_told_from_splats() {
     assert_eq!(cloud.colors, [[10, 20, 30], [255, 0, 1]]);
     let floats = "property float red\nproperty float green\nproperty float blue\nend_header\n1 2 3 0 0.5 1\n1 2 3 2 0 0\n";
     std::fs::write(&path, format!("{header}{floats}")).unwrap();
-    assert_eq!(read_points(&path).unwrap().colors, [[0, 128, 255], [255, 0, 0]]);
-    let compressed = "ply\nformat ascii 1.0\nelement vertex 1\nproperty uint packed_position\nend_header\n1\n";
+    assert_eq!(
+        read_points(&path).unwrap().colors,
+        [[0, 128, 255], [255, 0, 0]]
+    );
+    let compressed =
+        "ply\nformat ascii 1.0\nelement vertex 1\nproperty uint packed_position\nend_header\n1\n";
     std::fs::write(&path, compressed).unwrap();
     assert_says(read_splats(&path), &path, &["compressed", "convert"]);
 }
@@ -250,15 +303,41 @@ fn splats_that_are_not_finite_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nan.ply");
     let mut scene = splats(5, 2);
-    scene.log_scales[1 * 3 + 2] = f32::NAN;
+    scene.log_scales[3 + 2] = f32::NAN;
     scene.sh_rest[3 * 8 * 3 + 5] = f32::INFINITY;
     write_splats(&path, &scene, &[]).unwrap();
     let read = read_splats(&path).unwrap();
     assert_eq!(read.len(), 3);
-    assert_eq!(read.logit_opacities, [0, 2, 4].map(|i| scene.logit_opacities[i]));
+    assert_eq!(
+        read.logit_opacities,
+        [0, 2, 4].map(|i| scene.logit_opacities[i])
+    );
     scene.means.fill(f32::NAN);
     write_splats(&path, &scene, &[]).unwrap();
     assert_says(read_splats(&path), &path, &["no usable splat", "5 records"]);
+}
+
+#[test]
+fn opaque_and_flat_splats_become_finite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flat.ply");
+    let mut scene = splats(3, 0);
+    scene.logit_opacities[..2].copy_from_slice(&[f32::INFINITY, f32::NEG_INFINITY]);
+    scene.log_scales[5] = f32::NEG_INFINITY;
+    write_splats(&path, &scene, &[]).unwrap();
+    let read = read_splats(&path).unwrap();
+    let opacity = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    assert_eq!(read.len(), 3);
+    assert_eq!(opacity(read.logit_opacities[0]), 1.0);
+    assert!(opacity(read.logit_opacities[1]) < 1e-8);
+    assert!(read.log_scales[5].exp() < 1e-8);
+    scene.log_scales[5] = f32::INFINITY;
+    write_splats(&path, &scene, &[]).unwrap();
+    assert_eq!(
+        read_splats(&path).unwrap().len(),
+        2,
+        "an infinite size is nothing that can be drawn"
+    );
 }
 
 #[test]
@@ -297,10 +376,22 @@ fn damage_to_the_header_is_named() {
     let cases: [(&str, &[&str]); 6] = [
         ("", &["not a PLY file"]),
         ("obj\n", &["not a PLY file"]),
-        ("ply\nformat ascii 1.0\nelement vertex", &["cut off", "header"]),
-        ("ply\nformat middle_endian 1.0\nend_header\n", &["line 2", "middle_endian"]),
-        ("ply\nformat ascii 1.0\nelement vertex 1\nproperty quaternion q\nend_header\n", &["line 4", "quaternion"]),
-        ("ply\nformat ascii 1.0\nelement face 0\nproperty float x\nend_header\n", &["vertex", "face"]),
+        (
+            "ply\nformat ascii 1.0\nelement vertex",
+            &["cut off", "header"],
+        ),
+        (
+            "ply\nformat middle_endian 1.0\nend_header\n",
+            &["line 2", "middle_endian"],
+        ),
+        (
+            "ply\nformat ascii 1.0\nelement vertex 1\nproperty quaternion q\nend_header\n",
+            &["line 4", "quaternion"],
+        ),
+        (
+            "ply\nformat ascii 1.0\nelement face 0\nproperty float x\nend_header\n",
+            &["vertex", "face"],
+        ),
     ];
     for (content, parts) in cases {
         std::fs::write(&path, content).unwrap();

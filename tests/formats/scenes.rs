@@ -70,8 +70,15 @@ pub fn assert_says<T>(result: Result<T>, path: &Path, parts: &[&str]) -> String 
     };
     assert!(!matches!(error, Error::Cancelled));
     let sentence = error.to_string();
-    for part in parts.iter().copied().chain([path.to_string_lossy().as_ref()]) {
-        assert!(sentence.contains(part), "\"{sentence}\" does not contain \"{part}\"");
+    for part in parts
+        .iter()
+        .copied()
+        .chain([path.to_string_lossy().as_ref()])
+    {
+        assert!(
+            sentence.contains(part),
+            "\"{sentence}\" does not contain \"{part}\""
+        );
     }
     sentence
 }

@@ -24,11 +24,18 @@ fn a_full_disk_leaves_the_old_file() {
     // More than any buffer holds, so that part of it was on the disk.
     let failed = write_atomic(&path, |out| {
         out.write_all(&vec![1; 5 << 20])?;
-        Err(Error::new(ErrorKind::StorageFull, "no space left on device"))
+        Err(Error::new(
+            ErrorKind::StorageFull,
+            "no space left on device",
+        ))
     });
     assert_says(failed, &path, &["no space left"]);
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
-    assert_eq!(names_in(folder.path()), ["scene.ply"], "nothing is left beside it");
+    assert_eq!(
+        names_in(folder.path()),
+        ["scene.ply"],
+        "nothing is left beside it"
+    );
     write_atomic(&path, |out| out.write_all(b"new")).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
     assert_eq!(names_in(folder.path()), ["scene.ply"]);
@@ -50,7 +57,11 @@ fn a_folder_that_cannot_be_written_is_named() {
     std::fs::create_dir(&target).unwrap();
     assert_says(write_png(&target, &ramp(4, 3)), &target, &[]);
     assert_eq!(names_in(folder.path()), ["file", "folder"]);
-    assert_says(write_atomic(Path::new("/"), |_| Ok(())), Path::new("/"), &["name of a file"]);
+    assert_says(
+        write_atomic(Path::new("/"), |_| Ok(())),
+        Path::new("/"),
+        &["name of a file"],
+    );
 }
 
 #[test]
@@ -60,7 +71,9 @@ fn pictures_come_back_as_they_were() {
     write_png(&png, &ramp(17, 9)).unwrap();
     assert_eq!(read_photo(&png, [0.0; 3]).unwrap(), ramp(17, 9));
     let exr = folder.path().join("a.exr");
-    let values: Vec<f32> = (0..17 * 9 * 3).map(|i| (i as f32 * 0.37).sin() * 3.0 + 1e-7).collect();
+    let values: Vec<f32> = (0..17 * 9 * 3)
+        .map(|i| (i as f32 * 0.37).sin() * 3.0 + 1e-7)
+        .collect();
     write_exr(&exr, &FloatImage::new(17, 9, values.clone())).unwrap();
     let read = image::open(&exr).unwrap().into_rgb32f();
     assert_eq!(read.dimensions(), (17, 9));
@@ -72,10 +85,17 @@ fn transparency_is_composited_over_the_background() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
     let pixels = [[10, 20, 30, 0], [10, 20, 30, 255], [200, 0, 100, 128]];
-    image::RgbaImage::from_raw(3, 1, pixels.concat()).unwrap().save(&path).unwrap();
+    image::RgbaImage::from_raw(3, 1, pixels.concat())
+        .unwrap()
+        .save(&path)
+        .unwrap();
     let photo = read_photo(&path, [1.0, 0.5, 0.0]).unwrap();
     assert_eq!(photo.rgb[..6], [255, 128, 0, 10, 20, 30]);
     let alpha = 128.0 / 255.0;
-    let expected = [200.0 * alpha + 255.0 * (1.0 - alpha), 128.0 * (1.0 - alpha), 100.0 * alpha];
+    let expected = [
+        200.0 * alpha + 255.0 * (1.0 - alpha),
+        128.0 * (1.0 - alpha),
+        100.0 * alpha,
+    ];
     assert_eq!(photo.rgb[6..], expected.map(|v: f64| v.round() as u8));
 }

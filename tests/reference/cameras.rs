@@ -25,7 +25,10 @@ fn text(value: &Value) -> &str {
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    list(value).iter().map(|v| v.as_f64().expect("a number")).collect()
+    list(value)
+        .iter()
+        .map(|v| v.as_f64().expect("a number"))
+        .collect()
 }
 
 fn vector(value: &Value) -> DVec3 {
@@ -65,7 +68,9 @@ fn check_frame(frame: &Frame, entry: &Value, points: &[DVec3], atol_px: f64) -> 
     let name = &frame.name;
     let expected_pose = matrix(&entry["w2c_opencv"]);
     assert!(
-        frame.world_to_camera.abs_diff_eq(expected_pose, POSE_TOLERANCE),
+        frame
+            .world_to_camera
+            .abs_diff_eq(expected_pose, POSE_TOLERANCE),
         "{name}: world_to_camera is {}, expected {expected_pose}",
         frame.world_to_camera
     );
@@ -75,18 +80,35 @@ fn check_frame(frame: &Frame, entry: &Value, points: &[DVec3], atol_px: f64) -> 
     };
     let expected_opengl = matrix(&entry["c2w_opengl"]);
     assert!(
-        camera.camera_to_world_opengl().abs_diff_eq(expected_opengl, POSE_TOLERANCE),
+        camera
+            .camera_to_world_opengl()
+            .abs_diff_eq(expected_opengl, POSE_TOLERANCE),
         "{name}: c2w_opengl"
     );
     if !entry["centre"].is_null() {
-        assert!(camera.position().abs_diff_eq(vector(&entry["centre"]), POSE_TOLERANCE), "{name}: centre");
+        assert!(
+            camera
+                .position()
+                .abs_diff_eq(vector(&entry["centre"]), POSE_TOLERANCE),
+            "{name}: centre"
+        );
     }
     let size = (frame.lens.intrinsics.width, frame.lens.intrinsics.height);
     let expected_size = (entry["width"].as_u64(), entry["height"].as_u64());
-    assert_eq!((Some(size.0.into()), Some(size.1.into())), expected_size, "{name}: size");
+    assert_eq!(
+        (Some(size.0.into()), Some(size.1.into())),
+        expected_size,
+        "{name}: size"
+    );
     let model = text(&entry["model"]);
-    for (got, expected) in params(&frame.lens, model).iter().zip(numbers(&entry["params"])) {
-        assert!((got - expected).abs() <= 1e-9 * (1.0 + expected.abs()), "{name}: {model} {got} vs {expected}");
+    for (got, expected) in params(&frame.lens, model)
+        .iter()
+        .zip(numbers(&entry["params"]))
+    {
+        assert!(
+            (got - expected).abs() <= 1e-9 * (1.0 + expected.abs()),
+            "{name}: {model} {got} vs {expected}"
+        );
     }
     let projections = list(&entry["projections"]);
     let depths = numbers(&entry["depths"]);
@@ -94,18 +116,31 @@ fn check_frame(frame: &Frame, entry: &Value, points: &[DVec3], atol_px: f64) -> 
     let mut worst = 0.0f64;
     for (i, point) in points.iter().enumerate() {
         let in_camera = frame.world_to_camera.transform_point3(*point);
-        assert!((in_camera.z - depths[i]).abs() < 1e-8, "{name}: depth of point {i}");
+        assert!(
+            (in_camera.z - depths[i]).abs() < 1e-8,
+            "{name}: depth of point {i}"
+        );
         if projections[i].is_null() {
             continue;
         }
         let expected = DVec2::from_slice(&numbers(&projections[i]));
         let got = frame.lens.project(in_camera);
         let error = (got - expected).abs().max_element();
-        assert!(error <= atol_px, "{name}: point {i} at {got}, expected {expected}");
+        assert!(
+            error <= atol_px,
+            "{name}: point {i} at {got}, expected {expected}"
+        );
         worst = worst.max(error);
         let normalized = DVec2::new(in_camera.x, in_camera.y) / in_camera.z;
-        if let Some(back) = frame.lens.distortion.undistort(frame.lens.distortion.distort_point(in_camera)) {
-            assert!(back.abs_diff_eq(normalized, 1e-6), "{name}: point {i} undistorts to {back}, not {normalized}");
+        if let Some(back) = frame
+            .lens
+            .distortion
+            .undistort(frame.lens.distortion.distort_point(in_camera))
+        {
+            assert!(
+                back.abs_diff_eq(normalized, 1e-6),
+                "{name}: point {i} undistorts to {back}, not {normalized}"
+            );
         }
     }
     worst
@@ -126,7 +161,9 @@ fn test_points(expected: &Value) -> (Vec<DVec3>, f64) {
 
 #[test]
 fn colmap_models_match_the_reference() {
-    let Some(folder) = path_or_skip("colmap") else { return };
+    let Some(folder) = path_or_skip("colmap") else {
+        return;
+    };
     let expected = read(&folder.join("expected.json"));
     let (points, atol_px) = test_points(&expected);
     let images = list(&expected["images"]);
@@ -137,12 +174,37 @@ fn colmap_models_match_the_reference() {
         let mut worst = 0.0f64;
         for entry in images {
             let name = text(&entry["name"]);
-            worst = worst.max(check_frame(frame_of(&capture, &folder, name), entry, &points, atol_px));
-            let image = model.images.iter().find(|i| i.name == name).expect("the image");
-            assert_eq!(Some(u64::from(image.id)), entry["image_id"].as_u64(), "{name}: id");
-            assert_eq!(Some(u64::from(image.camera_id)), entry["camera_id"].as_u64(), "{name}: camera");
-            assert_eq!(Some(image.keypoints as u64), entry["n_points2d"].as_u64(), "{name}: keypoints");
-            assert_eq!(Some(image.triangulated as u64), entry["n_points2d_with_3d"].as_u64(), "{name}");
+            worst = worst.max(check_frame(
+                frame_of(&capture, &folder, name),
+                entry,
+                &points,
+                atol_px,
+            ));
+            let image = model
+                .images
+                .iter()
+                .find(|i| i.name == name)
+                .expect("the image");
+            assert_eq!(
+                Some(u64::from(image.id)),
+                entry["image_id"].as_u64(),
+                "{name}: id"
+            );
+            assert_eq!(
+                Some(u64::from(image.camera_id)),
+                entry["camera_id"].as_u64(),
+                "{name}: camera"
+            );
+            assert_eq!(
+                Some(image.keypoints as u64),
+                entry["n_points2d"].as_u64(),
+                "{name}: keypoints"
+            );
+            assert_eq!(
+                Some(image.triangulated as u64),
+                entry["n_points2d_with_3d"].as_u64(),
+                "{name}"
+            );
             let camera = &model.cameras[&image.camera_id];
             assert_eq!(camera.model, text(&entry["model"]), "{name}: model");
             let expected_params = numbers(&entry["params"]);
@@ -153,13 +215,30 @@ fn colmap_models_match_the_reference() {
         assert_eq!(got.len(), expected_points.len(), "{sparse}: points");
         for entry in expected_points {
             let id = entry["id"].as_u64().expect("an id");
-            let point = got.iter().find(|p| p.id == id).unwrap_or_else(|| panic!("no point {id}"));
-            assert!(point.position.abs_diff_eq(vector(&entry["xyz"]), 1e-12), "point {id}");
-            assert_eq!(point.color.map(f64::from).to_vec(), numbers(&entry["rgb"]), "point {id}");
+            let point = got
+                .iter()
+                .find(|p| p.id == id)
+                .unwrap_or_else(|| panic!("no point {id}"));
+            assert!(
+                point.position.abs_diff_eq(vector(&entry["xyz"]), 1e-12),
+                "point {id}"
+            );
+            assert_eq!(
+                point.color.map(f64::from).to_vec(),
+                numbers(&entry["rgb"]),
+                "point {id}"
+            );
             assert!((point.error - entry["error"].as_f64().expect("an error")).abs() < 1e-9);
-            assert_eq!(point.track_len, list(&entry["track"]).len(), "point {id}: track");
+            assert_eq!(
+                point.track_len,
+                list(&entry["track"]).len(),
+                "point {id}: track"
+            );
         }
-        println!("colmap/{sparse}: {} cameras, worst projection {worst:.1e} px", images.len());
+        println!(
+            "colmap/{sparse}: {} cameras, worst projection {worst:.1e} px",
+            images.len()
+        );
     }
     let binary = colmap::read_model(&folder.join("sparse/0")).expect("binary");
     let text = colmap::read_model(&folder.join("sparse_txt/0")).expect("text");
@@ -168,7 +247,9 @@ fn colmap_models_match_the_reference() {
 
 #[test]
 fn transforms_match_the_reference() {
-    let Some(folder) = path_or_skip("transforms") else { return };
+    let Some(folder) = path_or_skip("transforms") else {
+        return;
+    };
     let expected = read(&folder.join("expected.json"));
     let (points, atol_px) = test_points(&expected);
     let files = expected["files"].as_object().expect("files");
@@ -183,13 +264,19 @@ fn transforms_match_the_reference() {
             let frame = frame_of(&capture, &folder, text(&entry["name"]));
             worst = worst.max(check_frame(frame, entry, &points, atol_px));
         }
-        println!("transforms/{file}: {} cameras, worst projection {worst:.1e} px", entries.len());
+        println!(
+            "transforms/{file}: {} cameras, worst projection {worst:.1e} px",
+            entries.len()
+        );
         if let Some(cloud) = &capture.points {
             clouds += 1;
             let expected_cloud = &expected["ply"];
             assert_eq!(cloud.positions.len(), list(&expected_cloud["xyz"]).len());
             for (got, expected) in cloud.positions.iter().zip(list(&expected_cloud["xyz"])) {
-                assert!(got.abs_diff_eq(vector(expected), 1e-6), "{file}: {got} vs {expected}");
+                assert!(
+                    got.abs_diff_eq(vector(expected), 1e-6),
+                    "{file}: {got} vs {expected}"
+                );
             }
             for (got, expected) in cloud.colors.iter().zip(list(&expected_cloud["rgb"])) {
                 assert_eq!(got.map(f64::from).to_vec(), numbers(expected), "{file}");

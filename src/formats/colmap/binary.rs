@@ -91,7 +91,10 @@ impl<'a> Cursor<'a> {
 
     fn name(&mut self) -> Result<String> {
         let rest = &self.bytes[self.at..];
-        let len = rest.iter().position(|&b| b == 0).ok_or_else(|| self.truncated())?;
+        let len = rest
+            .iter()
+            .position(|&b| b == 0)
+            .ok_or_else(|| self.truncated())?;
         self.at += len + 1;
         Ok(String::from_utf8_lossy(&rest[..len]).replace('\\', "/"))
     }

@@ -24,7 +24,11 @@ const PHOTO_FOLDERS: [&str; 5] = ["images", "image", "input", "rgb", ""];
 pub fn find_model(path: &Path) -> Result<Option<(PathBuf, usize)>> {
     let mut models = Vec::new();
     for folder in MODEL_FOLDERS {
-        let folder = if folder.is_empty() { path.to_owned() } else { path.join(folder) };
+        let folder = if folder.is_empty() {
+            path.to_owned()
+        } else {
+            path.join(folder)
+        };
         if is_model(&folder) {
             models.push(folder.clone());
         }
@@ -65,7 +69,10 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
         Err(_) => return Vec::new(),
     };
     found.sort_by_key(|path| {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         (name.parse::<u64>().unwrap_or(u64::MAX), name)
     });
     found
@@ -85,9 +92,11 @@ pub fn photo_folder(model: &Path, images: &[ModelImage]) -> Result<PhotoFolder> 
     // An image of any of the folders will do: the first few listed ones may be those that are missing.
     for base in &ancestors {
         for prefix in PHOTO_FOLDERS {
-            let has_any = folder_variants(base, prefix)
-                .iter()
-                .any(|folder| images.iter().any(|image| folder.join(&image.name).is_file()));
+            let has_any = folder_variants(base, prefix).iter().any(|folder| {
+                images
+                    .iter()
+                    .any(|image| folder.join(&image.name).is_file())
+            });
             if has_any {
                 return Ok(PhotoFolder {
                     base: (*base).to_owned(),

@@ -7,7 +7,7 @@ mod text;
 
 pub use find::find_model;
 
-use super::capture::{Capture, Frame, auto_downscale, locate};
+use super::capture::{Capture, Frame, auto_downscale, locate, locate_any};
 use super::distortion::{Distortion, Lens};
 use super::normalize::Normalize;
 use super::split::EvalSplit;
@@ -91,7 +91,10 @@ impl ModelCamera {
         let p = &self.params;
         let side = |v: u64| u32::try_from(v).ok().filter(|v| (1..=1 << 20).contains(v));
         let (Some(width), Some(height)) = (side(self.width), side(self.height)) else {
-            return Err(format!("has the impossible size {}x{}", self.width, self.height));
+            return Err(format!(
+                "has the impossible size {}x{}",
+                self.width, self.height
+            ));
         };
         if p.iter().any(|v| !v.is_finite()) {
             return Err("has parameters that are not finite numbers".into());
@@ -117,7 +120,9 @@ impl ModelCamera {
             }
         };
         if fx <= 0.0 || fy <= 0.0 {
-            return Err(format!("has the focal lengths {fx} and {fy}, which must be above 0"));
+            return Err(format!(
+                "has the focal lengths {fx} and {fy}, which must be above 0"
+            ));
         }
         Ok(Lens {
             intrinsics: Intrinsics {
@@ -206,7 +211,10 @@ fn image_count(folder: &Path) -> Result<u64> {
 pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
     let model = read_model(folder)?;
     if model.images.is_empty() {
-        return Err(Error::file(folder, "is a COLMAP model without registered images"));
+        return Err(Error::file(
+            folder,
+            "is a COLMAP model without registered images",
+        ));
     }
     let photos = find::photo_folder(folder, &model.images)?;
     let (base, prefix) = (photos.base, photos.prefix);
@@ -215,12 +223,17 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
     let mut divisor = downscale;
     for image in &model.images {
         let at = |problem: String| {
-            Error::file(folder, format!("image {} ({}) {problem}", image.id, image.name))
+            Error::file(
+                folder,
+                format!("image {} ({}) {problem}", image.id, image.name),
+            )
         };
-        let camera = model
-            .cameras
-            .get(&image.camera_id)
-            .ok_or_else(|| at(format!("names camera {}, which does not exist", image.camera_id)))?;
+        let camera = model.cameras.get(&image.camera_id).ok_or_else(|| {
+            at(format!(
+                "names camera {}, which does not exist",
+                image.camera_id
+            ))
+        })?;
         let lens = camera
             .lens()
             .map_err(|e| Error::file(folder, format!("camera {} {e}", image.camera_id)))?;
@@ -228,9 +241,11 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
             .world_to_camera()
             .ok_or_else(|| at("has a pose that is not a rotation and a translation".into()))?;
         let relative = prefix.join(&image.name);
-        if divisor.is_none() && locate(&base, &relative, 1).is_some() {
-            let k = lens.intrinsics;
-            divisor = Some(auto_downscale(&base, &relative, k.width, k.height));
+        if divisor.is_none()
+            && let Some(located) = locate_any(&base, &relative)
+        {
+            let size = (lens.intrinsics.width, lens.intrinsics.height);
+            divisor = Some(auto_downscale(&base, &relative, &located, size));
         }
         match locate(&base, &relative, divisor.unwrap_or(1)) {
             Some(located) => frames.push(Frame {
@@ -244,6 +259,16 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
             }),
             None => missing.push(image.name.clone()),
         }
+    }
+    if frames.is_empty() {
+        return Err(Error::file(
+            folder,
+            format!(
+                "lists {} images, but none of them exists at this size; the first is {}",
+                model.images.len(),
+                base.join(&prefix).join(&model.images[0].name).display()
+            ),
+        ));
     }
     let points = model.points.map(|points| PointCloud {
         positions: points.iter().map(|p| p.position).collect(),

@@ -30,12 +30,19 @@ impl<'a> Line<'a> {
         let word = self
             .word()
             .ok_or_else(|| self.error(format_args!("ends before {name}")))?;
-        word.parse()
-            .map_err(|_| self.error(format_args!("{name} is \"{word}\", which is not a usable number")))
+        word.parse().map_err(|_| {
+            self.error(format_args!(
+                "{name} is \"{word}\", which is not a usable number"
+            ))
+        })
     }
 
     fn vector(&mut self, name: &str) -> Result<DVec3> {
-        Ok(DVec3::new(self.field(name)?, self.field(name)?, self.field(name)?))
+        Ok(DVec3::new(
+            self.field(name)?,
+            self.field(name)?,
+            self.field(name)?,
+        ))
     }
 }
 
@@ -44,7 +51,10 @@ fn read(path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| {
         Error::file(
             path,
-            format!("is not text: byte {} is not UTF-8", e.utf8_error().valid_up_to()),
+            format!(
+                "is not text: byte {} is not UTF-8",
+                e.utf8_error().valid_up_to()
+            ),
         )
     })
 }

@@ -55,7 +55,10 @@ impl<'a> Body<'a> {
             }
             start = skip(path, bytes, header.encoding, element, start)?;
         }
-        Err(Error::file(path, "is a PLY file without an element \"vertex\""))
+        Err(Error::file(
+            path,
+            "is a PLY file without an element \"vertex\"",
+        ))
     }
 
     /// Records that there is room for, at most as many as the file claims.
@@ -291,7 +294,10 @@ impl Words<'_> {
             return Err(place.truncated(self.bytes.len()));
         };
         let word = &rest[begin..];
-        let len = word.iter().position(u8::is_ascii_whitespace).unwrap_or(word.len());
+        let len = word
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(word.len());
         let byte = self.at + begin;
         self.at = byte + len;
         str::from_utf8(&word[..len])

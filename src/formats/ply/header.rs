@@ -140,7 +140,10 @@ impl Header {
                     if number == 0 {
                         "is not a PLY file: it does not begin with \"ply\"".to_owned()
                     } else {
-                        format!("is a PLY file cut off in its header, at byte {}", head.len())
+                        format!(
+                            "is a PLY file cut off in its header, at byte {}",
+                            head.len()
+                        )
                     },
                 ));
             };
@@ -148,8 +151,12 @@ impl Header {
             let line = line.trim();
             at += len + 1;
             number += 1;
-            let wrong =
-                || Error::file(path, format!("PLY header, line {number}: cannot read \"{line}\""));
+            let wrong = || {
+                Error::file(
+                    path,
+                    format!("PLY header, line {number}: cannot read \"{line}\""),
+                )
+            };
             if number == 1 {
                 if line != "ply" {
                     return Err(Error::file(
@@ -188,8 +195,9 @@ impl Header {
             }
         }
         Ok(Self {
-            encoding: encoding
-                .ok_or_else(|| Error::file(path, "is a PLY file whose header has no format line"))?,
+            encoding: encoding.ok_or_else(|| {
+                Error::file(path, "is a PLY file whose header has no format line")
+            })?,
             elements,
             len: at,
         })

@@ -14,12 +14,22 @@ const GEOMETRY: [&str; 11] = [
     "x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2", "opacity",
 ];
 
+/// Places in [`GEOMETRY`].
+const SCALES: std::ops::Range<usize> = 7..10;
+const OPACITY: usize = 10;
+
+/// What stands for ±∞ in an opacity before the sigmoid: 0 and 1 in f32.
+const MAX_LOGIT: f32 = 20.0;
+/// What stands for −∞ in a log scale, the logarithm of 0 that flat splats have.
+const MIN_LOG_SCALE: f32 = -20.0;
+
 /// Records encoded at a time when writing.
 const BATCH: usize = 4096;
 
 /// The splats of a plain PLY file, in the file's frame. Any order, type and encoding of the properties will do; those
-/// that are not known are skipped. `red`, `green`, `blue` stand in for missing SH. Splats with a value that is not a
-/// finite number cannot be drawn: they are left out, and their count is logged as a warning.
+/// that are not known are skipped. `red`, `green`, `blue` stand in for missing SH. Opacities of exactly 0 or 1 and scales
+/// of exactly 0, whose logarithms are infinite, become finite ones that look the same. Splats with any other value that
+/// is not a finite number cannot be drawn: they are left out, and their count is logged as a warning.
 ///
 /// # Errors
 /// No PLY file; a point cloud or a compressed file; a property is missing; a truncated file (with the record and the
@@ -35,11 +45,14 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
         ));
     };
     let column = |name: &str| {
-        vertex.find(name).ok_or_else(|| {
-            Error::file(path, format!("is a splat PLY without the property {name}"))
-        })
+        vertex
+            .find(name)
+            .ok_or_else(|| Error::file(path, format!("is a splat PLY without the property {name}")))
     };
-    let mut columns = GEOMETRY.iter().map(|name| column(name)).collect::<Result<Vec<_>>>()?;
+    let mut columns = GEOMETRY
+        .iter()
+        .map(|name| column(name))
+        .collect::<Result<Vec<_>>>()?;
     let from_rgb = vertex.find("f_dc_0").is_none() && vertex.find("red").is_some();
     let dc_names = if from_rgb {
         ["red", "green", "blue"]
@@ -72,14 +85,22 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
         for (to, from) in values.iter_mut().zip(row) {
             *to = *from as f32;
         }
+        for scale in &mut values[SCALES] {
+            if *scale == f32::NEG_INFINITY {
+                *scale = MIN_LOG_SCALE;
+            }
+        }
+        if values[OPACITY].is_infinite() {
+            values[OPACITY] = MAX_LOGIT.copysign(values[OPACITY]);
+        }
         if values.iter().any(|v| !v.is_finite()) {
             dropped += 1;
             return;
         }
         splats.means.extend_from_slice(&values[0..3]);
         splats.quats.extend_from_slice(&values[3..7]);
-        splats.log_scales.extend_from_slice(&values[7..10]);
-        splats.logit_opacities.push(values[10]);
+        splats.log_scales.extend_from_slice(&values[SCALES]);
+        splats.logit_opacities.push(values[OPACITY]);
         if from_rgb {
             let dc = |v: f32| ((f64::from(v) / 255.0 - 0.5) / SH_C0) as f32;
             splats.sh_dc.extend(values[11..14].iter().map(|&v| dc(v)));
@@ -91,7 +112,9 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
     if splats.is_empty() {
         return Err(Error::file(
             path,
-            format!("holds no usable splat: {dropped} records have values that are not finite numbers"),
+            format!(
+                "holds no usable splat: {dropped} records have values that are not finite numbers"
+            ),
         ));
     }
     if dropped > 0 {
@@ -155,7 +178,9 @@ fn header_text(splats: &Splats, comments: &[String]) -> String {
     }
     header += &format!("element vertex {}\n", splats.len());
     let mut property = |name: &str| header += &format!("property float {name}\n");
-    for name in ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"] {
+    for name in [
+        "x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2",
+    ] {
         property(name);
     }
     for i in 0..splats.rest_count() * 3 {

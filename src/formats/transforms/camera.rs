@@ -75,8 +75,8 @@ fn distortion(top: &Object<'_>, frame: &Object<'_>) -> Result<Distortion> {
         Some(model) => model,
         None => frame.optional_text("camera_model")?.unwrap_or_default(),
     };
-    let is_fisheye = model == "OPENCV_FISHEYE"
-        || top.get("is_fisheye").and_then(|v| v.as_bool()) == Some(true);
+    let is_fisheye =
+        model == "OPENCV_FISHEYE" || top.get("is_fisheye").and_then(|v| v.as_bool()) == Some(true);
     if !is_fisheye && !model.is_empty() && !PERSPECTIVE.contains(&model.as_str()) {
         return Err(Error::file(
             top.path(),

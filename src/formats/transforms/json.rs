@@ -37,7 +37,10 @@ pub fn parse(path: &Path) -> Result<File> {
     let value: Value = serde_json::from_slice(&with_quoted_specials(bytes))
         .map_err(|e| Error::file(path, format!("is not valid JSON: {e}")))?;
     if !value.is_object() {
-        return Err(Error::file(path, "is JSON, but not an object with \"frames\""));
+        return Err(Error::file(
+            path,
+            "is JSON, but not an object with \"frames\"",
+        ));
     }
     Ok(File {
         path: path.to_owned(),
@@ -145,7 +148,8 @@ impl<'a> Object<'a> {
     pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key)
             .map(|value| {
-                number(value).ok_or_else(|| self.error(format!("has {key} = {value}, not a number")))
+                number(value)
+                    .ok_or_else(|| self.error(format!("has {key} = {value}, not a number")))
             })
             .transpose()
     }

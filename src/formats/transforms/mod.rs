@@ -5,7 +5,7 @@
 mod camera;
 mod json;
 
-use super::capture::{Capture, Frame, Role, auto_downscale, existing, locate, rigid};
+use super::capture::{Capture, Frame, Role, auto_downscale, existing, locate, locate_any, rigid};
 use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
@@ -37,8 +37,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
     let mut file = read_file(path, downscale)?;
     file.frames
         .sort_by(|a, b| Path::new(&a.name).cmp(Path::new(&b.name)));
-    file.missing
-        .sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
+    file.missing.sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
     let mut warnings = file.warnings;
     assign_roles(&mut file.frames, file.json.top());
     let normalize = normalization(file.json.top(), &mut warnings)?;
@@ -126,7 +125,11 @@ fn read_file(path: &Path, downscale: Option<u32>) -> Result<FileFrames> {
         let pose = pose(&frame)?;
         let (pose, was_repaired) = rigid(pose).map_err(|problem| frame.error(problem))?;
         let name = plain_name(&listed_path);
-        let Some(located) = locate(&base, &relative, divisor.unwrap_or(1)) else {
+        let located = match divisor {
+            Some(divisor) => locate(&base, &relative, divisor),
+            None => locate_any(&base, &relative),
+        };
+        let Some(located) = located else {
             missing.push(name);
             continue;
         };
@@ -136,15 +139,18 @@ fn read_file(path: &Path, downscale: Option<u32>) -> Result<FileFrames> {
             Some(size) => size,
             None => {
                 let (width, height) = picture::read_size(&located.path)?;
-                let shrunk = if located.shrink { 1 } else { divisor.unwrap_or(1) };
-                (width.saturating_mul(shrunk), height.saturating_mul(shrunk))
+                let divisor = located.divisor_on_disk;
+                (
+                    width.saturating_mul(divisor),
+                    height.saturating_mul(divisor),
+                )
             }
         };
         let lens = camera::lens(&top, &frame, size)?;
         let located = match divisor {
             Some(_) => located,
             None => {
-                let chosen = auto_downscale(&base, &relative, size.0, size.1);
+                let chosen = auto_downscale(&base, &relative, &located, size);
                 divisor = Some(chosen);
                 locate(&base, &relative, chosen).unwrap_or(located)
             }
@@ -220,7 +226,10 @@ fn pose(frame: &Object<'_>) -> Result<DMat4> {
     }
     let mut matrix = [DVec4::ZERO, DVec4::ZERO, DVec4::ZERO, DVec4::W];
     for (row, value) in matrix.iter_mut().zip(rows) {
-        let values = value.as_array().filter(|v| v.len() == 4).ok_or_else(wrong)?;
+        let values = value
+            .as_array()
+            .filter(|v| v.len() == 4)
+            .ok_or_else(wrong)?;
         let mut parsed = [0.0; 4];
         for (to, from) in parsed.iter_mut().zip(values) {
             *to = json::number(from).ok_or_else(wrong)?;
@@ -239,7 +248,13 @@ fn pose(frame: &Object<'_>) -> Result<DMat4> {
 fn assign_roles(frames: &mut [Frame], top: Object<'_>) {
     let list = |key: &str| -> Option<HashSet<String>> {
         let names = top.get(key)?.as_array()?;
-        Some(names.iter().filter_map(Value::as_str).map(plain_name).collect())
+        Some(
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .map(plain_name)
+                .collect(),
+        )
     };
     let train = list("train_filenames");
     let eval = list("test_filenames")
@@ -250,7 +265,9 @@ fn assign_roles(frames: &mut [Frame], top: Object<'_>) {
     }
     for frame in frames {
         let contains = |names: &Option<HashSet<String>>| {
-            names.as_ref().is_some_and(|names| names.contains(&frame.name))
+            names
+                .as_ref()
+                .is_some_and(|names| names.contains(&frame.name))
         };
         frame.role = Some(if contains(&eval) {
             Role::Eval
@@ -293,10 +310,7 @@ fn points(path: &Path, top: Object<'_>, warnings: &mut Vec<String>) -> Result<Op
 }
 
 /// Checked intrinsics.
-fn checked(
-    frame: &Object<'_>,
-    lens: Lens,
-) -> Result<Lens> {
+fn checked(frame: &Object<'_>, lens: Lens) -> Result<Lens> {
     let Intrinsics { fx, fy, cx, cy, .. } = lens.intrinsics;
     let finite = [fx, fy, cx, cy].iter().all(|v| v.is_finite());
     if !finite || fx <= 0.0 || fy <= 0.0 {
