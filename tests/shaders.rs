@@ -55,6 +55,12 @@ fn splat_shaders_are_valid() {
 }
 
 #[test]
+fn shared_device_shaders_are_valid() {
+    assert!(!luxedit::gpu::SHADERS.is_empty());
+    luxedit::gpu::SHADERS.iter().for_each(validate);
+}
+
+#[test]
 fn trainer_and_loss_shaders_are_valid() {
     assert!(!luxedit::splat::TRAINER_SHADERS.is_empty() && !luxedit::loss::SHADERS.is_empty());
     luxedit::splat::TRAINER_SHADERS.iter().for_each(validate);
