@@ -159,23 +159,8 @@ pub fn viewport_chips(
     let mut right = ui.new_child(
         egui::UiBuilder::new().id_salt("chips right").max_rect(row).layout(Layout::right_to_left(Align::Min)),
     );
+    // Laid out from the right.
     chip(&mut right, |ui| {
-        for (command, text, is_on) in [
-            (UiCommand::Home, "Home", false),
-            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
-            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
-        ] {
-            let info = command.info();
-            let refusal = (info.enabled)(facts).err();
-            let button = egui::Button::selectable(is_on, text);
-            let response = ui.add_enabled(refusal.is_none(), button);
-            if response.clicked() {
-                actions.push(Action::Run(command));
-            }
-            response
-                .on_hover_text(info.tooltip)
-                .on_disabled_hover_text(refusal.unwrap_or_default());
-        }
         if viewport.camera.view_index().is_none() {
             let mut degrees = viewport.camera.fov_y().to_degrees();
             let field = egui::DragValue::new(&mut degrees)
@@ -187,6 +172,22 @@ pub fn viewport_chips(
             if response.on_hover_text("Vertical field of view").changed() {
                 viewport.camera.set_fov_y(degrees.to_radians());
             }
+        }
+        for (command, text, is_on) in [
+            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
+            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
+            (UiCommand::Home, "Home", false),
+        ] {
+            let info = command.info();
+            let refusal = (info.enabled)(facts).err();
+            let button = egui::Button::selectable(is_on && refusal.is_none(), text);
+            let response = ui.add_enabled(refusal.is_none(), button);
+            if response.clicked() {
+                actions.push(Action::Run(command));
+            }
+            response
+                .on_hover_text(info.tooltip)
+                .on_disabled_hover_text(refusal.unwrap_or_default());
         }
     });
 }

@@ -55,6 +55,8 @@ pub enum Reaction {
     /// The scene is drawn from now on.
     SplatsReady,
     SnapshotGone(SnapshotId),
+    /// The scene has a project folder from now on, or another one.
+    ProjectChosen,
     /// A snapshot's drawable is on its way, or the live one.
     Shown,
 }
@@ -156,8 +158,12 @@ impl Model {
                 self.metrics = Some(metrics);
             }
             Event::Saved(path) => {
-                if let Some(scene) = &mut self.scene {
+                if let Some(scene) = &mut self.scene
+                    && scene.project.as_ref() != Some(&path)
+                {
+                    self.notice = format!("Kept in {}", path.display());
                     scene.project = Some(path);
+                    return Reaction::ProjectChosen;
                 }
             }
             Event::Exported(path) => self.notice = format!("Exported {}", path.display()),

@@ -144,8 +144,8 @@ pub fn warning_icon(ui: &mut egui::Ui, color: Color32) -> egui::Response {
 }
 
 /// Title of a section of a panel.
-pub fn section(ui: &mut egui::Ui, text: &str) {
-    ui.label(egui::RichText::new(text).color(TEXT_STRONG).strong());
+pub fn section(ui: &mut egui::Ui, text: &str) -> egui::Response {
+    ui.label(egui::RichText::new(text).color(TEXT_STRONG).strong())
 }
 
 /// Secondary text.

@@ -166,6 +166,12 @@ impl App {
         match reaction {
             Reaction::None | Reaction::SplatsReady => {}
             Reaction::SceneOpened => self.scene_opened(),
+            Reaction::ProjectChosen => {
+                let project = self.model.scene.as_ref().and_then(|s| s.project.as_deref());
+                if let Some(project) = project {
+                    self.recents.opened(project);
+                }
+            }
             Reaction::SnapshotGone(id) => self.thumbs.forget(Picture::Snapshot(id)),
             Reaction::Shown => {
                 if let Some(worker) = &self.worker {
