@@ -97,15 +97,9 @@ pub fn status_line(ui: &mut egui::Ui, model: &Model, viewport: &Viewport, gpu: &
 
 /// The step of what is shown.
 fn step(model: &Model) -> Option<u32> {
-    let shown = model.shown.and_then(|id| model.snapshot(id));
-    match shown {
+    match model.shown.and_then(|id| model.snapshot(id)) {
         Some(snapshot) => Some(snapshot.step),
-        None => model
-            .losses
-            .points()
-            .last()
-            .map(|p| p[0] as u32)
-            .or_else(|| model.snapshots.last().map(|s| s.step)),
+        None => model.step,
     }
 }
 

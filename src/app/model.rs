@@ -27,6 +27,8 @@ pub struct Model {
     pub has_splats: bool,
     pub run: RunState,
     pub progress: Progress,
+    /// Of the live scene.
+    pub step: Option<u32>,
     pub losses: Series,
     /// Mean change of recent edits by step.
     pub convergence: Series,
@@ -69,6 +71,7 @@ impl Default for Model {
             has_splats: false,
             run: RunState::Idle,
             progress: Progress::default(),
+            step: None,
             losses: Series::default(),
             convergence: Series::default(),
             reel: VecDeque::new(),
@@ -118,10 +121,16 @@ impl Model {
                 return Reaction::SplatsReady;
             }
             Event::ViewEdited(edit) => self.view_edited(edit),
-            Event::Loss { step, loss } => self.losses.push(f64::from(step), f64::from(loss)),
+            Event::Loss { step, loss } => {
+                self.step = Some(step);
+                self.losses.push(f64::from(step), f64::from(loss));
+            }
             Event::Snapshot(info) => match self.snapshots.iter_mut().find(|s| s.id == info.id) {
                 Some(known) => *known = info,
-                None => self.snapshots.push(info),
+                None => {
+                    self.step = self.step.max(Some(info.step));
+                    self.snapshots.push(info);
+                }
             },
             Event::SnapshotRemoved(id) => {
                 self.snapshots.retain(|s| s.id != id);
@@ -142,6 +151,7 @@ impl Model {
             Event::Restored(id) => {
                 self.shown = None;
                 if let Some(step) = self.snapshot(id).map(|s| s.step) {
+                    self.step = Some(step);
                     self.losses.cut_after(f64::from(step));
                     self.convergence.cut_after(f64::from(step));
                     self.notice = format!("Restored the snapshot of step {}", thousands(step));
@@ -170,6 +180,9 @@ impl Model {
             Event::Warning(text) => self.warn(text),
             Event::Error(text) => self.error = Some(sentence(&text)),
             Event::Done { job, finished, step } => {
+                if matches!(job, Job::Reconstruct | Job::Edit) {
+                    self.step = Some(step);
+                }
                 let ended = if finished { "finished" } else { "stopped" };
                 match job {
                     Job::Reconstruct => {

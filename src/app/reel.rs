@@ -15,7 +15,7 @@ const CAPTION: f32 = 18.0;
 const SEAM: f32 = 2.0;
 
 /// The whole strip's height.
-pub const HEIGHT: f32 = theme::REEL_PICTURE + CAPTION + 14.0;
+pub const HEIGHT: f32 = theme::REEL_PICTURE + CAPTION + 20.0;
 
 pub fn show(
     ui: &mut egui::Ui,

@@ -17,7 +17,7 @@ use eframe::egui::{
 const CAPTION: f32 = 18.0;
 
 /// The whole row's height.
-pub const HEIGHT: f32 = theme::TIMELINE_PICTURE + CAPTION + 14.0;
+pub const HEIGHT: f32 = theme::TIMELINE_PICTURE + CAPTION + 18.0;
 /// Width of the column of buttons beside the row.
 const BUTTONS: f32 = 118.0;
 

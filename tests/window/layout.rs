@@ -5,6 +5,7 @@ use crate::{
     harness::{Window, open_window},
 };
 use eframe::egui::Rect;
+use egui_kittest::kittest::Queryable as _;
 use luxedit::{
     app::{COMMANDS, Menu},
     settings::Settings,
@@ -61,7 +62,11 @@ fn panels_fit_small_and_large_windows() {
             eframe::egui::vec2(size[0], size[1]),
         )
         .expand(0.5);
-        let place = |label: &str| window.get(label).rect();
+        // A slider and the number beside it share a name; the slider comes first.
+        let place = |label: &str| {
+            let mut found = window.harness.get_all_by_label(label);
+            found.next().expect("the first of at least one").rect()
+        };
         let viewport = place("Viewport");
         assert!(viewport.width() > 0.55 * size[0], "the scene has the most room: {viewport:?}");
         assert!(viewport.height() > 0.5 * size[1], "the scene has the most room: {viewport:?}");
@@ -88,8 +93,10 @@ fn panels_fit_small_and_large_windows() {
 #[test]
 fn every_control_has_a_name_of_its_own_in_sentence_case() {
     let Some((_script, mut window)) = busy([1280.0, 800.0]) else { return };
+    let viewport = window.get("Viewport").rect();
     window.click("Advanced");
-    window.steps(3);
+    window.steps(40);
+    assert_eq!(window.get("Viewport").rect(), viewport, "the side panel keeps its width");
     window.keep_picture("advanced");
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (role, name, rect) in window.controls() {

@@ -106,7 +106,7 @@ fn opens_a_window_and_ends_cleanly() {
     while window.is_none() && start.elapsed() < Duration::from_secs(120) {
         assert!(wait(&mut program, Duration::from_millis(100)).is_none(), "it ended by itself");
         window = server
-            .run("xdotool", &["search", "--name", "^tiny – luxedit$"])
+            .run("xdotool", &["search", "--name", "^tiny .*luxedit$"])
             .and_then(|ids| ids.lines().last().map(str::to_owned));
     }
     let Some(window) = window else {
