@@ -20,7 +20,11 @@ fn validate(source: &ShaderSource) {
         .find(|e| e.name == "main")
         .unwrap_or_else(|| panic!("{}: no entry point `main`", source.name));
     let threads: u32 = entry.workgroup_size.iter().product();
-    assert!((1..=256).contains(&threads), "{}: {threads} threads a group", source.name);
+    assert!(
+        (1..=256).contains(&threads),
+        "{}: {threads} threads a group",
+        source.name
+    );
     let storage = module
         .global_variables
         .iter()
@@ -37,13 +41,23 @@ fn validate(source: &ShaderSource) {
         .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
         .map(|(_, v)| layouter[v.ty].size)
         .sum();
-    assert!(shared <= 16384, "{}: {shared} bytes of shared memory", source.name);
+    assert!(
+        shared <= 16384,
+        "{}: {shared} bytes of shared memory",
+        source.name
+    );
 }
 
 #[test]
 fn splat_shaders_are_valid() {
     assert!(!luxedit::splat::SHADERS.is_empty());
     luxedit::splat::SHADERS.iter().for_each(validate);
+}
+
+#[test]
+fn shared_device_shaders_are_valid() {
+    assert!(!luxedit::gpu::SHADERS.is_empty());
+    luxedit::gpu::SHADERS.iter().for_each(validate);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // Back to front over a tile's splats. Every intersection has a slot of its own for its sums over the tile's pixels, so
-// nothing is added atomically: threads leave their sums of a batch in shared memory, then each adds up one splat of the
-// batch in the order of the threads.
+// nothing is added atomically: threads leave their sums of a batch in shared memory, then add up the batch's splats, PARTS
+// threads a splat, always in the order of the threads.
 //
 // With q = v·color + v_depth·depth for the cotangents v of a pixel, and S the sum over everything behind a splat
 // (background and alpha included), dL/dalpha = T q − S / (1 − alpha).
@@ -109,7 +109,10 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     let y = f32(origin.y) + 0.5;
     var top = read_row(origin);
     var bottom = read_row(vec2(origin.x, origin.y + 1u));
-    // Shared memory starts as zero.
+    if local == 0u {
+        atomicStore(&largest_end, 0u);
+    }
+    workgroupBarrier();
     atomicMax(&largest_end, max(largest(top.end), largest(bottom.end)));
     workgroupBarrier();
     if local == 0u {
@@ -157,15 +160,16 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sums[first + 9u] = a.depth + b.depth;
         }
         workgroupBarrier();
-        for (var j = local; j < count; j += THREADS) {
+        for (var part = local; part < count * PARTS; part += THREADS) {
+            let j = part / PARTS;
             let slot = HALF * intersections[last - 1u - j].y;
-            for (var k = 0u; k < HALF; k++) {
+            for (var k = part % PARTS; k < HALF; k += PARTS) {
                 var total_a = 0.0;
                 var total_b = 0.0;
                 for (var t = 0u; t < THREADS; t++) {
-                    let part = t * STRIDE + j * SUMS + k;
-                    total_a += sums[part];
-                    total_b += sums[part + HALF];
+                    let place = t * STRIDE + j * SUMS + k;
+                    total_a += sums[place];
+                    total_b += sums[place + HALF];
                 }
                 slots_a[slot + k] = total_a;
                 slots_b[slot + k] = total_b;
