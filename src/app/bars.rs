@@ -40,8 +40,8 @@ pub fn menu_bar(
                         None => "",
                     };
                     let mut button = egui::Button::new(format!("{mark}{}", info.label));
-                    if let Some(shortcut) = info.shortcut {
-                        button = button.shortcut_text(ui.ctx().format_shortcut(&shortcut));
+                    if let Some(keys) = info.keys(ui.ctx()) {
+                        button = button.shortcut_text(keys);
                     }
                     let response = ui
                         .add_enabled(refusal.is_none(), button)
@@ -186,6 +186,16 @@ pub fn viewport_chips(
     });
 }
 
+/// The last `length` characters, with an ellipsis for what is left out.
+fn ending(text: &str, length: usize) -> String {
+    let count = text.chars().count();
+    if count <= length {
+        return text.to_owned();
+    }
+    let rest: String = text.chars().skip(count - length + 1).collect();
+    format!("…{rest}")
+}
+
 fn looked_at(
     ui: &mut egui::Ui,
     model: &Model,
@@ -207,11 +217,8 @@ fn looked_at(
             small(ui, UiCommand::PreviousView, "‹", "Previous training view");
             small(ui, UiCommand::NextView, "›", "Next training view");
             let held_out = if view.is_eval { " · held out" } else { "" };
-            ui.label(
-                RichText::new(format!("View {index} · {}{held_out}", view.name))
-                    .small()
-                    .color(theme::TEXT_STRONG),
-            );
+            let text = format!("View {index} · {}{held_out}", ending(&view.name, 28));
+            ui.label(RichText::new(text).small().color(theme::TEXT_STRONG)).on_hover_text(&view.name);
             small(ui, UiCommand::LeaveView, "Leave", "Leave training view");
         });
     }

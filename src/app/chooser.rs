@@ -121,9 +121,9 @@ impl Chooser {
         });
     }
 
-    /// A native dialog is open.
-    pub fn is_waiting(&self) -> bool {
-        self.open.is_some()
+    /// The text field is open.
+    pub fn asks_in_window(&self) -> bool {
+        self.text.is_some()
     }
 
     /// Show the text field where one is asked for, and return what was chosen since the last call.

@@ -132,8 +132,8 @@ fn entry(ui: &mut egui::Ui, info: &CommandInfo, facts: &Facts, is_selected: bool
     let refusal = (info.enabled)(facts).err();
     let mut button = egui::Button::selectable(is_selected, info.label)
         .min_size(egui::vec2(ui.available_width(), theme::ROW_HEIGHT));
-    if let Some(shortcut) = info.shortcut {
-        button = button.shortcut_text(theme::small(ui.ctx().format_shortcut(&shortcut)));
+    if let Some(keys) = info.keys(ui.ctx()) {
+        button = button.shortcut_text(theme::small(keys));
     }
     ui.add_enabled(refusal.is_none(), button)
         .on_hover_text(info.tooltip)
@@ -155,8 +155,7 @@ fn shortcuts(ctx: &egui::Context) -> bool {
                         Menu::View | Menu::Timeline => &mut *right,
                     };
                     group(column, menu.label(), COMMANDS.iter().filter(|c| c.menu == menu).filter_map(|c| {
-                        let keys = ctx.format_shortcut(&c.shortcut?);
-                        Some((c.label.trim_end_matches('…').to_owned(), keys))
+                        Some((c.label.trim_end_matches('…').to_owned(), c.keys(ctx)?))
                     }));
                 }
                 let moves = [

@@ -72,6 +72,7 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
         (Kind::Float { min, max }, Value::Float(v)) => {
             ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(40.0);
             ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
+            ui.spacing_mut().button_padding.y = 1.0;
             let slider = egui::Slider::new(v, min..=max).max_decimals(2).suffix(suffix);
             ui.add(slider)
         }

@@ -105,6 +105,11 @@ impl Script {
         })));
     }
 
+    /// Events that the window has not taken in.
+    pub fn waiting(&self) -> usize {
+        self.events.as_ref().map_or(0, Sender::len)
+    }
+
     /// Everything that the window has asked for so far.
     pub fn asked(&self) -> Vec<Command> {
         self.commands.try_iter().collect()

@@ -92,6 +92,36 @@ fn a_scrub_keeps_only_the_newest_wish() {
 }
 
 #[test]
+fn dragging_along_the_timeline_scrubs() {
+    let Some((script, mut window)) = start() else { return };
+    script.open(true, ready());
+    script.draw(0.2);
+    for id in 0..8 {
+        script.snapshot(id);
+    }
+    window.until_label("Snapshot 7 of step 1750");
+    script.asked();
+    let at = |window: &Window, label: &str| window.get(label).rect().center();
+    let (from, to) = (at(&window, "Live scene"), at(&window, "Snapshot 3 of step 750"));
+    window.harness.drag_at(from);
+    window.steps(2);
+    for i in 1..=10 {
+        window.harness.hover_at(from + (to - from) * (i as f32 / 10.0));
+        window.steps(1);
+        for command in script.asked() {
+            if let Command::Show(id) = command {
+                script.say(Event::Shown(id));
+            }
+        }
+    }
+    window.steps(3);
+    assert!(window.has("Snapshot of step 750"), "the scene follows the pointer");
+    window.harness.drop_at(to);
+    window.steps(3);
+    assert!(window.has("Snapshot of step 750"), "and stays where it was left");
+}
+
+#[test]
 fn an_edit_started_on_a_snapshot_restores_it_first() {
     let Some((script, mut window)) = start() else { return };
     script.open(true, ready());
@@ -121,7 +151,9 @@ fn a_hidden_window_still_takes_in_every_event() {
         for i in 0..20_000 {
             script.say(Event::Loss { step: round * 20_000 + i, loss: 0.1 });
         }
-        window.harness.state_mut().drain(&ctx);
+        while script.waiting() > 0 {
+            window.harness.state_mut().drain(&ctx);
+        }
     }
     script.say(Event::Done { job: Job::Edit, finished: true, step: 80_000 });
     window.harness.state_mut().drain(&ctx);
@@ -216,6 +248,7 @@ fn errors_are_a_banner_and_warnings_a_badge() {
     assert!(!window.has("The disk is full"));
     window.click("1 warning");
     assert!(window.has("2 photos were left out"));
+    window.keep_picture("warnings");
     window.press(Modifiers::NONE, Key::Escape);
     assert!(!window.has("2 photos were left out"));
 }
@@ -257,6 +290,7 @@ fn the_palette_finds_and_runs_any_command() {
     script.draw(0.2);
     window.until_settled();
     window.press(Modifiers::COMMAND, Key::K);
+    window.keep_picture("palette");
     window.type_into("Command", "measure");
     window.press(Modifiers::NONE, Key::Enter);
     let asked = script.asked();
@@ -264,6 +298,7 @@ fn the_palette_finds_and_runs_any_command() {
     assert!(window.harness.query_by_label("Command").is_none(), "the palette closed");
     window.press(Modifiers::NONE, Key::F1);
     assert!(window.has("Keyboard shortcuts"));
+    window.keep_picture("shortcuts");
     for info in luxedit::app::COMMANDS.iter().filter(|c| c.shortcut.is_some()) {
         assert!(window.has(info.label.trim_end_matches('…')), "{} is listed", info.label);
     }

@@ -92,6 +92,7 @@ fn from_photos_to_an_edited_scene_and_back() {
     window.click(&card);
     window.until_label("make it a snow bust”");
     assert!(window.has("Edited picture"), "the edit is shown large");
+    window.keep_picture("inspect");
     window.click("Close");
 
     // Stop.
