@@ -107,8 +107,8 @@ impl CommandInfo {
         let key = match shortcut.logical_key {
             Key::Comma => ",",
             Key::Period => ".",
-            Key::ArrowLeft => "←",
-            Key::ArrowRight => "→",
+            Key::ArrowLeft => "Left",
+            Key::ArrowRight => "Right",
             Key::Escape => "Esc",
             key => key.name(),
         };
