@@ -137,7 +137,7 @@ impl Chooser {
         let dialog = self.text.as_mut()?;
         let mut answer = None;
         let mut cancelled = false;
-        let modal = egui::Modal::new(egui::Id::unique("path dialog")).show(ctx, |ui| {
+        let modal = theme::dialog("path dialog").show(ctx, |ui| {
             ui.set_width(440.0);
             ui.heading(dialog.purpose.title());
             ui.label(theme::weak(dialog.purpose.explanation()));

@@ -662,7 +662,7 @@ impl App {
             );
         }
         if self.is_closing {
-            egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
+            theme::dialog("closing").show(ctx, |ui| {
                 ui.set_width(320.0);
                 ui.horizontal(|ui| {
                     ui.add(egui::Spinner::new());
@@ -713,6 +713,7 @@ pub fn run(path: Option<PathBuf>) -> Result<()> {
             .with_app_id("luxedit")
             .with_inner_size([1320.0, 860.0])
             .with_min_inner_size([860.0, 560.0])
+            .with_icon(super::icon::icon())
             .with_drag_and_drop(true),
         renderer: eframe::Renderer::Wgpu,
         wgpu_options: eframe::egui_wgpu::WgpuConfiguration {
