@@ -40,8 +40,8 @@ pub fn menu_bar(
                         None => "",
                     };
                     let mut button = egui::Button::new(format!("{mark}{}", info.label));
-                    if let Some(shortcut) = info.shortcut {
-                        button = button.shortcut_text(ui.ctx().format_shortcut(&shortcut));
+                    if let Some(keys) = info.keys(ui.ctx()) {
+                        button = button.shortcut_text(keys);
                     }
                     let response = ui
                         .add_enabled(refusal.is_none(), button)
@@ -97,15 +97,9 @@ pub fn status_line(ui: &mut egui::Ui, model: &Model, viewport: &Viewport, gpu: &
 
 /// The step of what is shown.
 fn step(model: &Model) -> Option<u32> {
-    let shown = model.shown.and_then(|id| model.snapshot(id));
-    match shown {
+    match model.shown.and_then(|id| model.snapshot(id)) {
         Some(snapshot) => Some(snapshot.step),
-        None => model
-            .losses
-            .points()
-            .last()
-            .map(|p| p[0] as u32)
-            .or_else(|| model.snapshots.last().map(|s| s.step)),
+        None => model.step,
     }
 }
 
@@ -159,23 +153,8 @@ pub fn viewport_chips(
     let mut right = ui.new_child(
         egui::UiBuilder::new().id_salt("chips right").max_rect(row).layout(Layout::right_to_left(Align::Min)),
     );
+    // Laid out from the right.
     chip(&mut right, |ui| {
-        for (command, text, is_on) in [
-            (UiCommand::Home, "Home", false),
-            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
-            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
-        ] {
-            let info = command.info();
-            let refusal = (info.enabled)(facts).err();
-            let button = egui::Button::selectable(is_on, text);
-            let response = ui.add_enabled(refusal.is_none(), button);
-            if response.clicked() {
-                actions.push(Action::Run(command));
-            }
-            response
-                .on_hover_text(info.tooltip)
-                .on_disabled_hover_text(refusal.unwrap_or_default());
-        }
         if viewport.camera.view_index().is_none() {
             let mut degrees = viewport.camera.fov_y().to_degrees();
             let field = egui::DragValue::new(&mut degrees)
@@ -188,7 +167,33 @@ pub fn viewport_chips(
                 viewport.camera.set_fov_y(degrees.to_radians());
             }
         }
+        for (command, text, is_on) in [
+            (UiCommand::ToggleWipe, "Compare", viewport.wipe_on),
+            (UiCommand::ToggleCameras, "Cameras", viewport.cameras_on),
+            (UiCommand::Home, "Home", false),
+        ] {
+            let info = command.info();
+            let refusal = (info.enabled)(facts).err();
+            let button = egui::Button::selectable(is_on && refusal.is_none(), text);
+            let response = ui.add_enabled(refusal.is_none(), button);
+            if response.clicked() {
+                actions.push(Action::Run(command));
+            }
+            response
+                .on_hover_text(info.tooltip)
+                .on_disabled_hover_text(refusal.unwrap_or_default());
+        }
     });
+}
+
+/// The last `length` characters, with an ellipsis for what is left out.
+fn ending(text: &str, length: usize) -> String {
+    let count = text.chars().count();
+    if count <= length {
+        return text.to_owned();
+    }
+    let rest: String = text.chars().skip(count - length + 1).collect();
+    format!("…{rest}")
 }
 
 fn looked_at(
@@ -212,11 +217,8 @@ fn looked_at(
             small(ui, UiCommand::PreviousView, "‹", "Previous training view");
             small(ui, UiCommand::NextView, "›", "Next training view");
             let held_out = if view.is_eval { " · held out" } else { "" };
-            ui.label(
-                RichText::new(format!("View {index} · {}{held_out}", view.name))
-                    .small()
-                    .color(theme::TEXT_STRONG),
-            );
+            let text = format!("View {index} · {}{held_out}", ending(&view.name, 28));
+            ui.label(RichText::new(text).small().color(theme::TEXT_STRONG)).on_hover_text(&view.name);
             small(ui, UiCommand::LeaveView, "Leave", "Leave training view");
         });
     }

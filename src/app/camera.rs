@@ -363,10 +363,6 @@ impl CameraControl {
             + self.pose.forward() * thrust.forward;
         self.pose.position += direction * (0.7 * self.radius * speed * secs);
     }
-
-    pub fn pose(&self) -> Pose {
-        self.pose
-    }
 }
 
 fn ease(t: f64) -> f64 {

@@ -181,9 +181,14 @@ impl Canvas {
             Some((scale, since)) if since.elapsed() < CEILING_LIFE => scale,
             _ => f64::INFINITY,
         };
+        // An image has 16 bytes a pixel.
+        let most_pixels = self.gpu.device.limits().max_storage_buffer_binding_size as f64 / 16.0;
         let scale = SCALES
             .into_iter()
-            .find(|s| *s < ceiling && secs * pixels * s * s <= budget)
+            .find(|s| {
+                let pixels = pixels * s * s;
+                *s < ceiling && secs * pixels <= budget && pixels <= most_pixels
+            })
             .unwrap_or(SCALES[SCALES.len() - 1]);
         full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
     }
@@ -217,7 +222,9 @@ impl Canvas {
         {
             return Ok(false);
         }
-        self.submit(key, scene.0, before.map(|b| b.0))?;
+        if let Err(refusal) = self.submit(key, scene.0, before.map(|b| b.0)) {
+            self.lower_ceiling(camera, refusal)?;
+        }
         Ok(false)
     }
 
@@ -307,7 +314,14 @@ impl Canvas {
 
     /// More scratch memory, or else a coarser picture: early in a reconstruction splats are large and overlap a lot.
     fn make_room(&mut self, needed: u32, camera: Camera) -> Result<()> {
-        let Err(refusal) = self.rasterizer.grow(needed) else { return Ok(()) };
+        match self.rasterizer.grow(needed) {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.lower_ceiling(&camera, refusal),
+        }
+    }
+
+    /// Draw coarser for a while; the refusal, where that is not possible.
+    fn lower_ceiling(&mut self, camera: &Camera, refusal: Error) -> Result<()> {
         let scale = f64::from(camera.intrinsics.height) / f64::from(self.full_height.max(1));
         if scale <= SCALES[SCALES.len() - 1] * 1.01 {
             return Err(refusal);

@@ -121,9 +121,9 @@ impl Chooser {
         });
     }
 
-    /// A native dialog is open.
-    pub fn is_waiting(&self) -> bool {
-        self.open.is_some()
+    /// The text field is open.
+    pub fn asks_in_window(&self) -> bool {
+        self.text.is_some()
     }
 
     /// Show the text field where one is asked for, and return what was chosen since the last call.
@@ -137,7 +137,7 @@ impl Chooser {
         let dialog = self.text.as_mut()?;
         let mut answer = None;
         let mut cancelled = false;
-        let modal = egui::Modal::new(egui::Id::unique("path dialog")).show(ctx, |ui| {
+        let modal = theme::dialog("path dialog").show(ctx, |ui| {
             ui.set_width(440.0);
             ui.heading(dialog.purpose.title());
             ui.label(theme::weak(dialog.purpose.explanation()));

@@ -2,7 +2,7 @@
 //! command palette; whether it can be run now, and if not why, is decided here for all of them.
 
 use crate::worker::{Job, RunState};
-use eframe::egui::{Key, KeyboardShortcut, Modifiers};
+use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
 /// Everything that can be asked for without a further argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +97,24 @@ pub struct CommandInfo {
     pub tooltip: &'static str,
     /// Why not, where it cannot be run.
     pub enabled: Enabled,
+}
+
+impl CommandInfo {
+    /// The keys, as the platform writes them.
+    pub fn keys(&self, ctx: &egui::Context) -> Option<String> {
+        let shortcut = self.shortcut?;
+        let modifiers = ctx.format_modifiers(shortcut.modifiers);
+        let key = match shortcut.logical_key {
+            Key::Comma => ",",
+            Key::Period => ".",
+            Key::ArrowLeft => "Left",
+            Key::ArrowRight => "Right",
+            Key::Escape => "Esc",
+            key => key.name(),
+        };
+        let joint = if modifiers.is_empty() { "" } else { "+" };
+        Some(format!("{modifiers}{joint}{key}"))
+    }
 }
 
 const fn plain(key: Key) -> Option<KeyboardShortcut> {
@@ -203,7 +221,7 @@ commands! {
     Export, File / group, "Export PLY…", command(Key::E),
         "Write the scene that is shown, live or snapshot, as a splat file that other tools open", needs_splats;
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
-    Reconstruct, Run, "Reconstruct", command(Key::R), "Make a scene of the photos",
+    Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };
     StartEdit, Run, "Start edit", command(Key::Enter), "Turn the scene into what the instruction says",
         |f| {
@@ -246,7 +264,7 @@ commands! {
         |f| { needs_splats(f)?; unless(!f.has_before, "Nothing to compare with: look through a training view, or start an edit") };
     ToggleReel, View / group, "Show edited views", plain(Key::V), "The strip of edited views", always;
     ToggleTimeline, View, "Show timeline", plain(Key::T), "The snapshots of the run", always;
-    ToggleSidePanel, View, "Show side panel", plain(Key::Tab), "Instruction, progress and settings", always;
+    ToggleSidePanel, View, "Show side panel", plain(Key::N), "Instruction, progress and settings", always;
     PreviousSnapshot, Timeline, "Previous snapshot", plain(Key::ArrowLeft), "Scrub back",
         |f| unless(!f.can_go_back, "This is the first state");
     NextSnapshot, Timeline, "Next snapshot", plain(Key::ArrowRight), "Scrub forward; after the last one comes the live scene",

@@ -74,7 +74,7 @@ impl Palette {
         let mut stays = true;
         let area = egui::Modal::default_area(egui::Id::unique("palette"))
             .anchor(egui::Align2::CENTER_TOP, [0.0, 90.0]);
-        let modal = egui::Modal::new(egui::Id::unique("palette")).area(area).show(ctx, |ui| {
+        let modal = theme::dialog("palette").area(area).show(ctx, |ui| {
             ui.set_width(460.0);
             let field = ui
                 .add(
@@ -132,8 +132,8 @@ fn entry(ui: &mut egui::Ui, info: &CommandInfo, facts: &Facts, is_selected: bool
     let refusal = (info.enabled)(facts).err();
     let mut button = egui::Button::selectable(is_selected, info.label)
         .min_size(egui::vec2(ui.available_width(), theme::ROW_HEIGHT));
-    if let Some(shortcut) = info.shortcut {
-        button = button.shortcut_text(theme::small(ui.ctx().format_shortcut(&shortcut)));
+    if let Some(keys) = info.keys(ui.ctx()) {
+        button = button.shortcut_text(theme::small(keys));
     }
     ui.add_enabled(refusal.is_none(), button)
         .on_hover_text(info.tooltip)
@@ -142,12 +142,13 @@ fn entry(ui: &mut egui::Ui, info: &CommandInfo, facts: &Facts, is_selected: bool
 
 fn shortcuts(ctx: &egui::Context) -> bool {
     let mut stays = true;
-    let modal = egui::Modal::new(egui::Id::unique("shortcuts")).show(ctx, |ui| {
-        ui.set_width(560.0);
+    let modal = theme::dialog("shortcuts").show(ctx, |ui| {
+        ui.set_width(600.0);
         ui.heading("Keyboard shortcuts");
         ui.add_space(theme::GAP);
         let height = (ctx.content_rect().height() - 200.0).max(120.0);
         egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.x = 36.0;
             ui.columns_const(|[left, right]| {
                 for menu in Menu::ALL {
                     let column = match menu {
@@ -155,8 +156,7 @@ fn shortcuts(ctx: &egui::Context) -> bool {
                         Menu::View | Menu::Timeline => &mut *right,
                     };
                     group(column, menu.label(), COMMANDS.iter().filter(|c| c.menu == menu).filter_map(|c| {
-                        let keys = ctx.format_shortcut(&c.shortcut?);
-                        Some((c.label.trim_end_matches('…').to_owned(), keys))
+                        Some((c.label.trim_end_matches('…').to_owned(), c.keys(ctx)?))
                     }));
                 }
                 let moves = [
@@ -182,6 +182,8 @@ fn shortcuts(ctx: &egui::Context) -> bool {
 
 fn group(ui: &mut egui::Ui, title: &str, rows: impl Iterator<Item = (String, String)>) {
     theme::section(ui, title);
+    ui.spacing_mut().interact_size.y = 18.0;
+    ui.spacing_mut().item_spacing = egui::vec2(8.0, 4.0);
     for (label, keys) in rows {
         ui.horizontal(|ui| {
             ui.label(label);
@@ -195,7 +197,7 @@ fn group(ui: &mut egui::Ui, title: &str, rows: impl Iterator<Item = (String, Str
 
 fn warnings(ctx: &egui::Context, model: &Model) -> bool {
     let mut stays = true;
-    let modal = egui::Modal::new(egui::Id::unique("warnings")).show(ctx, |ui| {
+    let modal = theme::dialog("warnings").show(ctx, |ui| {
         ui.set_width(520.0);
         ui.heading("Warnings");
         ui.add_space(theme::GAP);

@@ -9,6 +9,7 @@ mod chooser;
 mod commands;
 mod dialogs;
 mod frusta;
+mod icon;
 mod link;
 mod model;
 mod outbox;

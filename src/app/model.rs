@@ -27,6 +27,8 @@ pub struct Model {
     pub has_splats: bool,
     pub run: RunState,
     pub progress: Progress,
+    /// Of the live scene.
+    pub step: Option<u32>,
     pub losses: Series,
     /// Mean change of recent edits by step.
     pub convergence: Series,
@@ -55,6 +57,8 @@ pub enum Reaction {
     /// The scene is drawn from now on.
     SplatsReady,
     SnapshotGone(SnapshotId),
+    /// The scene has a project folder from now on, or another one.
+    ProjectChosen,
     /// A snapshot's drawable is on its way, or the live one.
     Shown,
 }
@@ -67,6 +71,7 @@ impl Default for Model {
             has_splats: false,
             run: RunState::Idle,
             progress: Progress::default(),
+            step: None,
             losses: Series::default(),
             convergence: Series::default(),
             reel: VecDeque::new(),
@@ -116,10 +121,16 @@ impl Model {
                 return Reaction::SplatsReady;
             }
             Event::ViewEdited(edit) => self.view_edited(edit),
-            Event::Loss { step, loss } => self.losses.push(f64::from(step), f64::from(loss)),
+            Event::Loss { step, loss } => {
+                self.step = Some(step);
+                self.losses.push(f64::from(step), f64::from(loss));
+            }
             Event::Snapshot(info) => match self.snapshots.iter_mut().find(|s| s.id == info.id) {
                 Some(known) => *known = info,
-                None => self.snapshots.push(info),
+                None => {
+                    self.step = self.step.max(Some(info.step));
+                    self.snapshots.push(info);
+                }
             },
             Event::SnapshotRemoved(id) => {
                 self.snapshots.retain(|s| s.id != id);
@@ -140,6 +151,7 @@ impl Model {
             Event::Restored(id) => {
                 self.shown = None;
                 if let Some(step) = self.snapshot(id).map(|s| s.step) {
+                    self.step = Some(step);
                     self.losses.cut_after(f64::from(step));
                     self.convergence.cut_after(f64::from(step));
                     self.notice = format!("Restored the snapshot of step {}", thousands(step));
@@ -156,14 +168,21 @@ impl Model {
                 self.metrics = Some(metrics);
             }
             Event::Saved(path) => {
-                if let Some(scene) = &mut self.scene {
+                if let Some(scene) = &mut self.scene
+                    && scene.project.as_ref() != Some(&path)
+                {
+                    self.notice = format!("Kept in {}", path.display());
                     scene.project = Some(path);
+                    return Reaction::ProjectChosen;
                 }
             }
             Event::Exported(path) => self.notice = format!("Exported {}", path.display()),
             Event::Warning(text) => self.warn(text),
             Event::Error(text) => self.error = Some(sentence(&text)),
             Event::Done { job, finished, step } => {
+                if matches!(job, Job::Reconstruct | Job::Edit) {
+                    self.step = Some(step);
+                }
                 let ended = if finished { "finished" } else { "stopped" };
                 match job {
                     Job::Reconstruct => {

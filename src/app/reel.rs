@@ -15,7 +15,7 @@ const CAPTION: f32 = 18.0;
 const SEAM: f32 = 2.0;
 
 /// The whole strip's height.
-pub const HEIGHT: f32 = theme::REEL_PICTURE + CAPTION + 14.0;
+pub const HEIGHT: f32 = theme::REEL_PICTURE + CAPTION + 20.0;
 
 pub fn show(
     ui: &mut egui::Ui,
@@ -122,8 +122,8 @@ pub fn inspect(
     let neighbour = |step: isize| {
         at.checked_add_signed(step).and_then(|i| model.reel.get(i)).map(|item| item.number)
     };
-    let modal = egui::Modal::new(egui::Id::unique("inspect edit")).show(ctx, |ui| {
-        let picture_width = ((room.x - 140.0) / 3.0).min(460.0);
+    let modal = theme::dialog("inspect edit").show(ctx, |ui| {
+        let picture_width = ((room.x - 160.0) / 3.0).min(460.0);
         let height = (picture_width / thumbs::aspect(&edit.edited)).min(room.y - 240.0).max(80.0);
         let width = (height * thumbs::aspect(&edit.edited)).clamp(200.0, picture_width);
         ui.set_width(3.0 * width + 2.0 * theme::GAP);

@@ -28,10 +28,8 @@ pub fn command_button(
     if response.clicked() {
         actions.push(Action::Run(command));
     }
-    let tooltip = match info.shortcut {
-        Some(shortcut) => {
-            format!("{} ({})", info.tooltip, ui.ctx().format_shortcut(&shortcut))
-        }
+    let tooltip = match info.keys(ui.ctx()) {
+        Some(keys) => format!("{} ({keys})", info.tooltip),
         None => info.tooltip.to_owned(),
     };
     response

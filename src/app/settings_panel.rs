@@ -70,20 +70,21 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
     };
     match (setting.kind, value) {
         (Kind::Float { min, max }, Value::Float(v)) => {
-            ui.spacing_mut().slider_width = (ui.available_width() - 54.0).max(40.0);
+            ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(40.0);
             ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
+            ui.spacing_mut().button_padding.y = 1.0;
             let slider = egui::Slider::new(v, min..=max).max_decimals(2).suffix(suffix);
             ui.add(slider)
         }
         (Kind::Int { min, max }, Value::Int(v)) => {
             let speed = if max - min > 1000 { (*v as f64 * 0.01).max(1.0) } else { 0.1 };
             let drag = egui::DragValue::new(v).range(min..=max).speed(speed).suffix(suffix);
-            ui.add_sized([ui.available_width(), theme::ROW_HEIGHT - 2.0], drag)
+            ui.add_sized([ui.available_width() - 2.0, theme::ROW_HEIGHT - 2.0], drag)
         }
         (Kind::Choice(choices), Value::Text(chosen)) => {
             egui::ComboBox::from_id_salt(setting.key)
                 .selected_text(capitalized(chosen))
-                .width(ui.available_width())
+                .width(ui.available_width() - 2.0)
                 .show_ui(ui, |ui| {
                     for choice in choices {
                         let is_chosen = chosen == choice;
@@ -95,7 +96,7 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
                 .response
         }
         (_, Value::Text(text)) => {
-            ui.add(egui::TextEdit::singleline(text).desired_width(ui.available_width()))
+            ui.add(egui::TextEdit::singleline(text).desired_width(ui.available_width() - 2.0))
         }
         (_, value) => ui.label(value.to_string()),
     }

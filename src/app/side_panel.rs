@@ -71,7 +71,7 @@ impl SidePanel {
         facts: &Facts,
         actions: &mut Vec<Action>,
     ) {
-        theme::section(ui, "Instruction");
+        let title = theme::section(ui, "Instruction");
         let is_empty = model.settings.prompt.trim().is_empty();
         let mut frame = egui::Frame::new()
             .fill(theme::SUNKEN)
@@ -92,7 +92,7 @@ impl SidePanel {
                 )
             })
             .inner
-            .accessible_name("Instruction");
+            .labelled_by(title.id);
         if std::mem::take(&mut self.focus_prompt) {
             field.request_focus();
         }

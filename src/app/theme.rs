@@ -24,6 +24,8 @@ pub const TEXT_WEAK: Color32 = Color32::from_rgb(0x97, 0x9f, 0xa7);
 /// The one colour of the tool itself: what is chosen, what goes on, what to press next.
 pub const ACCENT: Color32 = Color32::from_rgb(0x58, 0xb8, 0xa8);
 pub const ON_ACCENT: Color32 = Color32::from_rgb(0x07, 0x1d, 0x19);
+/// Text on [`ACCENT_MUTED`], and the frame of a text field that is typed in.
+pub const ACCENT_LIGHT: Color32 = Color32::from_rgb(0xa9, 0xe2, 0xd8);
 /// Behind selected text and selected items.
 pub const ACCENT_MUTED: Color32 = Color32::from_rgb(0x1f, 0x49, 0x43);
 pub const WARNING: Color32 = Color32::from_rgb(0xe3, 0xb3, 0x5c);
@@ -76,7 +78,7 @@ pub fn apply(ctx: &egui::Context) {
         visuals.widgets = widgets();
         visuals.selection = Selection {
             bg_fill: ACCENT_MUTED,
-            stroke: Stroke::new(1.0, TEXT_STRONG),
+            stroke: Stroke::new(1.0, ACCENT_LIGHT),
         };
         visuals.weak_text_color = Some(TEXT_WEAK);
         visuals.hyperlink_color = ACCENT;
@@ -144,8 +146,8 @@ pub fn warning_icon(ui: &mut egui::Ui, color: Color32) -> egui::Response {
 }
 
 /// Title of a section of a panel.
-pub fn section(ui: &mut egui::Ui, text: &str) {
-    ui.label(egui::RichText::new(text).color(TEXT_STRONG).strong());
+pub fn section(ui: &mut egui::Ui, text: &str) -> egui::Response {
+    ui.label(egui::RichText::new(text).color(TEXT_STRONG).strong())
 }
 
 /// Secondary text.
@@ -156,6 +158,16 @@ pub fn weak(text: impl Into<String>) -> egui::RichText {
 /// Secondary text in the small size.
 pub fn small(text: impl Into<String>) -> egui::RichText {
     weak(text).small()
+}
+
+/// A dialog over the window.
+pub fn dialog(id: &'static str) -> egui::Modal {
+    let frame = egui::Frame::new()
+        .fill(RAISED)
+        .stroke(Stroke::new(1.0, LINE))
+        .corner_radius(CORNER + 3)
+        .inner_margin(18);
+    egui::Modal::new(egui::Id::unique(id)).frame(frame)
 }
 
 /// A frame for side and bottom panels.

@@ -17,7 +17,7 @@ use eframe::egui::{
 const CAPTION: f32 = 18.0;
 
 /// The whole row's height.
-pub const HEIGHT: f32 = theme::TIMELINE_PICTURE + CAPTION + 14.0;
+pub const HEIGHT: f32 = theme::TIMELINE_PICTURE + CAPTION + 18.0;
 /// Width of the column of buttons beside the row.
 const BUTTONS: f32 = 118.0;
 
@@ -56,17 +56,34 @@ fn strip(
                 ui.spacing_mut().item_spacing.x = 4.0;
                 let mut places = Vec::with_capacity(model.snapshots.len() + 1);
                 let mut previous = None;
+                let has_moved = shown_has_changed(ui, shown);
                 for snapshot in &model.snapshots {
                     let is_branch = previous.is_some() && snapshot.parent != previous;
                     let rect = card(ui, model, snapshot, [shown == Some(snapshot.id), is_branch], thumbs, actions);
+                    if has_moved && shown == Some(snapshot.id) {
+                        ui.scroll_to_rect(rect, None);
+                    }
                     places.push((rect, Some(snapshot.id)));
                     previous = Some(snapshot.id);
                 }
                 let rect = live_card(ui, shown.is_none(), actions);
+                if has_moved && shown.is_none() {
+                    ui.scroll_to_rect(rect, None);
+                }
                 places.push((rect, None));
                 scrub(ui, shown, &places, actions);
             });
         });
+}
+
+/// Whether another state is on show than in the last frame.
+fn shown_has_changed(ui: &egui::Ui, shown: Option<SnapshotId>) -> bool {
+    let id = egui::Id::unique("timeline shown");
+    ui.data_mut(|data| {
+        let last = data.get_temp::<Option<SnapshotId>>(id);
+        data.insert_temp(id, shown);
+        last.is_some_and(|last| last != shown)
+    })
 }
 
 /// Dragging over the row shows what is under the pointer.

@@ -24,6 +24,8 @@ use std::{collections::HashSet, sync::Arc};
 
 /// Seconds without a move after which the camera counts as resting.
 const REST_SECS: f64 = 0.18;
+/// Photos are compared at no more than this: 16 bytes a pixel must fit into a binding.
+const PHOTO_PIXELS: f64 = 4e6;
 const ORBIT_RADIANS_PER_POINT: f64 = 0.006;
 const FLY_KEYS: [Key; 6] = [Key::W, Key::A, Key::S, Key::D, Key::Q, Key::E];
 /// Points around the wipe's line in which it can be grabbed.
@@ -227,7 +229,7 @@ impl Viewport {
                 && pace != Pace::Moving;
         }
         if !self.is_settled() {
-            let secs = if self.canvas.is_busy() { 0.008 } else { 0.1 };
+            let secs = if self.canvas.is_busy() { 0.012 } else { 0.1 };
             ui.ctx().request_repaint_after_secs(secs);
         }
         if let Some(BeforeKind::Photo(index)) = kind {
@@ -252,7 +254,9 @@ impl Viewport {
 
     fn upload_photo(&mut self, index: usize, photo: &Photo) {
         if self.photo.as_ref().is_none_or(|(known, _)| *known != index) {
-            self.photo = Some((index, GpuImage::from_float(&self.gpu, &photo.to_float())));
+            let pixels = f64::from(photo.width) * f64::from(photo.height);
+            let shrunk = photo.downscaled((pixels / PHOTO_PIXELS).sqrt().ceil() as u32);
+            self.photo = Some((index, GpuImage::from_float(&self.gpu, &shrunk.to_float())));
         }
     }
 

@@ -35,7 +35,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
+
+/// Longest that a frame may spend on events.
+const DRAIN_TIME: Duration = Duration::from_millis(8);
 
 /// The window's state.
 pub struct App {
@@ -55,12 +59,14 @@ pub struct App {
     inspected: Option<u64>,
     /// Path that is being opened, for the list of recent files.
     opening: Option<PathBuf>,
-    /// Drawables that arrived while another scene was being opened are not of this one.
+    /// An edit began before anything was drawn: the first drawable is the scene before it.
     keep_before_when_shown: bool,
     is_closing: bool,
     /// Set from outside (a signal) to close the window.
     asked_to_close: Arc<AtomicBool>,
     title: String,
+    /// Reported already.
+    viewport_error: Option<String>,
 }
 
 impl App {
@@ -93,6 +99,7 @@ impl App {
             is_closing: false,
             asked_to_close: Arc::default(),
             title: String::new(),
+            viewport_error: None,
         })
     }
 
@@ -131,9 +138,15 @@ impl App {
 
     // ------------------------------------------------------------------------------------------- worker → window
 
-    /// Take in what the worker has told. Called whether the window is visible or not; never waits.
+    /// Take in what the worker has told, for a few milliseconds at most; the rest waits for the next call. Called
+    /// whether the window is visible or not; never waits.
     pub fn drain(&mut self, ctx: &egui::Context) {
+        let start = Instant::now();
         loop {
+            if start.elapsed() > DRAIN_TIME {
+                ctx.request_repaint();
+                break;
+            }
             let Some(worker) = &self.worker else { return };
             match worker.events().try_recv() {
                 Ok(event) => {
@@ -166,6 +179,12 @@ impl App {
         match reaction {
             Reaction::None | Reaction::SplatsReady => {}
             Reaction::SceneOpened => self.scene_opened(),
+            Reaction::ProjectChosen => {
+                let project = self.model.scene.as_ref().and_then(|s| s.project.as_deref());
+                if let Some(project) = project {
+                    self.recents.opened(project);
+                }
+            }
             Reaction::SnapshotGone(id) => self.thumbs.forget(Picture::Snapshot(id)),
             Reaction::Shown => {
                 if let Some(worker) = &self.worker {
@@ -409,7 +428,8 @@ impl App {
 
     /// Plain keys belong to a text field or a focused button first.
     fn shortcuts(&mut self, ctx: &egui::Context, facts: &Facts) {
-        if self.dialog.is_open() || self.inspected.is_some() || self.is_closing {
+        let is_modal = self.dialog.is_open() || self.inspected.is_some();
+        if is_modal || self.chooser.asks_in_window() || self.is_closing {
             return;
         }
         let is_typing = ctx.text_edit_focused();
@@ -591,6 +611,7 @@ impl App {
         let is_live = self.model.is_running() && self.model.shown.is_none();
         match self.viewport.show(ui, scene, is_live) {
             Ok(output) => {
+                self.viewport_error = None;
                 if let (Some(camera), Some(worker)) = (output.camera, &self.worker) {
                     worker.slots().camera.put(camera);
                 }
@@ -604,6 +625,7 @@ impl App {
             }
             Err(e) => {
                 let message = super::model::sentence(&e.to_string());
+                let is_new = self.viewport_error.as_ref() != Some(&message);
                 ui.painter().text(
                     ui.max_rect().center(),
                     egui::Align2::CENTER_CENTER,
@@ -611,7 +633,10 @@ impl App {
                     egui::FontId::proportional(14.0),
                     theme::TEXT_WEAK,
                 );
-                self.model.error = Some(message);
+                if is_new {
+                    self.model.error = Some(message.clone());
+                }
+                self.viewport_error = Some(message);
             }
         }
     }
@@ -637,7 +662,7 @@ impl App {
             );
         }
         if self.is_closing {
-            egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
+            theme::dialog("closing").show(ctx, |ui| {
                 ui.set_width(320.0);
                 ui.horizontal(|ui| {
                     ui.add(egui::Spinner::new());
@@ -688,6 +713,7 @@ pub fn run(path: Option<PathBuf>) -> Result<()> {
             .with_app_id("luxedit")
             .with_inner_size([1320.0, 860.0])
             .with_min_inner_size([860.0, 560.0])
+            .with_icon(super::icon::icon())
             .with_drag_and_drop(true),
         renderer: eframe::Renderer::Wgpu,
         wgpu_options: eframe::egui_wgpu::WgpuConfiguration {
