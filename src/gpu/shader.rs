@@ -1,6 +1,6 @@
 //! Compute kernels from `shaders/`. A kernel is one WGSL file; what it shares with others is imported by listing the
 //! shared files in front of it, so a function exists once and naga's line numbers stay honest within a file. Every
-//! source is in [`ShaderSource::ALL`] lists of the rooms, which the tests validate without a GPU.
+//! room lists its sources, and the tests validate them without a GPU.
 
 use super::Gpu;
 
