@@ -272,8 +272,8 @@ commands! {
     BackToLive, Timeline, "Back to live", plain(Key::L), "Show the live scene again",
         |f| unless(!f.shows_snapshot, "This is the live scene");
     RestoreSnapshot, Timeline / group, "Restore snapshot", None,
-        "Make the shown snapshot the live scene; later states stay on the timeline",
-        |f| { needs_snapshot(f)?; needs_idle(f) };
+        "Make the shown snapshot the live scene; a job under way is stopped, later states stay on the timeline",
+        needs_snapshot;
     PinSnapshot, Timeline, "Pin or unpin snapshot", plain(Key::P),
         "A pinned snapshot is never thinned out", needs_snapshot;
     Palette, Help, "Command palette…", command(Key::K), "Find any command by its name", always;

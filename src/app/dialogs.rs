@@ -169,7 +169,7 @@ fn shortcuts(ctx: &egui::Context) -> bool {
                     ("Turn to a surface", "Double-click"),
                 ];
                 let moves = moves.map(|(a, b)| (a.to_owned(), b.to_owned()));
-                group(right, "Viewport", moves.into_iter());
+                group(left, "Viewport", moves.into_iter());
             });
         });
         ui.add_space(theme::GAP);

@@ -103,6 +103,7 @@ impl Model {
                 let model = Self {
                     settings: scene.settings.clone(),
                     has_splats: scene.has_splats,
+                    step: scene.interrupted.map(|(_, step)| step),
                     run: self.run,
                     warnings: std::mem::take(&mut self.warnings),
                     unread_warnings: self.unread_warnings,

@@ -59,7 +59,8 @@ pub fn buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut Ve
 }
 
 fn idle_buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut Vec<Action>) {
-    if let Some((job, step)) = model.scene.as_ref().and_then(|s| s.interrupted) {
+    let interrupted = model.scene.as_ref().and_then(|s| s.interrupted);
+    if let Some((job, step)) = interrupted {
         let what = match job {
             Job::Edit => "edit",
             _ => "reconstruction",
@@ -68,12 +69,14 @@ fn idle_buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut V
         command_button(ui, UiCommand::ResumeJob, &label, true, facts, actions);
     }
     if !model.has_splats {
-        command_button(ui, UiCommand::Reconstruct, "Reconstruct", true, facts, actions);
+        let is_next = interrupted.is_none();
+        command_button(ui, UiCommand::Reconstruct, "Reconstruct", is_next, facts, actions);
         return;
     }
     let label =
         if facts.shows_snapshot { "Start edit from this snapshot" } else { "Start edit" };
-    command_button(ui, UiCommand::StartEdit, label, true, facts, actions);
+    let is_next = interrupted.is_none();
+    command_button(ui, UiCommand::StartEdit, label, is_next, facts, actions);
 }
 
 /// Bar, speed, time left, what is going on inside the step, and the two lines.

@@ -129,6 +129,15 @@ fn from_photos_to_an_edited_scene_and_back() {
     let rest = difference(&edited, &live);
     assert!(rest < 0.05, "the live scene is where it was: {rest:.4}");
 
+    // Restore it: the live scene is what it was before the edit.
+    window.click("Snapshot 2 of step 60");
+    window.until_label("Snapshot of step 60");
+    window.click("Restore");
+    window.until_label("Restored the snapshot of step 60");
+    let restored = window.viewport_pixels();
+    let rest = difference(&reconstructed, &restored);
+    assert!(rest < 0.05, "the restored scene is the reconstructed one: {rest:.4}");
+
     // Close: the worker saves and ends.
     window.press(Modifiers::COMMAND, Key::Q);
     window.until("the worker to end", |h| h.state().has_closed());
