@@ -2,6 +2,7 @@
 //! subcommand; flags come from the settings table. Progress goes to stderr, the result to stdout; `--json` makes the
 //! result one JSON object. Exit code 0: done, 1: failed, 2: wrong usage.
 
+mod convert;
 mod driver;
 mod edit;
 mod edit_image;
@@ -41,6 +42,10 @@ const JOBS: &[Job] = &[
     Job {
         command: eval::command,
         run: eval::run,
+    },
+    Job {
+        command: convert::command,
+        run: convert::run,
     },
     Job {
         command: info::command,

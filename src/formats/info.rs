@@ -2,6 +2,7 @@
 
 use super::capture::{Capture, Frame};
 use super::distortion::{Distortion, Lens};
+use super::splats::SplatFormat;
 use crate::scene::DatasetKind;
 use glam::DVec3;
 use serde::Serialize;
@@ -47,6 +48,7 @@ pub struct CaptureInfo {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SplatInfo {
     pub path: PathBuf,
+    pub format: SplatFormat,
     pub splats: usize,
     pub sh_degree: u32,
     pub bounds: Option<Bounds>,
@@ -170,11 +172,12 @@ impl fmt::Display for Info {
             Self::Capture(info) => info.fmt(f),
             Self::Splats(SplatInfo {
                 path,
+                format,
                 splats,
                 sh_degree,
                 bounds,
             }) => {
-                writeln!(f, "{}: splat scene", path.display())?;
+                writeln!(f, "{}: splat scene, {}", path.display(), format.name())?;
                 writeln!(f, "  splats   {splats}")?;
                 writeln!(f, "  SH       degree {sh_degree}")?;
                 write_bounds(f, "bounds", *bounds)

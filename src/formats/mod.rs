@@ -1,4 +1,4 @@
-//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp and Blender; splats and point clouds in PLY;
+//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp and Blender; splats of all tools; point clouds in PLY;
 //! pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
 //! the person really has. Counts and sizes in files are never trusted.
 
@@ -11,6 +11,7 @@ mod load;
 pub mod normalize;
 pub mod picture;
 pub mod ply;
+pub mod splats;
 pub mod split;
 pub mod transforms;
 pub mod undistort;
@@ -19,10 +20,12 @@ pub use atomic::write_atomic;
 pub use distortion::{Distortion, Lens};
 pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
 pub use normalize::Normalize;
+pub use splats::SplatFormat;
 pub use split::EvalSplit;
 
 use crate::error::Cancel;
 use crate::scene::Dataset;
+use splats::Recognized;
 use crate::{Error, Result};
 use capture::Capture;
 use glam::DVec3;
@@ -88,18 +91,26 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
             Ok(capture)
         }
         Source::Ply(file) => {
-            let what = match ply::Kind::of(&file)? {
-                ply::Kind::Splats { .. } => "a splat scene",
-                ply::Kind::Points { .. } => "a point cloud",
-            };
-            Err(Error::file(
-                &file,
-                format!(
-                    "is {what}, not a capture: it has no photos; open the folder of the photos and their poses"
-                ),
-            ))
+            ply::Kind::of(&file)?;
+            Err(no_capture(&file, "a point cloud"))
         }
+        Source::Splats(Recognized { file, .. }) => Err(no_capture(&file, "a splat scene")),
     }
+}
+
+fn no_capture(file: &Path, what: &str) -> Error {
+    Error::file(
+        file,
+        format!("is {what}, not a capture: it has no photos; open the folder of the photos and their poses"),
+    )
+}
+
+/// Whether `path` is opened as a splat scene rather than as a capture: any splat file, and any PLY file.
+///
+/// # Errors
+/// It cannot be read; it is a PLY file with a damaged header.
+pub fn is_splat_scene(path: &Path) -> Result<bool> {
+    Ok(splats::recognize(path)?.is_some() || ply::is_ply(path))
 }
 
 /// What `path` holds, without decoding photos.
@@ -107,21 +118,19 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
 /// # Errors
 /// As [`open_dataset`], photos excepted.
 pub fn inspect(path: &Path) -> Result<Info> {
-    let Source::Ply(file) = identify(path)? else {
-        return Ok(Info::Capture(CaptureInfo::of(read_capture(path, None)?)));
-    };
-    match ply::Kind::of(&file)? {
-        ply::Kind::Splats { .. } => {
-            let splats = ply::read_splats(&file)?;
+    match identify(path)? {
+        Source::Splats(Recognized { format, file }) => {
+            let splats = splats::read_splats(&file)?;
             let means = splats.means.as_chunks::<3>().0;
             Ok(Info::Splats(SplatInfo {
                 path: file,
+                format,
                 splats: splats.len(),
                 sh_degree: splats.sh_degree,
                 bounds: Bounds::of(means.iter().map(|m| DVec3::from_array(m.map(f64::from)))),
             }))
         }
-        ply::Kind::Points { .. } => {
+        Source::Ply(file) => {
             let points = ply::read_points(&file)?;
             Ok(Info::PointCloud(PointInfo {
                 path: file,
@@ -129,6 +138,7 @@ pub fn inspect(path: &Path) -> Result<Info> {
                 bounds: Bounds::of(points.positions),
             }))
         }
+        _ => Ok(Info::Capture(CaptureInfo::of(read_capture(path, None)?))),
     }
 }
 
@@ -137,11 +147,16 @@ enum Source {
     Transforms(PathBuf),
     Blender(PathBuf),
     Colmap { model: PathBuf, others: usize },
+    Splats(Recognized),
+    /// Points; splats are told apart before.
     Ply(PathBuf),
 }
 
 fn identify(path: &Path) -> Result<Source> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if let Some(recognized) = splats::recognize(path)? {
+        return Ok(Source::Splats(recognized));
+    }
     if metadata.is_dir() {
         identify_folder(path)
     } else {
@@ -205,6 +220,7 @@ fn identify_file(path: &Path) -> Result<Source> {
     }
     Err(Error::file(
         path,
-        "is no file that is known: it is neither a transforms.json, nor a .ply, nor one of COLMAP's files",
+        "is no file that is known: it is neither a transforms.json, nor one of COLMAP's files, nor a point cloud, nor a \
+         splat file (.ply, .splat, .ksplat, .spz, .sog, .gltf, .glb)",
     ))
 }

@@ -3,6 +3,7 @@
 //! artist sees cannot drift apart.
 
 mod control;
+mod convert;
 mod describe;
 mod handle;
 mod jobs;
@@ -14,6 +15,7 @@ mod run;
 mod session;
 mod snapshots;
 
+pub use convert::{Conversion, convert};
 pub use describe::{Description, describe};
 pub use handle::WorkerHandle;
 pub use messages::*;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    formats::{self, LoadOptions, ply},
+    formats::{self, LoadOptions, splats},
     scene::{Dataset, Photo, Splats},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
@@ -32,7 +32,7 @@ pub fn open(path: &Path, old: &Session, control: &mut Control) -> Result<Session
     session.camera = old.camera;
     if Project::is_project(path) {
         open_project(path, &mut session, control)?;
-    } else if ply::is_ply(path) {
+    } else if formats::is_splat_scene(path)? {
         session.source = Some(path.to_owned());
         attach_splats(path, &mut session, control)?;
     } else {
@@ -96,7 +96,7 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    let splats = ply::read_splats(path)?;
+    let splats = splats::read_splats(path)?;
     let (background, extent) = match &session.dataset {
         Some(d) => (d.background, scene_extent(d.views.iter().map(|v| &v.camera))),
         None => ([0.0; 3], 1.0),
@@ -127,7 +127,7 @@ fn open_project(path: &Path, session: &mut Session, control: &mut Control) -> Re
             ),
         ));
     }
-    if !ply::is_ply(&manifest.source) {
+    if !formats::is_splat_scene(&manifest.source)? {
         load_dataset(&manifest.source, session, control)?;
     }
     session.project = Some(project);

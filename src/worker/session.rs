@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     edit::TrainableScene,
-    formats::{picture, ply},
+    formats::{SplatFormat, picture, splats},
     gpu::{Gpu, GpuImage},
     loss::Target,
     scene::{Camera, Dataset, Photo},
@@ -279,12 +279,13 @@ impl Session {
         }
     }
 
-    /// Write the scene that is shown.
+    /// Write the scene that is shown, in the format of the file name's ending.
     ///
     /// # Errors
-    /// When there is no scene, or the file cannot be written.
+    /// When there is no scene, the ending says no format, or the file cannot be written.
     pub fn export(&mut self, path: &Path) -> Result<()> {
-        let splats = match self.shown {
+        let format = SplatFormat::of_name(path)?;
+        let scene = match self.shown {
             Some(id) => {
                 let record = self.snapshot_state(id)?;
                 let project = self
@@ -295,7 +296,7 @@ impl Session {
             }
             None => self.trainer()?.splats().download(&self.gpu.clone())?,
         };
-        ply::write_splats(path, &splats, &[])
+        splats::write_splats(path, &scene, format)
     }
 
     /// The live scene from `camera`, as eight-bit picture.

@@ -69,7 +69,8 @@ fn splats_come_back_bit_for_bit_at_every_degree() {
             Kind::of(&path).unwrap(),
             Kind::Splats {
                 count: 37,
-                sh_degree: degree
+                sh_degree: degree,
+                is_compressed: false,
             }
         );
         let bytes = std::fs::read(&path).unwrap();
@@ -283,7 +284,7 @@ fn point_clouds_are_told_from_splats() {
     let compressed =
         "ply\nformat ascii 1.0\nelement vertex 1\nproperty uint packed_position\nend_header\n1\n";
     std::fs::write(&path, compressed).unwrap();
-    assert_says(read_splats(&path), &path, &["compressed", "convert"]);
+    assert_says(read_splats(&path), &path, &["compressed", "chunk"]);
 }
 
 #[test]

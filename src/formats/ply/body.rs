@@ -5,13 +5,13 @@ use super::header::{Element, Encoding, Header, PropertyType, Type};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// The vertex records of a file in memory.
+/// The records of one element of a file in memory.
 pub struct Body<'a> {
     path: &'a Path,
     bytes: &'a [u8],
     encoding: Encoding,
-    vertex: &'a Element,
-    /// Where the vertices begin.
+    element: &'a Element,
+    /// Where its records begin.
     start: usize,
 }
 
@@ -42,14 +42,19 @@ impl Place<'_> {
 
 impl<'a> Body<'a> {
     pub fn new(path: &'a Path, bytes: &'a [u8], header: &'a Header) -> Result<Self> {
+        Self::of(path, bytes, header, "vertex")
+    }
+
+    /// The records of the element `name`.
+    pub fn of(path: &'a Path, bytes: &'a [u8], header: &'a Header, name: &str) -> Result<Self> {
         let mut start = header.len;
         for element in &header.elements {
-            if element.name == "vertex" {
+            if element.name == name {
                 return Ok(Self {
                     path,
                     bytes,
                     encoding: header.encoding,
-                    vertex: element,
+                    element,
                     start,
                 });
             }
@@ -57,54 +62,54 @@ impl<'a> Body<'a> {
         }
         Err(Error::file(
             path,
-            "is a PLY file without an element \"vertex\"",
+            format!("is a PLY file without an element \"{name}\""),
         ))
     }
 
     /// Records that there is room for, at most as many as the file claims.
     pub fn capacity(&self) -> usize {
         let smallest = match self.encoding {
-            Encoding::Ascii => 2 * self.vertex.properties.len(),
-            _ => self.vertex.min_stride(),
+            Encoding::Ascii => 2 * self.element.properties.len(),
+            _ => self.element.min_stride(),
         };
         // The last value of a text needs no separator.
         let room = (self.bytes.len() - self.start + 1) / smallest.max(1);
-        usize::try_from(self.vertex.count).unwrap_or(room).min(room)
+        usize::try_from(self.element.count).unwrap_or(room).min(room)
     }
 
     /// Call `each` with the values of the scalar properties `columns` of every record.
     pub fn rows(&self, columns: &[usize], mut each: impl FnMut(&[f64])) -> Result<()> {
-        let Self { path, vertex, .. } = *self;
+        let Self { path, element, .. } = *self;
         for &column in columns {
-            if vertex.scalar(column).is_none() {
+            if element.scalar(column).is_none() {
                 return Err(Error::file(
                     path,
                     format!(
                         "is a PLY file whose property {} is a list, not a number",
-                        vertex.properties[column].name
+                        element.properties[column].name
                     ),
                 ));
             }
         }
         match self.encoding {
             Encoding::Ascii => self.ascii_rows(columns, each),
-            _ if vertex.has_lists() => {
+            _ if element.has_lists() => {
                 let mut row = vec![0.0; columns.len()];
                 let big = self.encoding == Encoding::BigEndian;
                 let mut at = self.start;
-                let mut offsets = vec![0; vertex.properties.len()];
-                for record in 0..vertex.count {
+                let mut offsets = vec![0; element.properties.len()];
+                for record in 0..element.count {
                     let place = Place {
                         path,
-                        element: vertex,
+                        element,
                         record,
                     };
-                    for (offset, property) in offsets.iter_mut().zip(&vertex.properties) {
+                    for (offset, property) in offsets.iter_mut().zip(&element.properties) {
                         *offset = at;
                         at = after(self.bytes, at, &property.kind, big, &place)?;
                     }
                     for (value, &column) in row.iter_mut().zip(columns) {
-                        if let Some(scalar) = vertex.scalar(column) {
+                        if let Some(scalar) = element.scalar(column) {
                             *value = decode(&self.bytes[offsets[column]..], scalar, big);
                         }
                     }
@@ -113,28 +118,28 @@ impl<'a> Body<'a> {
                 Ok(())
             }
             _ => {
-                let stride = vertex.min_stride();
+                let stride = element.min_stride();
                 let body = &self.bytes[self.start..];
-                let needed = usize::try_from(vertex.count)
+                let needed = usize::try_from(element.count)
                     .ok()
                     .and_then(|count| count.checked_mul(stride));
                 if needed.is_none_or(|needed| needed > body.len()) {
                     return Err(Place {
                         path,
-                        element: vertex,
+                        element,
                         record: (body.len() / stride.max(1)) as u64,
                     }
                     .truncated(self.bytes.len()));
                 }
-                let mut offsets = Vec::with_capacity(vertex.properties.len());
+                let mut offsets = Vec::with_capacity(element.properties.len());
                 let mut offset = 0;
-                for property in &vertex.properties {
+                for property in &element.properties {
                     offsets.push(offset);
                     offset += property.kind.min_size();
                 }
                 let wanted: Vec<(usize, Type)> = columns
                     .iter()
-                    .filter_map(|&column| Some((offsets[column], vertex.scalar(column)?)))
+                    .filter_map(|&column| Some((offsets[column], element.scalar(column)?)))
                     .collect();
                 let big = self.encoding == Encoding::BigEndian;
                 let mut row = vec![0.0; columns.len()];
@@ -150,20 +155,20 @@ impl<'a> Body<'a> {
     }
 
     fn ascii_rows(&self, columns: &[usize], mut each: impl FnMut(&[f64])) -> Result<()> {
-        let Self { path, vertex, .. } = *self;
+        let Self { path, element, .. } = *self;
         let mut words = Words {
             bytes: self.bytes,
             at: self.start,
         };
-        let mut values = vec![0.0; vertex.properties.len()];
+        let mut values = vec![0.0; element.properties.len()];
         let mut row = vec![0.0; columns.len()];
-        for record in 0..vertex.count {
+        for record in 0..element.count {
             let place = Place {
                 path,
-                element: vertex,
+                element,
                 record,
             };
-            for (value, property) in values.iter_mut().zip(&vertex.properties) {
+            for (value, property) in values.iter_mut().zip(&element.properties) {
                 *value = words.value(&property.kind, &place)?;
             }
             for (value, &column) in row.iter_mut().zip(columns) {

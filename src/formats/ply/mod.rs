@@ -2,11 +2,13 @@
 //! where each value is and of which type, and what is not known is skipped.
 
 mod body;
+pub mod compressed;
 mod header;
 mod splats;
 
-pub use splats::{read_splats, write_splats};
+pub use splats::{decode, read_splats, write_splats};
 
+use crate::formats::splats::codec;
 use crate::scene::PointCloud;
 use crate::{Error, Result};
 use body::Body;
@@ -20,7 +22,12 @@ const SH_C0: f64 = 0.282_094_791_773_878_14;
 /// What a PLY file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Splats { count: u64, sh_degree: u32 },
+    Splats {
+        count: u64,
+        sh_degree: u32,
+        /// PlayCanvas' packed layout.
+        is_compressed: bool,
+    },
     Points { count: u64 },
 }
 
@@ -28,7 +35,7 @@ impl Kind {
     /// From the header only.
     ///
     /// # Errors
-    /// No PLY file, or one without vertices, or a compressed one.
+    /// No PLY file, or one without vertices.
     pub fn of(path: &Path) -> Result<Self> {
         Self::of_header(path, &Header::read(path)?)
     }
@@ -36,12 +43,12 @@ impl Kind {
     fn of_header(path: &Path, header: &Header) -> Result<Self> {
         let vertex = header.vertex(path)?;
         let has = |name: &str| vertex.find(name).is_some();
-        if has("packed_position") {
-            return Err(Error::file(
-                path,
-                "is a compressed splat PLY, which cannot be read yet; convert it to a plain .ply, for example with \
-                 splat-transform",
-            ));
+        if compressed::is_compressed(vertex) {
+            return Ok(Self::Splats {
+                count: vertex.count,
+                sh_degree: compressed::degree(path, header)?,
+                is_compressed: true,
+            });
         }
         if !(has("x") && has("y") && has("z")) {
             return Err(Error::file(
@@ -53,6 +60,7 @@ impl Kind {
             Ok(Self::Splats {
                 count: vertex.count,
                 sh_degree: splats::sh_degree(path, vertex)?,
+                is_compressed: false,
             })
         } else {
             Ok(Self::Points {
@@ -78,7 +86,14 @@ pub fn is_ply(path: &Path) -> bool {
 pub fn read_points(path: &Path) -> Result<PointCloud> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let header = Header::parse(path, &bytes)?;
-    Kind::of_header(path, &header)?;
+    if let Kind::Splats { is_compressed: true, .. } = Kind::of_header(path, &header)? {
+        let splats = compressed::read(path, &bytes, &header)?;
+        let (means, dc) = (splats.means.as_chunks::<3>().0, splats.sh_dc.as_chunks::<3>().0);
+        return Ok(PointCloud {
+            positions: means.iter().map(|m| DVec3::from_array(m.map(f64::from))).collect(),
+            colors: dc.iter().map(|dc| dc.map(|v| codec::unorm8(codec::color_of_dc(v)))).collect(),
+        });
+    }
     let vertex = header.vertex(path)?;
     let find = |names: [&str; 3]| -> Option<[usize; 3]> {
         let [a, b, c] = names.map(|name| vertex.find(name));

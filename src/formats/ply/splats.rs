@@ -3,8 +3,9 @@
 
 use super::body::Body;
 use super::header::{Element, Header};
-use super::{Kind, SH_C0};
+use super::{Kind, SH_C0, compressed};
 use crate::formats::atomic::write_atomic;
+use crate::formats::splats::codec;
 use crate::scene::Splats;
 use crate::{Error, Result};
 use std::io::Write;
@@ -14,36 +15,37 @@ const GEOMETRY: [&str; 11] = [
     "x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2", "opacity",
 ];
 
-/// Places in [`GEOMETRY`].
-const SCALES: std::ops::Range<usize> = 7..10;
-const OPACITY: usize = 10;
-
-/// What stands for ±∞ in an opacity before the sigmoid: 0 and 1 in f32.
-const MAX_LOGIT: f32 = 20.0;
-/// What stands for −∞ in a log scale, the logarithm of 0 that flat splats have.
-const MIN_LOG_SCALE: f32 = -20.0;
-
 /// Records encoded at a time when writing.
 const BATCH: usize = 4096;
 
-/// The splats of a plain PLY file, in the file's frame. Any order, type and encoding of the properties will do; those
-/// that are not known are skipped. `red`, `green`, `blue` stand in for missing SH. Opacities of exactly 0 or 1 and scales
-/// of exactly 0, whose logarithms are infinite, become finite ones that look the same. Splats with any other value that
-/// is not a finite number cannot be drawn: they are left out, and their count is logged as a warning.
+/// The splats of a PLY file, plain or PlayCanvas' compressed one, in the file's frame. Of a plain one, any order, type and
+/// encoding of the properties will do; those that are not known are skipped. `red`, `green`, `blue` stand in for missing
+/// SH. See [`codec::usable`] for values that are not finite numbers.
 ///
 /// # Errors
-/// No PLY file; a point cloud or a compressed file; a property is missing; a truncated file (with the record and the
-/// byte); not one usable splat.
+/// No PLY file; a point cloud; a property is missing; a truncated file (with the record and the byte); not one usable
+/// splat.
 pub fn read_splats(path: &Path) -> Result<Splats> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let header = Header::parse(path, &bytes)?;
+    decode(path, &bytes)
+}
+
+/// [`read_splats`] of a file in memory.
+///
+/// # Errors
+/// As there.
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<Splats> {
+    let header = Header::parse(path, bytes)?;
     let vertex = header.vertex(path)?;
-    let Kind::Splats { sh_degree, .. } = Kind::of_header(path, &header)? else {
+    let Kind::Splats { sh_degree, is_compressed, .. } = Kind::of_header(path, &header)? else {
         return Err(Error::file(
             path,
             "is a point cloud, not a splat scene: its vertices have no opacity, scale_0 … and rot_0 …",
         ));
     };
+    if is_compressed {
+        return compressed::read(path, bytes, &header);
+    }
     let column = |name: &str| {
         vertex
             .find(name)
@@ -68,39 +70,18 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
         let (coefficient, channel) = (i / 3, i % 3);
         columns.push(column(&format!("f_rest_{}", channel * rest + coefficient))?);
     }
-    let body = Body::new(path, &bytes, &header)?;
+    let body = Body::new(path, bytes, &header)?;
     let n = body.capacity();
-    let mut splats = Splats {
-        sh_degree,
-        means: Vec::with_capacity(n * 3),
-        quats: Vec::with_capacity(n * 4),
-        log_scales: Vec::with_capacity(n * 3),
-        logit_opacities: Vec::with_capacity(n),
-        sh_dc: Vec::with_capacity(n * 3),
-        sh_rest: Vec::with_capacity(n * 3 * rest),
-    };
-    let mut dropped = 0u64;
+    let mut splats = codec::with_capacity(n, sh_degree);
     let mut values = vec![0.0f32; columns.len()];
     body.rows(&columns, |row| {
         for (to, from) in values.iter_mut().zip(row) {
             *to = *from as f32;
         }
-        for scale in &mut values[SCALES] {
-            if *scale == f32::NEG_INFINITY {
-                *scale = MIN_LOG_SCALE;
-            }
-        }
-        if values[OPACITY].is_infinite() {
-            values[OPACITY] = MAX_LOGIT.copysign(values[OPACITY]);
-        }
-        if values.iter().any(|v| !v.is_finite()) {
-            dropped += 1;
-            return;
-        }
         splats.means.extend_from_slice(&values[0..3]);
         splats.quats.extend_from_slice(&values[3..7]);
-        splats.log_scales.extend_from_slice(&values[SCALES]);
-        splats.logit_opacities.push(values[OPACITY]);
+        splats.log_scales.extend_from_slice(&values[7..10]);
+        splats.logit_opacities.push(values[10]);
         if from_rgb {
             let dc = |v: f32| ((f64::from(v) / 255.0 - 0.5) / SH_C0) as f32;
             splats.sh_dc.extend(values[11..14].iter().map(|&v| dc(v)));
@@ -109,22 +90,7 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
         }
         splats.sh_rest.extend_from_slice(&values[14..]);
     })?;
-    if splats.is_empty() {
-        return Err(Error::file(
-            path,
-            format!(
-                "holds no usable splat: {dropped} records have values that are not finite numbers"
-            ),
-        ));
-    }
-    if dropped > 0 {
-        log::warn!(
-            "{}: {dropped} of {} splats have values that are not finite numbers; they were left out",
-            path.display(),
-            vertex.count
-        );
-    }
-    Ok(splats)
+    codec::usable(path, splats)
 }
 
 /// From the number of `f_rest_*` properties: 0, 9, 24 or 45.
