@@ -1,4 +1,4 @@
-// [height, width] of vec4 (rgba, row-major) to [3, height, width] planes.
+// [height, width] of vec4 (rgba, row-major) to [3, height, width] planes, clamped to [0, 1].
 
 struct Size {
     pixels: u32,
@@ -20,7 +20,7 @@ fn main(
     if (i >= size.pixels) {
         return;
     }
-    let pixel = image[i];
+    let pixel = clamp(image[i], vec4<f32>(0.0), vec4<f32>(1.0));
     planes[size.offset + i] = pixel.x;
     planes[size.offset + size.pixels + i] = pixel.y;
     planes[size.offset + 2u * size.pixels + i] = pixel.z;

@@ -171,7 +171,7 @@ impl App {
                 self.viewport.keep_before();
             }
         }
-        let checked = self.gpu.check();
+        let checked = self.gpu.check_lost();
         self.report(checked);
     }
 

@@ -150,7 +150,7 @@ impl ImageEditor for Ip2pEditor {
         cancel.check()?;
         let image = match &self.to_tensor {
             Some(convert) => convert.convert(&self.gpu, render, &self.device)?,
-            None => image_to_tensor(&render.read(&self.gpu)?, &self.device),
+            None => image_to_tensor(&render.read(&self.gpu)?, &self.device).clamp(0.0, 1.0),
         };
         let noise = EditNoise::seeded(
             instruction.seed,

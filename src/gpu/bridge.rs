@@ -73,7 +73,8 @@ impl ImageToTensor {
         }
     }
 
-    /// `[1, 3, height, width]` on `device`, which must be [`Gpu::burn_device`]. Alpha is dropped.
+    /// `[1, 3, height, width]` on `device`, which must be [`Gpu::burn_device`]. Values are clamped to [0, 1], alpha is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::Gpu`] when `device` is another, or fails.

@@ -1,6 +1,6 @@
 //! What a path holds, in words and as JSON, without a graphics adapter and without decoding photos.
 
-use super::project::Project;
+use super::project::{Access, Project};
 use crate::{
     Error, Result,
     formats,
@@ -27,7 +27,7 @@ pub fn describe(path: &Path) -> Result<Description> {
 }
 
 fn describe_project(path: &Path) -> Result<Description> {
-    let project = Project::open(path)?;
+    let project = Project::open(path, Access::Read)?;
     let m = &project.manifest;
     let mut lines = vec![
         format!("{}: luxedit project", project.folder().display()),
