@@ -2,7 +2,7 @@
 
 use luxedit::gpu::ShaderSource;
 
-fn validate(source: &ShaderSource) {
+fn parse(source: &ShaderSource) -> naga::Module {
     let wgsl = source.wgsl();
     let module = naga::front::wgsl::parse_str(&wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
@@ -13,7 +13,11 @@ fn validate(source: &ShaderSource) {
     validator
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
+    module
+}
 
+fn validate(source: &ShaderSource) {
+    let module = parse(source);
     let entry = module
         .entry_points
         .iter()
@@ -65,4 +69,18 @@ fn trainer_and_loss_shaders_are_valid() {
     assert!(!luxedit::splat::TRAINER_SHADERS.is_empty() && !luxedit::loss::SHADERS.is_empty());
     luxedit::splat::TRAINER_SHADERS.iter().for_each(validate);
     luxedit::loss::SHADERS.iter().for_each(validate);
+}
+
+#[test]
+fn window_shaders_are_valid() {
+    assert!(!luxedit::app::SHADERS.is_empty());
+    for source in luxedit::app::SHADERS {
+        let module = parse(source);
+        let has = |stage| module.entry_points.iter().any(|e| e.stage == stage);
+        assert!(
+            has(naga::ShaderStage::Vertex) && has(naga::ShaderStage::Fragment),
+            "{}: draws nothing",
+            source.name
+        );
+    }
 }

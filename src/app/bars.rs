@@ -57,8 +57,11 @@ pub fn menu_bar(
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if !model.warnings.is_empty() {
                 let text = count(model.warnings.len(), "warning");
-                let color =
-                    if model.unread_warnings > 0 { theme::WARNING } else { theme::TEXT_WEAK };
+                let color = if model.unread_warnings > 0 {
+                    theme::WARNING
+                } else {
+                    theme::TEXT_WEAK
+                };
                 let button = egui::Button::new(RichText::new(text).color(color));
                 if ui.add(button.frame(false)).clicked() {
                     actions.push(Action::Run(UiCommand::Warnings));
@@ -85,8 +88,12 @@ pub fn status_line(ui: &mut egui::Ui, model: &Model, viewport: &Viewport, gpu: &
             ui.label(theme::small(short_device_name(&gpu.info.name)))
                 .on_hover_text(format!("{}{kind}, {:?}", gpu.info.name, gpu.info.backend));
             if gpu.is_software() {
-                ui.label(RichText::new("No graphics card").small().color(theme::WARNING))
-                    .on_hover_text("Everything runs on the processor: it works, slowly");
+                ui.label(
+                    RichText::new("No graphics card")
+                        .small()
+                        .color(theme::WARNING),
+                )
+                .on_hover_text("Everything runs on the processor: it works, slowly");
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(theme::small(&model.notice)).truncate());
@@ -115,9 +122,12 @@ pub fn error_banner(ui: &mut egui::Ui, error: &str, actions: &mut Vec<Action>) {
             if ui.button("Dismiss").clicked() {
                 actions.push(Action::DismissError);
             }
-            ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(false), |ui| {
-                ui.add(egui::Label::new(RichText::new(error).color(theme::TEXT_STRONG)).wrap());
-            });
+            ui.with_layout(
+                Layout::left_to_right(Align::Center).with_main_wrap(false),
+                |ui| {
+                    ui.add(egui::Label::new(RichText::new(error).color(theme::TEXT_STRONG)).wrap());
+                },
+            );
         });
     });
 }
@@ -146,12 +156,18 @@ pub fn viewport_chips(
 ) {
     let rect = rect.shrink(10.0);
     let mut left = ui.new_child(
-        egui::UiBuilder::new().id_salt("chips left").max_rect(rect).layout(Layout::top_down(Align::Min)),
+        egui::UiBuilder::new()
+            .id_salt("chips left")
+            .max_rect(rect)
+            .layout(Layout::top_down(Align::Min)),
     );
     looked_at(&mut left, model, facts, viewport, actions);
     let row = egui::Rect::from_min_size(rect.min, egui::vec2(rect.width(), 32.0));
     let mut right = ui.new_child(
-        egui::UiBuilder::new().id_salt("chips right").max_rect(row).layout(Layout::right_to_left(Align::Min)),
+        egui::UiBuilder::new()
+            .id_salt("chips right")
+            .max_rect(row)
+            .layout(Layout::right_to_left(Align::Min)),
     );
     // Laid out from the right.
     chip(&mut right, |ui| {
@@ -209,7 +225,9 @@ fn looked_at(
         if response.clicked() {
             actions.push(Action::Run(command));
         }
-        response.accessible_name(name).on_hover_text(command.info().tooltip);
+        response
+            .accessible_name(name)
+            .on_hover_text(command.info().tooltip);
     };
     let view = viewport.camera.view_index().zip(model.scene.as_ref());
     if let Some((index, view)) = view.and_then(|(i, scene)| Some((i, scene.views.get(i)?))) {
@@ -218,7 +236,8 @@ fn looked_at(
             small(ui, UiCommand::NextView, "›", "Next training view");
             let held_out = if view.is_eval { " · held out" } else { "" };
             let text = format!("View {index} · {}{held_out}", ending(&view.name, 28));
-            ui.label(RichText::new(text).small().color(theme::TEXT_STRONG)).on_hover_text(&view.name);
+            ui.label(RichText::new(text).small().color(theme::TEXT_STRONG))
+                .on_hover_text(&view.name);
             small(ui, UiCommand::LeaveView, "Leave", "Leave training view");
         });
     }

@@ -20,8 +20,18 @@ pub struct Pose {
 
 impl Pose {
     pub fn look_at(eye: DVec3, target: DVec3, up: DVec3) -> Self {
-        let unit = Intrinsics { fx: 1.0, fy: 1.0, cx: 0.5, cy: 0.5, width: 1, height: 1 };
-        Self::of(&Camera::look_at(eye, target, up, unit), (target - eye).length())
+        let unit = Intrinsics {
+            fx: 1.0,
+            fy: 1.0,
+            cx: 0.5,
+            cy: 0.5,
+            width: 1,
+            height: 1,
+        };
+        Self::of(
+            &Camera::look_at(eye, target, up, unit),
+            (target - eye).length(),
+        )
     }
 
     pub fn of(camera: &Camera, pivot_distance: f64) -> Self {
@@ -61,7 +71,10 @@ pub enum Lens {
     /// Vertical field of view, radians.
     Free { fov_y: f64 },
     /// The intrinsics of a training view, fitted into the viewport.
-    View { index: usize, intrinsics: Intrinsics },
+    View {
+        index: usize,
+        intrinsics: Intrinsics,
+    },
 }
 
 impl Lens {
@@ -72,7 +85,14 @@ impl Lens {
         match *self {
             Self::Free { fov_y } => {
                 let f = 0.5 * h / (0.5 * fov_y).tan();
-                Intrinsics { fx: f, fy: f, cx: 0.5 * w, cy: 0.5 * h, width, height }
+                Intrinsics {
+                    fx: f,
+                    fy: f,
+                    cx: 0.5 * w,
+                    cy: 0.5 * h,
+                    width,
+                    height,
+                }
             }
             Self::View { intrinsics: k, .. } => {
                 let s = fit_scale(&k, size);
@@ -152,7 +172,11 @@ impl CameraControl {
             Some(first) => first.position(),
             None => center + (side + self.up * 0.35).normalize() * self.radius,
         };
-        let eye = if (eye - center).length() < 1e-6 { center + side * self.radius } else { eye };
+        let eye = if (eye - center).length() < 1e-6 {
+            center + side * self.radius
+        } else {
+            eye
+        };
         self.home = Pose::look_at(eye, center, self.up);
         self.pose = self.home;
         self.lens = Lens::Free { fov_y: self.fov_y };
@@ -179,13 +203,22 @@ impl CameraControl {
         };
         let world_from_camera =
             DMat4::from_rotation_translation(pose.world_from_camera, pose.position);
-        Camera { world_to_camera: world_from_camera.inverse(), intrinsics }
+        Camera {
+            world_to_camera: world_from_camera.inverse(),
+            intrinsics,
+        }
     }
 
     /// The training view that the camera looks through, and its share of a viewport of `size`: min x, min y, max x,
     /// max y in [0, 1]. `None` while flying there.
     pub fn through(&self, size: [u32; 2]) -> Option<(usize, [f64; 4])> {
-        let Lens::View { index, intrinsics: k } = self.lens else { return None };
+        let Lens::View {
+            index,
+            intrinsics: k,
+        } = self.lens
+        else {
+            return None;
+        };
         if self.flight.is_some() {
             return None;
         }
@@ -194,7 +227,10 @@ impl CameraControl {
             0.5 * f64::from(k.width) * s / f64::from(size[0]),
             0.5 * f64::from(k.height) * s / f64::from(size[1]),
         ];
-        Some((index, [0.5 - half[0], 0.5 - half[1], 0.5 + half[0], 0.5 + half[1]]))
+        Some((
+            index,
+            [0.5 - half[0], 0.5 - half[1], 0.5 + half[0], 0.5 + half[1]],
+        ))
     }
 
     /// The training view that the camera looks through or is on its way to.
@@ -222,7 +258,9 @@ impl CameraControl {
 
     /// Let time pass. Returns whether the camera moved.
     pub fn advance(&mut self, secs: f64) -> bool {
-        let Some(flight) = &mut self.flight else { return false };
+        let Some(flight) = &mut self.flight else {
+            return false;
+        };
         flight.elapsed += secs;
         if flight.elapsed >= FLIGHT_SECS {
             (self.pose, self.lens) = flight.to;
@@ -233,7 +271,11 @@ impl CameraControl {
 
     fn fly_to(&mut self, pose: Pose, lens: Lens) {
         self.settle();
-        self.flight = Some(Flight { from: (self.pose, self.lens), to: (pose, lens), elapsed: 0.0 });
+        self.flight = Some(Flight {
+            from: (self.pose, self.lens),
+            to: (pose, lens),
+            elapsed: 0.0,
+        });
     }
 
     /// End a flight where it is, so that a gesture takes over without a jump.
@@ -271,14 +313,27 @@ impl CameraControl {
         self.settle();
         let back = (self.pose.position - self.center).normalize_or(-self.pose.forward());
         let eye = self.center + back * self.radius;
-        self.fly_to(Pose::look_at(eye, self.center, self.up), Lens::Free { fov_y: self.fov_y });
+        self.fly_to(
+            Pose::look_at(eye, self.center, self.up),
+            Lens::Free { fov_y: self.fov_y },
+        );
     }
 
     pub fn look_through(&mut self, index: usize, camera: &Camera) {
         let depth = (self.center - camera.position()).dot(camera.forward());
-        let pivot = if depth > 1e-3 * self.radius { depth } else { self.radius };
+        let pivot = if depth > 1e-3 * self.radius {
+            depth
+        } else {
+            self.radius
+        };
         let pose = Pose::of(camera, pivot);
-        self.fly_to(pose, Lens::View { index, intrinsics: camera.intrinsics });
+        self.fly_to(
+            pose,
+            Lens::View {
+                index,
+                intrinsics: camera.intrinsics,
+            },
+        );
     }
 
     /// Keep the pose, with the free lens.
@@ -308,8 +363,11 @@ impl CameraControl {
         let pitched = DQuat::from_axis_angle(turned * DVec3::X, pitch) * turned;
         let elevation = |q: DQuat| (q * DVec3::Z).dot(self.up);
         let leaves_pole = elevation(pitched).abs() < elevation(turned).abs();
-        let rotation =
-            if elevation(pitched).abs() < POLE || leaves_pole { pitched } else { turned };
+        let rotation = if elevation(pitched).abs() < POLE || leaves_pole {
+            pitched
+        } else {
+            turned
+        };
         self.pose.world_from_camera = self.levelled(rotation, 0.2).normalize();
     }
 

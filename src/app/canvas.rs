@@ -87,7 +87,10 @@ impl ReadBack {
         let state = Arc::new(AtomicU8::new(ON_ITS_WAY));
         let on_mapped = state.clone();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            on_mapped.store(if result.is_ok() { ARRIVED } else { FAILED }, Ordering::Release);
+            on_mapped.store(
+                if result.is_ok() { ARRIVED } else { FAILED },
+                Ordering::Release,
+            );
         });
         Self { staging, state }
     }
@@ -100,7 +103,11 @@ impl ReadBack {
             ARRIVED => Some(
                 self.staging
                     .get_mapped_range(..)
-                    .map(|view| view.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect())
+                    .map(|view| {
+                        view.chunks_exact(4)
+                            .map(bytemuck::pod_read_unaligned)
+                            .collect()
+                    })
                     .map_err(|_| failed()),
             ),
             _ => Some(Err(failed())),
@@ -206,7 +213,11 @@ impl Canvas {
         camera: &Camera,
         pace: Pace,
     ) -> Result<bool> {
-        let key = Key { camera: *camera, scene: scene.1, before: before.map_or(0, |b| b.1) };
+        let key = Key {
+            camera: *camera,
+            scene: scene.1,
+            before: before.map_or(0, |b| b.1),
+        };
         if self.pending.is_some() {
             return Ok(false);
         }
@@ -240,7 +251,13 @@ impl Canvas {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, bytes, bytes);
         }
-        self.record(&mut encoder, scene, &key.camera, &frame.image, Some(&frame.depth))?;
+        self.record(
+            &mut encoder,
+            scene,
+            &key.camera,
+            &frame.image,
+            Some(&frame.depth),
+        )?;
         let status = self.rasterizer.status_buffer();
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
         gpu.queue.submit([encoder.finish()]);
@@ -282,7 +299,8 @@ impl Canvas {
             background: drawable.background,
             active_sh_degree: drawable.active_sh_degree,
         };
-        self.rasterizer.record_forward(encoder, &drawable.splats, camera, &options, image, depth)
+        self.rasterizer
+            .record_forward(encoder, &drawable.splats, camera, &options, image, depth)
     }
 
     /// Look after what is on its way; never waits. Returns whether there is a new frame.
@@ -290,9 +308,16 @@ impl Canvas {
     /// # Errors
     /// [`Error::Gpu`] when the driver failed, or the scene needs more memory than the adapter has.
     pub fn poll(&mut self) -> Result<bool> {
-        let Some(pending) = &self.pending else { return Ok(false) };
-        let Some(words) = pending.read_back.words() else { return Ok(false) };
-        let Some(Pending { frame, submitted, .. }) = self.pending.take() else {
+        let Some(pending) = &self.pending else {
+            return Ok(false);
+        };
+        let Some(words) = pending.read_back.words() else {
+            return Ok(false);
+        };
+        let Some(Pending {
+            frame, submitted, ..
+        }) = self.pending.take()
+        else {
             return Ok(false);
         };
         let words = words?;
@@ -354,8 +379,12 @@ impl Canvas {
     /// # Errors
     /// [`Error::Gpu`] when the driver failed.
     pub fn picked(&mut self) -> Result<Option<DVec3>> {
-        let Some(pick) = &self.pick else { return Ok(None) };
-        let Some(words) = pick.read_back.words() else { return Ok(None) };
+        let Some(pick) = &self.pick else {
+            return Ok(None);
+        };
+        let Some(words) = pick.read_back.words() else {
+            return Ok(None);
+        };
         let (camera, pixel) = (pick.camera, pick.pixel);
         self.pick = None;
         let words = words?;

@@ -72,7 +72,13 @@ impl Chooser {
     /// `native: false` always asks with the text field.
     pub fn new(native: bool) -> Self {
         let (sender, receiver) = bounded(4);
-        Self { native, open: None, sender, receiver, text: None }
+        Self {
+            native,
+            open: None,
+            sender,
+            receiver,
+            text: None,
+        }
     }
 
     /// Native dialogs where the desktop has them.
@@ -108,12 +114,17 @@ impl Chooser {
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
                 Purpose::ExportPly => Box::pin(
-                    dialog.set_file_name(suggestion).add_filter("PLY", &["ply"]).save_file(),
+                    dialog
+                        .set_file_name(suggestion)
+                        .add_filter("PLY", &["ply"])
+                        .save_file(),
                 ),
             };
         std::thread::spawn(move || {
-            let chosen = pollster::block_on(dialog)
-                .map(|handle| Choice { purpose, path: handle.path().to_owned() });
+            let chosen = pollster::block_on(dialog).map(|handle| Choice {
+                purpose,
+                path: handle.path().to_owned(),
+            });
             // The window may be gone by now; then nobody waits for the answer.
             if sender.send(chosen).is_ok() {
                 ctx.request_repaint();
@@ -161,7 +172,10 @@ impl Chooser {
                     theme::primary_button(dialog.purpose.confirm()),
                 );
                 if confirm.clicked() || (entered && !text.is_empty()) {
-                    answer = Some(Choice { purpose: dialog.purpose, path: text.into() });
+                    answer = Some(Choice {
+                        purpose: dialog.purpose,
+                        path: text.into(),
+                    });
                 }
                 cancelled = ui.button("Cancel").clicked();
             });

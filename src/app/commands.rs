@@ -50,7 +50,13 @@ pub enum Menu {
 }
 
 impl Menu {
-    pub const ALL: [Self; 5] = [Self::File, Self::Run, Self::View, Self::Timeline, Self::Help];
+    pub const ALL: [Self; 5] = [
+        Self::File,
+        Self::Run,
+        Self::View,
+        Self::Timeline,
+        Self::Help,
+    ];
 
     pub fn label(self) -> &'static str {
         match self {
@@ -124,7 +130,10 @@ const fn command(key: Key) -> Option<KeyboardShortcut> {
     Some(KeyboardShortcut::new(Modifiers::COMMAND, key))
 }
 const fn command_shift(key: Key) -> Option<KeyboardShortcut> {
-    Some(KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), key))
+    Some(KeyboardShortcut::new(
+        Modifiers::COMMAND.plus(Modifiers::SHIFT),
+        key,
+    ))
 }
 
 fn always(_: &Facts) -> Result<(), String> {
@@ -132,7 +141,11 @@ fn always(_: &Facts) -> Result<(), String> {
 }
 
 fn unless(refused: bool, reason: &str) -> Result<(), String> {
-    if refused { Err(reason.to_owned()) } else { Ok(()) }
+    if refused {
+        Err(reason.to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn needs_scene(f: &Facts) -> Result<(), String> {
@@ -141,7 +154,10 @@ fn needs_scene(f: &Facts) -> Result<(), String> {
 
 fn needs_splats(f: &Facts) -> Result<(), String> {
     needs_scene(f)?;
-    unless(!f.has_splats, "Reconstruct the capture first: there is no scene yet")
+    unless(
+        !f.has_splats,
+        "Reconstruct the capture first: there is no scene yet",
+    )
 }
 
 fn needs_idle(f: &Facts) -> Result<(), String> {
@@ -156,7 +172,10 @@ fn needs_idle(f: &Facts) -> Result<(), String> {
 
 fn needs_views(f: &Facts) -> Result<(), String> {
     needs_scene(f)?;
-    unless(f.views == 0, "A splat file alone has no photos: open the capture it was made from")
+    unless(
+        f.views == 0,
+        "A splat file alone has no photos: open the capture it was made from",
+    )
 }
 
 fn needs_snapshot(f: &Facts) -> Result<(), String> {

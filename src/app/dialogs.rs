@@ -27,7 +27,11 @@ pub struct Palette {
 
 impl Default for Palette {
     fn default() -> Self {
-        Self { query: String::new(), selected: 0, asks_focus: true }
+        Self {
+            query: String::new(),
+            selected: 0,
+            asks_focus: true,
+        }
     }
 }
 
@@ -96,7 +100,11 @@ impl Palette {
             found.sort_by_key(|(score, info)| (*score, (info.enabled)(facts).is_err()));
             let (down, up, enter) = ui.input(|i| {
                 let pressed = |key| i.key_pressed(key);
-                (pressed(Key::ArrowDown), pressed(Key::ArrowUp), pressed(Key::Enter))
+                (
+                    pressed(Key::ArrowDown),
+                    pressed(Key::ArrowUp),
+                    pressed(Key::Enter),
+                )
             });
             let last = found.len().saturating_sub(1);
             self.selected = match (down, up) {
@@ -108,27 +116,34 @@ impl Palette {
             if found.is_empty() {
                 ui.label(theme::weak("No command has these letters"));
             }
-            egui::ScrollArea::vertical().max_height(340.0).show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = 1.0;
-                for (i, (_, info)) in found.iter().enumerate() {
-                    let is_selected = i == self.selected;
-                    let response = entry(ui, info, facts, is_selected);
-                    if is_selected && (down || up) {
-                        response.scroll_to_me(None);
+            egui::ScrollArea::vertical()
+                .max_height(340.0)
+                .show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = 1.0;
+                    for (i, (_, info)) in found.iter().enumerate() {
+                        let is_selected = i == self.selected;
+                        let response = entry(ui, info, facts, is_selected);
+                        if is_selected && (down || up) {
+                            response.scroll_to_me(None);
+                        }
+                        let is_chosen = response.clicked() || (enter && is_selected);
+                        if is_chosen && (info.enabled)(facts).is_ok() {
+                            actions.push(Action::Run(info.command));
+                            stays = false;
+                        }
                     }
-                    let is_chosen = response.clicked() || (enter && is_selected);
-                    if is_chosen && (info.enabled)(facts).is_ok() {
-                        actions.push(Action::Run(info.command));
-                        stays = false;
-                    }
-                }
-            });
+                });
         });
         stays && !modal.should_close()
     }
 }
 
-fn entry(ui: &mut egui::Ui, info: &CommandInfo, facts: &Facts, is_selected: bool) -> egui::Response {
+fn entry(
+    ui: &mut egui::Ui,
+    info: &CommandInfo,
+    facts: &Facts,
+    is_selected: bool,
+) -> egui::Response {
     let refusal = (info.enabled)(facts).err();
     let mut button = egui::Button::selectable(is_selected, info.label)
         .min_size(egui::vec2(ui.available_width(), theme::ROW_HEIGHT));
@@ -147,31 +162,37 @@ fn shortcuts(ctx: &egui::Context) -> bool {
         ui.heading("Keyboard shortcuts");
         ui.add_space(theme::GAP);
         let height = (ctx.content_rect().height() - 200.0).max(120.0);
-        egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
-            ui.spacing_mut().item_spacing.x = 36.0;
-            ui.columns_const(|[left, right]| {
-                for menu in Menu::ALL {
-                    let column = match menu {
-                        Menu::File | Menu::Run | Menu::Help => &mut *left,
-                        Menu::View | Menu::Timeline => &mut *right,
-                    };
-                    group(column, menu.label(), COMMANDS.iter().filter(|c| c.menu == menu).filter_map(|c| {
-                        Some((c.label.trim_end_matches('…').to_owned(), c.keys(ctx)?))
-                    }));
-                }
-                let moves = [
-                    ("Orbit", "Drag"),
-                    ("Pan", "Right-drag or Shift+drag"),
-                    ("Zoom", "Wheel"),
-                    ("Look around", "Alt+drag"),
-                    ("Fly", "W A S D, Q E"),
-                    ("Fly fast", "Shift"),
-                    ("Turn to a surface", "Double-click"),
-                ];
-                let moves = moves.map(|(a, b)| (a.to_owned(), b.to_owned()));
-                group(left, "Viewport", moves.into_iter());
+        egui::ScrollArea::vertical()
+            .max_height(height)
+            .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.x = 36.0;
+                ui.columns_const(|[left, right]| {
+                    for menu in Menu::ALL {
+                        let column = match menu {
+                            Menu::File | Menu::Run | Menu::Help => &mut *left,
+                            Menu::View | Menu::Timeline => &mut *right,
+                        };
+                        group(
+                            column,
+                            menu.label(),
+                            COMMANDS.iter().filter(|c| c.menu == menu).filter_map(|c| {
+                                Some((c.label.trim_end_matches('…').to_owned(), c.keys(ctx)?))
+                            }),
+                        );
+                    }
+                    let moves = [
+                        ("Orbit", "Drag"),
+                        ("Pan", "Right-drag or Shift+drag"),
+                        ("Zoom", "Wheel"),
+                        ("Look around", "Alt+drag"),
+                        ("Fly", "W A S D, Q E"),
+                        ("Fly fast", "Shift"),
+                        ("Turn to a surface", "Double-click"),
+                    ];
+                    let moves = moves.map(|(a, b)| (a.to_owned(), b.to_owned()));
+                    group(left, "Viewport", moves.into_iter());
+                });
             });
-        });
         ui.add_space(theme::GAP);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             stays = !ui.button("Close").clicked();
@@ -202,18 +223,20 @@ fn warnings(ctx: &egui::Context, model: &Model) -> bool {
         ui.heading("Warnings");
         ui.add_space(theme::GAP);
         let height = (ctx.content_rect().height() - 220.0).max(120.0);
-        egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
-            for warning in model.warnings.iter().rev() {
-                egui::Frame::new()
-                    .fill(theme::WARNING_MUTED)
-                    .corner_radius(theme::CORNER)
-                    .inner_margin(8)
-                    .show(ui, |ui| {
-                        ui.set_width(ui.available_width());
-                        ui.label(warning);
-                    });
-            }
-        });
+        egui::ScrollArea::vertical()
+            .max_height(height)
+            .show(ui, |ui| {
+                for warning in model.warnings.iter().rev() {
+                    egui::Frame::new()
+                        .fill(theme::WARNING_MUTED)
+                        .corner_radius(theme::CORNER)
+                        .inner_margin(8)
+                        .show(ui, |ui| {
+                            ui.set_width(ui.available_width());
+                            ui.label(warning);
+                        });
+                }
+            });
         ui.add_space(theme::GAP);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             stays = !ui.button("Close").clicked();

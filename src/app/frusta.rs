@@ -23,8 +23,10 @@ pub fn show(
         let (pixel, z) = camera.project(world);
         (z > near).then(|| rect.min + egui::vec2(pixel.x as f32, pixel.y as f32))
     };
-    let apexes: Vec<Option<Pos2>> =
-        views.iter().map(|view| project(view.camera.position())).collect();
+    let apexes: Vec<Option<Pos2>> = views
+        .iter()
+        .map(|view| project(view.camera.position()))
+        .collect();
     let hovered = pointer.and_then(|pointer| {
         let distance = |i: usize| apexes[i].map_or(f32::INFINITY, |apex| apex.distance(pointer));
         (0..views.len())
@@ -34,7 +36,9 @@ pub fn show(
     for (i, view) in views.iter().enumerate() {
         let Some(apex) = apexes[i] else { continue };
         let corners = corners(&view.camera, depth).map(project);
-        let [Some(a), Some(b), Some(c), Some(d)] = corners else { continue };
+        let [Some(a), Some(b), Some(c), Some(d)] = corners else {
+            continue;
+        };
         let (color, width) = if hovered == Some(i) {
             (theme::ACCENT, 2.0)
         } else if view.is_eval {

@@ -12,7 +12,11 @@ pub fn icon() -> IconData {
             rgba.extend(pixel(unit(x), unit(y)).to_srgba_unmultiplied());
         }
     }
-    IconData { rgba, width: SIDE as u32, height: SIDE as u32 }
+    IconData {
+        rgba,
+        width: SIDE as u32,
+        height: SIDE as u32,
+    }
 }
 
 /// Pixel centre in [−1, 1].
@@ -23,7 +27,9 @@ fn unit(i: usize) -> f32 {
 fn pixel(x: f32, y: f32) -> Color32 {
     // A square with round corners, one pixel of soft edge.
     let corner = 0.36;
-    let outside = (x.abs() - 1.0 + corner).max(0.0).hypot((y.abs() - 1.0 + corner).max(0.0));
+    let outside = (x.abs() - 1.0 + corner)
+        .max(0.0)
+        .hypot((y.abs() - 1.0 + corner).max(0.0));
     let cover = ((corner - outside) * 0.5 * SIDE as f32 + 0.5).clamp(0.0, 1.0);
     let radius = 0.62;
     let ball = ((radius - x.hypot(y)) * 0.5 * SIDE as f32 + 0.5).clamp(0.0, 1.0);

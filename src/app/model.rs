@@ -4,7 +4,9 @@
 use super::series::{RunningMean, Series};
 use crate::{
     settings::Settings,
-    worker::{Event, Job, Metrics, Progress, RunState, SceneInfo, SnapshotId, SnapshotInfo, ViewEdit},
+    worker::{
+        Event, Job, Metrics, Progress, RunState, SceneInfo, SnapshotId, SnapshotInfo, ViewEdit,
+    },
 };
 use std::collections::VecDeque;
 
@@ -180,18 +182,23 @@ impl Model {
             Event::Exported(path) => self.notice = format!("Exported {}", path.display()),
             Event::Warning(text) => self.warn(text),
             Event::Error(text) => self.error = Some(sentence(&text)),
-            Event::Done { job, finished, step } => {
+            Event::Done {
+                job,
+                finished,
+                step,
+            } => {
                 if matches!(job, Job::Reconstruct | Job::Edit) {
                     self.step = Some(step);
                 }
                 let ended = if finished { "finished" } else { "stopped" };
                 match job {
                     Job::Reconstruct => {
-                        self.notice =
-                            format!("Reconstruction {ended} at step {}", thousands(step));
+                        self.notice = format!("Reconstruction {ended} at step {}", thousands(step));
                     }
                     Job::Edit => self.notice = format!("Edit {ended} at step {}", thousands(step)),
-                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => return Reaction::None,
+                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => {
+                        return Reaction::None;
+                    }
                 }
                 if let Some(scene) = &mut self.scene {
                     scene.interrupted = None;
@@ -266,7 +273,12 @@ impl Model {
 
 fn missing_frames(missing: &[String]) -> String {
     const NAMED: usize = 5;
-    let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let named = missing
+        .iter()
+        .take(NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = match missing.len().checked_sub(NAMED) {
         Some(rest) if rest > 0 => format!(" and {rest} more"),
         _ => String::new(),

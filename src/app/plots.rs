@@ -33,11 +33,17 @@ pub const CONVERGENCE: Caption = Caption {
 /// A line over the steps, with its newest value.
 pub fn show(ui: &mut egui::Ui, caption: &Caption, series: &Series) {
     ui.horizontal(|ui| {
-        let title = ui.label(theme::weak(caption.title)).on_hover_text(caption.help);
+        let title = ui
+            .label(theme::weak(caption.title))
+            .on_hover_text(caption.help);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             if let Some(value) = series.last() {
-                ui.label(egui::RichText::new(format!("{value:.4}")).monospace().color(theme::TEXT))
-                    .labelled_by(title.id);
+                ui.label(
+                    egui::RichText::new(format!("{value:.4}"))
+                        .monospace()
+                        .color(theme::TEXT),
+                )
+                .labelled_by(title.id);
             }
         });
     });
@@ -83,7 +89,11 @@ pub fn show(ui: &mut egui::Ui, caption: &Caption, series: &Series) {
         })
         .show(ui, |plot| {
             let raw = PlotPoints::new(points.to_vec());
-            plot.line(Line::new("Each", raw).color(caption.color.gamma_multiply(0.35)).width(1.0));
+            plot.line(
+                Line::new("Each", raw)
+                    .color(caption.color.gamma_multiply(0.35))
+                    .width(1.0),
+            );
             plot.line(Line::new("Mean", smooth).color(caption.color).width(1.8));
         });
 }

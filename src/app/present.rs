@@ -45,32 +45,39 @@ pub struct Presenter {
 
 impl Presenter {
     pub fn new(gpu: &Gpu, state: &RenderState) -> Self {
-        let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(PRESENT.name),
-            source: wgpu::ShaderSource::Wgsl(PRESENT.wgsl().into()),
-        });
-        let pipeline = gpu.device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some(PRESENT.name),
-            layout: None,
-            vertex: wgpu::VertexState {
-                module: &module,
-                entry_point: Some("vertex"),
-                compilation_options: Default::default(),
-                buffers: &[],
-            },
-            primitive: Default::default(),
-            depth_stencil: None,
-            multisample: Default::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &module,
-                entry_point: Some("fragment"),
-                compilation_options: Default::default(),
-                targets: &[Some(state.target_format.into())],
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
-        Self { pipeline, srgb_target: state.target_format.is_srgb() }
+        let module = gpu
+            .device
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(PRESENT.name),
+                source: wgpu::ShaderSource::Wgsl(PRESENT.wgsl().into()),
+            });
+        let pipeline = gpu
+            .device
+            .create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+                label: Some(PRESENT.name),
+                layout: None,
+                vertex: wgpu::VertexState {
+                    module: &module,
+                    entry_point: Some("vertex"),
+                    compilation_options: Default::default(),
+                    buffers: &[],
+                },
+                primitive: Default::default(),
+                depth_stencil: None,
+                multisample: Default::default(),
+                fragment: Some(wgpu::FragmentState {
+                    module: &module,
+                    entry_point: Some("fragment"),
+                    compilation_options: Default::default(),
+                    targets: &[Some(state.target_format.into())],
+                }),
+                multiview_mask: None,
+                cache: None,
+            });
+        Self {
+            pipeline,
+            srgb_target: state.target_format.is_srgb(),
+        }
     }
 
     /// A shape that fills `rect` with `after`, and with `before` left of the wipe.
@@ -97,7 +104,8 @@ impl Presenter {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        gpu.queue.write_buffer(&buffer, 0, bytemuck::bytes_of(&uniform));
+        gpu.queue
+            .write_buffer(&buffer, 0, bytemuck::bytes_of(&uniform));
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("present"),
@@ -108,7 +116,10 @@ impl Presenter {
                 entry(2, second.buffer.as_entire_binding()),
             ],
         });
-        let draw = Draw { pipeline: self.pipeline.clone(), bind_group };
+        let draw = Draw {
+            pipeline: self.pipeline.clone(),
+            bind_group,
+        };
         egui::Shape::Callback(Callback::new_paint_callback(rect, draw))
     }
 }

@@ -41,12 +41,18 @@ impl Recents {
                 Content::default()
             }
         };
-        Self { file: Some(file), content }
+        Self {
+            file: Some(file),
+            content,
+        }
     }
 
     /// Keeps nothing beyond the session.
     pub fn forgetful() -> Self {
-        Self { file: None, content: Content::default() }
+        Self {
+            file: None,
+            content: Content::default(),
+        }
     }
 
     /// Newest first.
@@ -100,7 +106,9 @@ impl Recents {
 
 fn config_folder() -> Option<PathBuf> {
     let variable = |name: &str| {
-        std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
     };
     if cfg!(windows) {
         variable("APPDATA")

@@ -75,7 +75,12 @@ fn card(
     }
     for (i, (picture, photo)) in pictures(item, view).into_iter().enumerate() {
         let min = rect.min + egui::vec2(i as f32 * (width + SEAM), 0.0);
-        thumbs.paint_filling(ui, Rect::from_min_size(min, egui::vec2(width, height)), picture, photo);
+        thumbs.paint_filling(
+            ui,
+            Rect::from_min_size(min, egui::vec2(width, height)),
+            picture,
+            photo,
+        );
     }
     let painter = ui.painter();
     if response.hovered() || response.has_focus() {
@@ -88,12 +93,24 @@ fn card(
     let at = |x: f32| egui::pos2(x, y);
     let font = FontId::proportional(11.5);
     let clipped = painter.with_clip_rect(rect.intersect(ui.clip_rect()));
-    clipped.text(at(rect.min.x), Align2::LEFT_CENTER, caption, font.clone(), theme::TEXT_WEAK);
+    clipped.text(
+        at(rect.min.x),
+        Align2::LEFT_CENTER,
+        caption,
+        font.clone(),
+        theme::TEXT_WEAK,
+    );
     if let Some(change) = edit.change
         && size.x > 170.0
     {
         let text = format!("Δ {:.1} %", change * 100.0);
-        clipped.text(at(rect.max.x), Align2::RIGHT_CENTER, text, font, theme::TEXT_WEAK);
+        clipped.text(
+            at(rect.max.x),
+            Align2::RIGHT_CENTER,
+            text,
+            font,
+            theme::TEXT_WEAK,
+        );
     }
     response.on_hover_text(format!(
         "{}\nOriginal · render · edited\n“{}”\nClick to enlarge, double-click to look through this view",
@@ -120,7 +137,9 @@ pub fn inspect(
     let edit = &item.edit;
     let room = ctx.content_rect().size();
     let neighbour = |step: isize| {
-        at.checked_add_signed(step).and_then(|i| model.reel.get(i)).map(|item| item.number)
+        at.checked_add_signed(step)
+            .and_then(|i| model.reel.get(i))
+            .map(|item| item.number)
     };
     let modal = theme::dialog("inspect edit").show(ctx, |ui| {
         let picture_width = ((room.x - 160.0) / 3.0).min(460.0);

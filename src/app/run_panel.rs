@@ -20,11 +20,15 @@ pub fn command_button(
 ) -> egui::Response {
     let info = command.info();
     let refusal = (info.enabled)(facts).err();
-    let button =
-        if is_primary { theme::primary_button(label) } else { egui::Button::new(label) };
+    let button = if is_primary {
+        theme::primary_button(label)
+    } else {
+        egui::Button::new(label)
+    };
     let size = egui::vec2(ui.available_width(), theme::ROW_HEIGHT + 4.0);
-    let response =
-        ui.add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button)).inner;
+    let response = ui
+        .add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button))
+        .inner;
     if response.clicked() {
         actions.push(Action::Run(command));
     }
@@ -70,18 +74,35 @@ fn idle_buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut V
     }
     if !model.has_splats {
         let is_next = interrupted.is_none();
-        command_button(ui, UiCommand::Reconstruct, "Reconstruct", is_next, facts, actions);
+        command_button(
+            ui,
+            UiCommand::Reconstruct,
+            "Reconstruct",
+            is_next,
+            facts,
+            actions,
+        );
         return;
     }
-    let label =
-        if facts.shows_snapshot { "Start edit from this snapshot" } else { "Start edit" };
+    let label = if facts.shows_snapshot {
+        "Start edit from this snapshot"
+    } else {
+        "Start edit"
+    };
     let is_next = interrupted.is_none();
     command_button(ui, UiCommand::StartEdit, label, is_next, facts, actions);
 }
 
 /// Bar, speed, time left, what is going on inside the step, and the two lines.
 pub fn progress(ui: &mut egui::Ui, model: &Model) {
-    let Progress { done, total, steps_per_sec, eta_secs, ref detail, .. } = model.progress;
+    let Progress {
+        done,
+        total,
+        steps_per_sec,
+        eta_secs,
+        ref detail,
+        ..
+    } = model.progress;
     if let Some(job) = model.job() {
         let title = match (model.run, job) {
             (RunState::Paused(_), _) => "Paused",
@@ -101,7 +122,11 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
                 }
             });
         });
-        let share = if total == 0 { 0.0 } else { done as f32 / total as f32 };
+        let share = if total == 0 {
+            0.0
+        } else {
+            done as f32 / total as f32
+        };
         let bar = egui::ProgressBar::new(share)
             .desired_height(8.0)
             .fill(theme::ACCENT)

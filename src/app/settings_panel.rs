@@ -16,10 +16,14 @@ pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings
         ui.set_min_height(theme::ROW_HEIGHT);
         let name_size = egui::vec2(width * NAME_SHARE, theme::ROW_HEIGHT);
         let name = ui
-            .allocate_ui_with_layout(name_size, egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                ui.set_min_width(name_size.x);
-                name(ui, setting, settings, changed)
-            })
+            .allocate_ui_with_layout(
+                name_size,
+                egui::Layout::left_to_right(egui::Align::Center),
+                |ui| {
+                    ui.set_min_width(name_size.x);
+                    name(ui, setting, settings, changed)
+                },
+            )
             .inner;
         let mut value = (setting.get)(settings);
         let before = value.clone();
@@ -39,9 +43,15 @@ fn name(
     settings: &mut Settings,
     changed: bool,
 ) -> egui::Response {
-    let text = RichText::new(setting.label).color(if changed { theme::ACCENT } else { theme::TEXT });
+    let text =
+        RichText::new(setting.label).color(if changed { theme::ACCENT } else { theme::TEXT });
     let response = ui
-        .add(egui::Label::new(text).truncate().selectable(false).sense(egui::Sense::click()))
+        .add(
+            egui::Label::new(text)
+                .truncate()
+                .selectable(false)
+                .sense(egui::Sense::click()),
+        )
         .on_hover_text(tooltip(setting));
     if changed {
         let dot = response.rect.left_center() - egui::vec2(6.0, 0.0);
@@ -73,12 +83,21 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
             ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(40.0);
             ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
             ui.spacing_mut().button_padding.y = 1.0;
-            let slider = egui::Slider::new(v, min..=max).max_decimals(2).suffix(suffix);
+            let slider = egui::Slider::new(v, min..=max)
+                .max_decimals(2)
+                .suffix(suffix);
             ui.add(slider)
         }
         (Kind::Int { min, max }, Value::Int(v)) => {
-            let speed = if max - min > 1000 { (*v as f64 * 0.01).max(1.0) } else { 0.1 };
-            let drag = egui::DragValue::new(v).range(min..=max).speed(speed).suffix(suffix);
+            let speed = if max - min > 1000 {
+                (*v as f64 * 0.01).max(1.0)
+            } else {
+                0.1
+            };
+            let drag = egui::DragValue::new(v)
+                .range(min..=max)
+                .speed(speed)
+                .suffix(suffix);
             ui.add_sized([ui.available_width() - 2.0, theme::ROW_HEIGHT - 2.0], drag)
         }
         (Kind::Choice(choices), Value::Text(chosen)) => {
@@ -88,7 +107,10 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
                 .show_ui(ui, |ui| {
                     for choice in choices {
                         let is_chosen = chosen == choice;
-                        if ui.selectable_label(is_chosen, capitalized(choice)).clicked() {
+                        if ui
+                            .selectable_label(is_chosen, capitalized(choice))
+                            .clicked()
+                        {
                             *chosen = (*choice).to_owned();
                         }
                     }

@@ -31,29 +31,31 @@ impl SidePanel {
         facts: &Facts,
         actions: &mut Vec<Action>,
     ) {
-        egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-            ui.spacing_mut().item_spacing.y = 6.0;
-            if facts.views == 0 {
-                self.splat_file_only(ui);
-            } else if model.has_splats {
-                self.instruction(ui, model, facts, actions);
-            } else {
-                reconstruction(ui, model);
-            }
-            ui.add_space(theme::GAP);
-            if facts.views > 0 {
-                run_panel::buttons(ui, model, facts, actions);
-                if model.has_splats {
-                    self.refusal(ui, model, facts);
+        egui::ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 6.0;
+                if facts.views == 0 {
+                    self.splat_file_only(ui);
+                } else if model.has_splats {
+                    self.instruction(ui, model, facts, actions);
+                } else {
+                    reconstruction(ui, model);
                 }
-                ui.add_space(theme::SECTION_GAP);
-            }
-            run_panel::progress(ui, model);
-            if facts.views > 0 {
-                ui.add_space(theme::SECTION_GAP);
-                advanced(ui, model, facts, actions);
-            }
-        });
+                ui.add_space(theme::GAP);
+                if facts.views > 0 {
+                    run_panel::buttons(ui, model, facts, actions);
+                    if model.has_splats {
+                        self.refusal(ui, model, facts);
+                    }
+                    ui.add_space(theme::SECTION_GAP);
+                }
+                run_panel::progress(ui, model);
+                if facts.views > 0 {
+                    ui.add_space(theme::SECTION_GAP);
+                    advanced(ui, model, facts, actions);
+                }
+            });
     }
 
     fn splat_file_only(&self, ui: &mut egui::Ui) {
@@ -79,7 +81,11 @@ impl SidePanel {
             .inner_margin(8);
         frame.stroke = egui::Stroke::new(
             1.0,
-            if is_empty && self.was_refused { theme::WARNING } else { theme::LINE },
+            if is_empty && self.was_refused {
+                theme::WARNING
+            } else {
+                theme::LINE
+            },
         );
         let field = frame
             .show(ui, |ui| {
@@ -111,11 +117,11 @@ impl SidePanel {
     }
 
     fn model_row(&mut self, ui: &mut egui::Ui, model: &mut Model, actions: &mut Vec<Action>) {
-        let Some(setting) = Settings::info("model") else { return };
+        let Some(setting) = Settings::info("model") else {
+            return;
+        };
         ui.horizontal(|ui| {
-            let name = ui
-                .label(setting.label)
-                .on_hover_text(setting.help);
+            let name = ui.label(setting.label).on_hover_text(setting.help);
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 if ui
                     .button("Choose…")
@@ -151,7 +157,11 @@ impl SidePanel {
 
     fn reason(&self, ui: &mut egui::Ui, facts: &Facts) {
         if let Some(refusal) = &facts.edit_refusal {
-            let color = if self.was_refused { theme::WARNING } else { theme::TEXT_WEAK };
+            let color = if self.was_refused {
+                theme::WARNING
+            } else {
+                theme::TEXT_WEAK
+            };
             ui.label(egui::RichText::new(sentence(refusal)).small().color(color));
         }
     }
@@ -159,7 +169,9 @@ impl SidePanel {
 
 fn reconstruction(ui: &mut egui::Ui, model: &mut Model) {
     theme::section(ui, "Reconstruction");
-    ui.label(theme::weak("Makes a scene of the photos. You can watch, pause and stop at any time."));
+    ui.label(theme::weak(
+        "Makes a scene of the photos. You can watch, pause and stop at any time.",
+    ));
     row(ui, "reconstruct_steps", &mut model.settings);
 }
 
@@ -178,13 +190,13 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
     };
     let both = || {
         SETTINGS.iter().filter(|s| {
-            s.tier == Tier::Advanced
-                && s.jobs & jobs::EDIT != 0
-                && s.jobs & jobs::RECONSTRUCT != 0
+            s.tier == Tier::Advanced && s.jobs & jobs::EDIT != 0 && s.jobs & jobs::RECONSTRUCT != 0
         })
     };
-    let changed =
-        SETTINGS.iter().filter(|s| s.tier == Tier::Advanced && s.is_changed(&model.settings)).count();
+    let changed = SETTINGS
+        .iter()
+        .filter(|s| s.tier == Tier::Advanced && s.is_changed(&model.settings))
+        .count();
     let mut open = egui::collapsing_header::CollapsingState::load_with_default_open(
         ui.ctx(),
         ui.make_persistent_id("advanced"),
@@ -193,8 +205,11 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
     let header = ui.horizontal(|ui| {
         ui.spacing_mut().button_padding.x = 0.0;
         let openness = open.openness(ui.ctx());
-        let (rect, _) = ui.allocate_exact_size(egui::vec2(14.0, theme::ROW_HEIGHT), egui::Sense::hover());
-        let title = egui::RichText::new("Advanced").color(theme::TEXT_STRONG).strong();
+        let (rect, _) =
+            ui.allocate_exact_size(egui::vec2(14.0, theme::ROW_HEIGHT), egui::Sense::hover());
+        let title = egui::RichText::new("Advanced")
+            .color(theme::TEXT_STRONG)
+            .strong();
         let response = ui
             .add(egui::Button::new(title).frame(false))
             .on_hover_text("Everything else that the jobs read");

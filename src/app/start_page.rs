@@ -26,8 +26,14 @@ pub fn show(
     ui.add_space(top);
     ui.with_layout(Layout::top_down(Align::Center), |ui| {
         ui.set_max_width(WIDTH);
-        ui.label(RichText::new("luxedit").size(34.0).color(theme::TEXT_STRONG));
-        ui.label(theme::weak("Turn a captured 3D scene into something else by telling it what to become"));
+        ui.label(
+            RichText::new("luxedit")
+                .size(34.0)
+                .color(theme::TEXT_STRONG),
+        );
+        ui.label(theme::weak(
+            "Turn a captured 3D scene into something else by telling it what to become",
+        ));
         ui.add_space(theme::SECTION_GAP * 1.5);
         if model.run == RunState::Running(Job::Open) {
             ui.add(egui::Spinner::new().size(22.0));
@@ -38,7 +44,11 @@ pub fn show(
             ui.label(theme::weak(detail));
             if model.progress.total > 0 {
                 let share = model.progress.done as f32 / model.progress.total as f32;
-                ui.add(egui::ProgressBar::new(share).desired_width(260.0).desired_height(6.0));
+                ui.add(
+                    egui::ProgressBar::new(share)
+                        .desired_width(260.0)
+                        .desired_height(6.0),
+                );
             }
             return;
         }
@@ -70,14 +80,18 @@ fn recent(ui: &mut egui::Ui, path: &std::path::Path, actions: &mut Vec<Action>) 
         || path.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let folder = path.parent().map(|p| p.display().to_string()).unwrap_or_default();
+    let folder = path
+        .parent()
+        .map(|p| p.display().to_string())
+        .unwrap_or_default();
     let size = egui::vec2(ui.available_width(), 38.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let label = format!("Open recent {}", path.display());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &label));
     let visuals = ui.style().interact(&response);
     if response.hovered() || response.has_focus() {
-        ui.painter().rect_filled(rect, theme::CORNER, visuals.weak_bg_fill);
+        ui.painter()
+            .rect_filled(rect, theme::CORNER, visuals.weak_bg_fill);
     }
     let mut inner = ui.new_child(
         egui::UiBuilder::new()
@@ -124,7 +138,14 @@ pub fn contact_sheet(
                 if model.run == RunState::Idle {
                     ui.set_max_width(200.0);
                     let command = UiCommand::Reconstruct;
-                    run_panel::command_button(ui, command, "Reconstruct this capture", true, facts, actions);
+                    run_panel::command_button(
+                        ui,
+                        command,
+                        "Reconstruct this capture",
+                        true,
+                        facts,
+                        actions,
+                    );
                 } else {
                     ui.add(egui::Spinner::new());
                     ui.label(theme::weak("The scene appears with the first steps"));
@@ -132,26 +153,28 @@ pub fn contact_sheet(
             });
         });
         ui.add_space(theme::GAP);
-        egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-            let gap = 6.0;
-            let room = ui.available_width();
-            let columns = (room / 130.0).floor().max(1.0);
-            let side = (room - gap * (columns - 1.0)) / columns;
-            let columns = columns as usize;
-            ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
-            for (row, views) in scene.views.chunks(columns).enumerate() {
-                ui.horizontal(|ui| {
-                    for (i, view) in views.iter().enumerate() {
-                        let (rect, response) =
-                            ui.allocate_exact_size(egui::vec2(side, side), Sense::hover());
-                        if ui.is_rect_visible(rect) {
-                            let picture = Picture::Original(row * columns + i);
-                            thumbs.paint_filling(ui, rect, picture, &view.photo);
+        egui::ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .show(ui, |ui| {
+                let gap = 6.0;
+                let room = ui.available_width();
+                let columns = (room / 130.0).floor().max(1.0);
+                let side = (room - gap * (columns - 1.0)) / columns;
+                let columns = columns as usize;
+                ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
+                for (row, views) in scene.views.chunks(columns).enumerate() {
+                    ui.horizontal(|ui| {
+                        for (i, view) in views.iter().enumerate() {
+                            let (rect, response) =
+                                ui.allocate_exact_size(egui::vec2(side, side), Sense::hover());
+                            if ui.is_rect_visible(rect) {
+                                let picture = Picture::Original(row * columns + i);
+                                thumbs.paint_filling(ui, rect, picture, &view.photo);
+                            }
+                            response.on_hover_text(&view.name);
                         }
-                        response.on_hover_text(&view.name);
-                    }
-                });
-            }
-        });
+                    });
+                }
+            });
     });
 }

@@ -61,7 +61,10 @@ pub fn apply(ctx: &egui::Context) {
             (TextStyle::Body, font(13.5)),
             (TextStyle::Button, font(13.5)),
             (TextStyle::Heading, font(17.0)),
-            (TextStyle::Monospace, FontId::new(12.5, FontFamily::Monospace)),
+            (
+                TextStyle::Monospace,
+                FontId::new(12.5, FontFamily::Monospace),
+            ),
         ]
         .into();
         style.always_scroll_the_only_direction = true;

@@ -84,7 +84,10 @@ impl Thumbs {
         );
         self.entries.insert(
             (picture, is_large),
-            Entry { texture: texture.clone(), last_use: self.frame },
+            Entry {
+                texture: texture.clone(),
+                last_use: self.frame,
+            },
         );
         Some(texture)
     }
@@ -118,7 +121,10 @@ impl Thumbs {
         if let Some(texture) = self.texture(ui.ctx(), picture, photo, true) {
             egui::Image::from_texture(&texture)
                 .corner_radius(theme::CORNER)
-                .paint_at(ui, egui::Rect::from_center_size(rect.center(), fit(rect.size(), photo)));
+                .paint_at(
+                    ui,
+                    egui::Rect::from_center_size(rect.center(), fit(rect.size(), photo)),
+                );
         }
     }
 }

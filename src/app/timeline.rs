@@ -50,7 +50,10 @@ fn strip(
         .id_salt("timeline")
         .auto_shrink([false, false])
         .stick_to_right(true)
-        .scroll_source(ScrollSource { drag: DragScroll::Never, ..ScrollSource::default() })
+        .scroll_source(ScrollSource {
+            drag: DragScroll::Never,
+            ..ScrollSource::default()
+        })
         .show(ui, |ui| {
             ui.horizontal_top(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
@@ -59,7 +62,14 @@ fn strip(
                 let has_moved = shown_has_changed(ui, shown);
                 for snapshot in &model.snapshots {
                     let is_branch = previous.is_some() && snapshot.parent != previous;
-                    let rect = card(ui, model, snapshot, [shown == Some(snapshot.id), is_branch], thumbs, actions);
+                    let rect = card(
+                        ui,
+                        model,
+                        snapshot,
+                        [shown == Some(snapshot.id), is_branch],
+                        thumbs,
+                        actions,
+                    );
                     if has_moved && shown == Some(snapshot.id) {
                         ui.scroll_to_rect(rect, None);
                     }
@@ -95,14 +105,21 @@ fn scrub(
 ) {
     let pointer = ui.input(|i| {
         let origin = i.pointer.press_origin()?;
-        let is_here = places.iter().any(|(rect, _)| rect.contains(origin)) && i.pointer.primary_down();
-        i.pointer.interact_pos().filter(|_| is_here && i.pointer.is_decidedly_dragging())
+        let is_here =
+            places.iter().any(|(rect, _)| rect.contains(origin)) && i.pointer.primary_down();
+        i.pointer
+            .interact_pos()
+            .filter(|_| is_here && i.pointer.is_decidedly_dragging())
     });
     let is_on_top = |at| ui.ctx().layer_id_at(at) == Some(ui.layer_id());
-    let Some(pointer) = pointer.filter(|at| is_on_top(*at)) else { return };
-    let nearest = places
-        .iter()
-        .min_by(|a, b| (a.0.center().x - pointer.x).abs().total_cmp(&(b.0.center().x - pointer.x).abs()));
+    let Some(pointer) = pointer.filter(|at| is_on_top(*at)) else {
+        return;
+    };
+    let nearest = places.iter().min_by(|a, b| {
+        (a.0.center().x - pointer.x)
+            .abs()
+            .total_cmp(&(b.0.center().x - pointer.x).abs())
+    });
     if let Some((_, id)) = nearest
         && *id != shown
     {
@@ -123,21 +140,39 @@ fn card(
     let (rect, response) =
         ui.allocate_exact_size(egui::vec2(width, height + CAPTION), Sense::click());
     let name = format!("Snapshot {} of step {}", snapshot.id.0, snapshot.step);
-    response.widget_info(|| {
-        egui::WidgetInfo::selected(egui::Role::Button, true, is_shown, &name)
-    });
+    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, is_shown, &name));
     if response.clicked() {
         actions.push(Action::Show(Some(snapshot.id)));
     }
     if ui.is_rect_visible(rect) {
         let picture = Rect::from_min_size(rect.min, egui::vec2(width, height));
-        thumbs.paint_filling(ui, picture, Picture::Snapshot(snapshot.id), &snapshot.thumbnail);
-        mark(ui, picture, is_shown, response.hovered() || response.has_focus());
+        thumbs.paint_filling(
+            ui,
+            picture,
+            Picture::Snapshot(snapshot.id),
+            &snapshot.thumbnail,
+        );
+        mark(
+            ui,
+            picture,
+            is_shown,
+            response.hovered() || response.has_focus(),
+        );
         let painter = ui.painter();
         let font = FontId::proportional(11.5);
-        let color = if is_shown { theme::TEXT_STRONG } else { theme::TEXT_WEAK };
+        let color = if is_shown {
+            theme::TEXT_STRONG
+        } else {
+            theme::TEXT_WEAK
+        };
         let at = egui::pos2(picture.center().x, rect.max.y - 0.5 * CAPTION + 3.0);
-        painter.text(at, Align2::CENTER_CENTER, thousands(snapshot.step), font, color);
+        painter.text(
+            at,
+            Align2::CENTER_CENTER,
+            thousands(snapshot.step),
+            font,
+            color,
+        );
         if snapshot.pinned {
             let at = picture.right_top() + egui::vec2(-9.0, 9.0);
             painter.circle_filled(at, 7.0, theme::OVERLAY);
@@ -151,11 +186,18 @@ fn card(
     }
     let parent = match snapshot.parent.and_then(|id| model.snapshot(id)) {
         Some(parent) if is_branch => {
-            format!("\nA branch: grew from the snapshot of step {}", thousands(parent.step))
+            format!(
+                "\nA branch: grew from the snapshot of step {}",
+                thousands(parent.step)
+            )
         }
         _ => String::new(),
     };
-    let pinned = if snapshot.pinned { "\nPinned: kept whatever the limit" } else { "" };
+    let pinned = if snapshot.pinned {
+        "\nPinned: kept whatever the limit"
+    } else {
+        ""
+    };
     response.context_menu(|ui| {
         if ui.button("Show").clicked() {
             actions.push(Action::Show(Some(snapshot.id)));
@@ -189,11 +231,26 @@ fn live_card(ui: &mut egui::Ui, is_shown: bool, actions: &mut Vec<Action>) -> Re
         let picture = Rect::from_min_size(rect.min, egui::vec2(height, height));
         let painter = ui.painter();
         painter.rect_filled(picture, theme::CORNER, theme::RAISED);
-        let color = if is_shown { theme::ACCENT } else { theme::TEXT_WEAK };
+        let color = if is_shown {
+            theme::ACCENT
+        } else {
+            theme::TEXT_WEAK
+        };
         painter.circle_filled(picture.center() - egui::vec2(0.0, 8.0), 5.0, color);
         let at = picture.center() + egui::vec2(0.0, 11.0);
-        painter.text(at, Align2::CENTER_CENTER, "Live", FontId::proportional(12.5), color);
-        mark(ui, picture, is_shown, response.hovered() || response.has_focus());
+        painter.text(
+            at,
+            Align2::CENTER_CENTER,
+            "Live",
+            FontId::proportional(12.5),
+            color,
+        );
+        mark(
+            ui,
+            picture,
+            is_shown,
+            response.hovered() || response.has_focus(),
+        );
     }
     response.on_hover_text("The scene as it is now");
     rect
@@ -205,7 +262,8 @@ fn mark(ui: &egui::Ui, picture: Rect, is_shown: bool, is_hovered: bool) {
         (false, true) => egui::Stroke::new(1.5, theme::TEXT_WEAK),
         (false, false) => return,
     };
-    ui.painter().rect_stroke(picture, theme::CORNER, stroke, egui::StrokeKind::Inside);
+    ui.painter()
+        .rect_stroke(picture, theme::CORNER, stroke, egui::StrokeKind::Inside);
 }
 
 fn buttons(
@@ -215,7 +273,9 @@ fn buttons(
     facts: &Facts,
     actions: &mut Vec<Action>,
 ) {
-    let is_pinned = shown.and_then(|id| model.snapshot(id)).is_some_and(|s| s.pinned);
+    let is_pinned = shown
+        .and_then(|id| model.snapshot(id))
+        .is_some_and(|s| s.pinned);
     ui.spacing_mut().interact_size.y = 22.0;
     ui.spacing_mut().button_padding.y = 2.0;
     let pin = if is_pinned { "Unpin" } else { "Pin" };
@@ -228,8 +288,9 @@ fn buttons(
         let refusal = (info.enabled)(facts).err();
         let button = egui::Button::new(label);
         let size = egui::vec2(BUTTONS, 22.0);
-        let response =
-            ui.add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button)).inner;
+        let response = ui
+            .add_enabled_ui(refusal.is_none(), |ui| ui.add_sized(size, button))
+            .inner;
         if response.clicked() {
             actions.push(Action::Run(command));
         }

@@ -109,7 +109,8 @@ impl Viewport {
         self.photo = None;
         self.wipe_on = false;
         let cameras: Vec<Camera> = scene.views.iter().map(|v| v.camera).collect();
-        self.camera.frame_scene(scene.center, scene.radius, scene.up, &cameras);
+        self.camera
+            .frame_scene(scene.center, scene.radius, scene.up, &cameras);
     }
 
     pub fn set_drawable(&mut self, drawable: Drawable) {
@@ -149,13 +150,15 @@ impl Viewport {
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] when the scene needs more than the adapter has, or the device is lost.
-    pub fn show(&mut self, ui: &mut egui::Ui, scene: &SceneInfo, is_live: bool) -> Result<ViewportOutput> {
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        scene: &SceneInfo,
+        is_live: bool,
+    ) -> Result<ViewportOutput> {
         let mut output = ViewportOutput::default();
-        let (rect, response) =
-            ui.allocate_exact_size(ui.available_size(), Sense::click_and_drag());
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::Image, true, "Viewport")
-        });
+        let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click_and_drag());
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, "Viewport"));
         output.rect = Some(rect);
         let pixels_per_point = ui.pixels_per_point();
         self.size = [rect.width(), rect.height()]
@@ -179,7 +182,9 @@ impl Viewport {
 
         let painter = ui.painter_at(rect);
         self.paint_frame(&painter, rect);
-        let points = self.camera.camera([rect.width() as u32, rect.height() as u32]);
+        let points = self
+            .camera
+            .camera([rect.width() as u32, rect.height() as u32]);
         if self.cameras_on && self.camera.through(self.size).is_none() {
             let pointer = response.hover_pos();
             let depth = 0.06 * scene.radius;
@@ -189,7 +194,10 @@ impl Viewport {
                 if response.clicked() {
                     output.look_through = Some(index);
                 }
-                response.clone().on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(name);
+                response
+                    .clone()
+                    .on_hover_cursor(egui::CursorIcon::PointingHand)
+                    .on_hover_text(name);
             }
         }
         if self.wipe_on && self.before_kind().is_some() {
@@ -212,10 +220,9 @@ impl Viewport {
 
     /// Ask for a picture of what is there now, and paint the newest finished one.
     fn draw(&mut self, ui: &egui::Ui, rect: Rect, scene: &SceneInfo, pace: Pace) -> Result<()> {
-        self.gpu
-            .device
-            .poll(wgpu::PollType::Poll)
-            .map_err(|e| crate::Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
+        self.gpu.device.poll(wgpu::PollType::Poll).map_err(|e| {
+            crate::Error::Gpu(format!("the graphics device stopped answering: {e}"))
+        })?;
         self.canvas.poll()?;
         if let Some(point) = self.canvas.picked()? {
             self.camera.focus_on(point);
@@ -223,9 +230,14 @@ impl Viewport {
         let kind = self.before_kind().filter(|_| self.wipe_on);
         if let Some((drawable, serial)) = &self.drawable {
             let camera = self.camera.camera(self.canvas.render_size(self.size, pace));
-            let before = self.before.as_ref().filter(|_| kind == Some(BeforeKind::Scene));
+            let before = self
+                .before
+                .as_ref()
+                .filter(|_| kind == Some(BeforeKind::Scene));
             let before = before.map(|(d, n)| (d, *n));
-            self.settled = self.canvas.request((drawable, *serial), before, &camera, pace)?
+            self.settled = self
+                .canvas
+                .request((drawable, *serial), before, &camera, pace)?
                 && pace != Pace::Moving;
         }
         if !self.is_settled() {
@@ -235,7 +247,9 @@ impl Viewport {
         if let Some(BeforeKind::Photo(index)) = kind {
             self.upload_photo(index, &scene.views[index].photo);
         }
-        let Some(frame) = self.canvas.shown() else { return Ok(()) };
+        let Some(frame) = self.canvas.shown() else {
+            return Ok(());
+        };
         let before = match kind {
             Some(BeforeKind::Scene) => frame.before.as_ref().map(|image| Before {
                 image,
@@ -244,11 +258,18 @@ impl Viewport {
             }),
             Some(BeforeKind::Photo(_)) => self.camera.through(self.size).and_then(|(_, place)| {
                 let (_, image) = self.photo.as_ref()?;
-                Some(Before { image, rect: place.map(|v| v as f32), wipe: self.wipe })
+                Some(Before {
+                    image,
+                    rect: place.map(|v| v as f32),
+                    wipe: self.wipe,
+                })
             }),
             None => None,
         };
-        ui.painter().add(self.presenter.shape(&self.gpu, rect, &frame.image, before.as_ref()));
+        ui.painter().add(
+            self.presenter
+                .shape(&self.gpu, rect, &frame.image, before.as_ref()),
+        );
         Ok(())
     }
 
@@ -308,7 +329,8 @@ impl Viewport {
             if let Some(pointer) = response.hover_pos()
                 && (factor - 1.0).abs() > 1e-6
             {
-                self.camera.zoom(factor, pixels(pointer - rect.min), self.size);
+                self.camera
+                    .zoom(factor, pixels(pointer - rect.min), self.size);
                 moved = true;
             }
         }
@@ -325,7 +347,14 @@ impl Viewport {
         }
         ui.input(|i| {
             for event in &i.raw.events {
-                if let egui::Event::Key { key, physical_key, pressed, modifiers, .. } = event {
+                if let egui::Event::Key {
+                    key,
+                    physical_key,
+                    pressed,
+                    modifiers,
+                    ..
+                } = event
+                {
                     let key = physical_key.unwrap_or(*key);
                     if *pressed && FLY_KEYS.contains(&key) && !modifiers.command {
                         self.held.insert(key);
@@ -352,7 +381,9 @@ impl Viewport {
 
     /// Darken what lies outside the picture of the training view that the camera looks through.
     fn paint_frame(&self, painter: &egui::Painter, rect: Rect) {
-        let Some((_, place)) = self.camera.through(self.size) else { return };
+        let Some((_, place)) = self.camera.through(self.size) else {
+            return;
+        };
         let at = |x: f64, y: f64| {
             rect.min + egui::vec2(x as f32 * rect.width(), y as f32 * rect.height())
         };
@@ -360,8 +391,14 @@ impl Viewport {
         for bar in [
             Rect::from_min_max(rect.min, egui::pos2(rect.max.x, inside.min.y)),
             Rect::from_min_max(egui::pos2(rect.min.x, inside.max.y), rect.max),
-            Rect::from_min_max(egui::pos2(rect.min.x, inside.min.y), egui::pos2(inside.min.x, inside.max.y)),
-            Rect::from_min_max(egui::pos2(inside.max.x, inside.min.y), egui::pos2(rect.max.x, inside.max.y)),
+            Rect::from_min_max(
+                egui::pos2(rect.min.x, inside.min.y),
+                egui::pos2(inside.min.x, inside.max.y),
+            ),
+            Rect::from_min_max(
+                egui::pos2(inside.max.x, inside.min.y),
+                egui::pos2(rect.max.x, inside.max.y),
+            ),
         ] {
             if bar.is_positive() {
                 painter.rect_filled(bar, 0.0, theme::SHADE);
@@ -379,13 +416,20 @@ impl Viewport {
             egui::WidgetInfo::slider(true, f64::from(self.wipe), "Before and after wipe")
         });
         let response = response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeHorizontal);
-        if let Some(pointer) = response.interact_pointer_pos().filter(|_| response.dragged()) {
+        if let Some(pointer) = response
+            .interact_pointer_pos()
+            .filter(|_| response.dragged())
+        {
             self.wipe = ((pointer.x - rect.min.x) / rect.width()).clamp(0.02, 0.98);
         }
         let x = rect.min.x + self.wipe * rect.width();
         let painter = ui.painter_at(rect);
         let is_held = response.hovered() || response.dragged();
-        let color = if is_held { theme::ACCENT } else { theme::TEXT_STRONG };
+        let color = if is_held {
+            theme::ACCENT
+        } else {
+            theme::TEXT_STRONG
+        };
         painter.vline(x, rect.y_range(), egui::Stroke::new(2.0, color));
         let knob = egui::pos2(x, rect.center().y);
         painter.circle(knob, 13.0, theme::OVERLAY, egui::Stroke::new(2.0, color));
@@ -393,7 +437,11 @@ impl Viewport {
             let tip = knob + egui::vec2(8.0 * side, 0.0);
             let base = knob + egui::vec2(3.5 * side, 0.0);
             painter.add(egui::Shape::convex_polygon(
-                vec![tip, base + egui::vec2(0.0, 4.0), base - egui::vec2(0.0, 4.0)],
+                vec![
+                    tip,
+                    base + egui::vec2(0.0, 4.0),
+                    base - egui::vec2(0.0, 4.0),
+                ],
                 color,
                 egui::Stroke::NONE,
             ));
@@ -403,8 +451,18 @@ impl Viewport {
             _ => ("Before", "After"),
         };
         let y = rect.max.y - 20.0;
-        tag(&painter, egui::pos2(x - 12.0, y), egui::Align2::RIGHT_CENTER, left);
-        tag(&painter, egui::pos2(x + 12.0, y), egui::Align2::LEFT_CENTER, right);
+        tag(
+            &painter,
+            egui::pos2(x - 12.0, y),
+            egui::Align2::RIGHT_CENTER,
+            left,
+        );
+        tag(
+            &painter,
+            egui::pos2(x + 12.0, y),
+            egui::Align2::LEFT_CENTER,
+            right,
+        );
     }
 }
 

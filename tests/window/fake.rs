@@ -49,15 +49,31 @@ pub fn fake_worker(gpu: Arc<Gpu>) -> (Script, Box<dyn Worker>) {
     let (command_sender, commands) = unbounded();
     let (event_sender, events) = bounded(1 << 16);
     let slots = Slots::default();
-    let script = Script { commands, events: Some(event_sender), slots: slots.clone(), gpu };
-    (script, Box::new(Fake { commands: command_sender, events, slots }))
+    let script = Script {
+        commands,
+        events: Some(event_sender),
+        slots: slots.clone(),
+        gpu,
+    };
+    (
+        script,
+        Box::new(Fake {
+            commands: command_sender,
+            events,
+            slots,
+        }),
+    )
 }
 
 pub const VIEWS: usize = 12;
 
 impl Script {
     pub fn say(&self, event: Event) {
-        self.events.as_ref().expect("not ended").send(event).expect("the window listens");
+        self.events
+            .as_ref()
+            .expect("not ended")
+            .send(event)
+            .expect("the window listens");
     }
 
     pub fn open(&self, has_splats: bool, settings: Settings) {
@@ -122,7 +138,14 @@ impl Script {
 }
 
 fn scene(has_splats: bool, settings: Settings) -> SceneInfo {
-    let intrinsics = Intrinsics { fx: 100.0, fy: 100.0, cx: 48.0, cy: 36.0, width: 96, height: 72 };
+    let intrinsics = Intrinsics {
+        fx: 100.0,
+        fy: 100.0,
+        cx: 48.0,
+        cy: 36.0,
+        width: 96,
+        height: 72,
+    };
     let views = (0..VIEWS).map(|i| {
         let angle = i as f64 / VIEWS as f64 * std::f64::consts::TAU;
         let eye = DVec3::new(4.0 * angle.cos(), 4.0 * angle.sin(), 1.5);
@@ -176,12 +199,16 @@ fn ball(hue: f32) -> Splats {
         let z = 1.0 - 2.0 * (i as f32 + 0.5) / COUNT as f32;
         let angle = i as f32 * 2.399_963_2;
         let ring = (1.0 - z * z).sqrt();
-        splats.means.extend([ring * angle.cos(), ring * angle.sin(), z]);
+        splats
+            .means
+            .extend([ring * angle.cos(), ring * angle.sin(), z]);
         splats.quats.extend([1.0, 0.0, 0.0, 0.0]);
         splats.log_scales.extend([(0.06f32).ln(); 3]);
         splats.logit_opacities.push(4.0);
         let light = 0.55 + 0.45 * z;
-        splats.sh_dc.extend(rgb(hue + 0.08 * z).map(|c| (c * light - 0.5) / SH_C0));
+        splats
+            .sh_dc
+            .extend(rgb(hue + 0.08 * z).map(|c| (c * light - 0.5) / SH_C0));
     }
     splats
 }

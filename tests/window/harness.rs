@@ -43,8 +43,14 @@ pub fn open_window(
     let state: RenderState = create_render_state(eframe_setup(), RendererOptions::PREDICTABLE);
     let gpu = Gpu::from_eframe(&state);
     let worker = worker(gpu.clone());
-    let app = App::new(gpu, &state, worker, Recents::forgetful(), Chooser::new(false))
-        .expect("the adapter runs the rasterizer");
+    let app = App::new(
+        gpu,
+        &state,
+        worker,
+        Recents::forgetful(),
+        Chooser::new(false),
+    )
+    .expect("the adapter runs the rasterizer");
     // The harness puts 8 points of margin around what it shows.
     let size = egui::vec2(size[0] + 16.0, size[1] + 16.0);
     let harness = Harness::builder()
@@ -61,7 +67,10 @@ pub fn open_window(
             },
             app,
         );
-    Some(Window { harness, _alone: alone })
+    Some(Window {
+        harness,
+        _alone: alone,
+    })
 }
 
 impl Window {
@@ -88,7 +97,9 @@ impl Window {
     }
 
     pub fn until_label(&mut self, text: &str) {
-        self.until(text, |h| h.query_all_by_label_contains(text).next().is_some());
+        self.until(text, |h| {
+            h.query_all_by_label_contains(text).next().is_some()
+        });
     }
 
     /// The picture of the newest parameters from the camera is on the screen.
@@ -103,7 +114,10 @@ impl Window {
     }
 
     pub fn has(&self, text: &str) -> bool {
-        self.harness.query_all_by_label_contains(text).next().is_some()
+        self.harness
+            .query_all_by_label_contains(text)
+            .next()
+            .is_some()
     }
 
     pub fn click(&mut self, label: &str) {
@@ -119,11 +133,16 @@ impl Window {
     pub fn type_into(&mut self, label: &str, text: &str) {
         self.harness.get_by_label(label).focus();
         self.steps(2);
-        self.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+        self.harness
+            .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
         self.steps(1);
         self.harness.get_by_label(label).type_text(text);
         self.steps(2);
-        assert_eq!(self.get(label).value().as_deref(), Some(text), "{label} takes the text");
+        assert_eq!(
+            self.get(label).value().as_deref(),
+            Some(text),
+            "{label} takes the text"
+        );
     }
 
     pub fn set_number(&mut self, label: &str, value: f64) {
@@ -157,7 +176,9 @@ impl Window {
 
     /// For looking at: only where `LUXEDIT_PICTURES` names a folder.
     pub fn keep_picture(&mut self, name: &str) {
-        let Some(folder) = std::env::var_os("LUXEDIT_PICTURES") else { return };
+        let Some(folder) = std::env::var_os("LUXEDIT_PICTURES") else {
+            return;
+        };
         let path = std::path::Path::new(&folder).join(format!("{name}.png"));
         self.render().save(&path).expect("the picture is written");
     }
@@ -188,6 +209,11 @@ impl Window {
 /// Mean absolute difference of two pictures of one size, [0, 255].
 pub fn difference(a: &RgbaImage, b: &RgbaImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());
-    let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let sum: u64 = a
+        .as_raw()
+        .iter()
+        .zip(b.as_raw())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     sum as f64 / a.as_raw().len() as f64
 }

@@ -49,8 +49,14 @@ impl Server {
     }
 
     fn run(&self, program: &str, args: &[&str]) -> Option<String> {
-        let out = Command::new(program).env("DISPLAY", &self.display).args(args).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+        let out = Command::new(program)
+            .env("DISPLAY", &self.display)
+            .args(args)
+            .output()
+            .ok()?;
+        out.status
+            .success()
+            .then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
     }
 }
 
@@ -104,7 +110,10 @@ fn opens_a_window_and_ends_cleanly() {
     let start = Instant::now();
     let mut window = None;
     while window.is_none() && start.elapsed() < Duration::from_secs(120) {
-        assert!(wait(&mut program, Duration::from_millis(100)).is_none(), "it ended by itself");
+        assert!(
+            wait(&mut program, Duration::from_millis(100)).is_none(),
+            "it ended by itself"
+        );
         window = server
             .run("xdotool", &["search", "--name", "^tiny .*luxedit$"])
             .and_then(|ids| ids.lines().last().map(str::to_owned));
@@ -138,7 +147,10 @@ fn without_a_display_it_says_what_to_do() {
     let message = String::from_utf8_lossy(&out.stderr);
     if cfg!(target_os = "linux") {
         assert_eq!(out.status.code(), Some(1), "{message}");
-        assert!(message.contains("no window can be opened here"), "{message}");
+        assert!(
+            message.contains("no window can be opened here"),
+            "{message}"
+        );
         assert!(message.contains("command line"), "{message}");
     }
 }

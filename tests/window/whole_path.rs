@@ -23,7 +23,12 @@ fn newest_edit(window: &Window) -> Option<(usize, String)> {
         .controls()
         .into_iter()
         .filter_map(|(_, name, _)| {
-            let number = name.strip_prefix("Edit ")?.split(' ').next()?.parse().ok()?;
+            let number = name
+                .strip_prefix("Edit ")?
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()?;
             Some((number, name))
         })
         .max()
@@ -48,7 +53,11 @@ fn from_photos_to_an_edited_scene_and_back() {
     choose(&mut window, &root().join("assets/tiny"), "Open this path");
     window.until_label("held out to measure quality");
     window.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::S);
-    choose(&mut window, &folder.path().join("tiny.luxedit"), "Save here");
+    choose(
+        &mut window,
+        &folder.path().join("tiny.luxedit"),
+        "Save here",
+    );
 
     // Reconstruct.
     window.set_number("Reconstruction steps", 60.0);
@@ -62,11 +71,17 @@ fn from_photos_to_an_edited_scene_and_back() {
     assert!(window.is_disabled("Start edit"));
     assert!(window.has("Type an instruction first"));
     window.press(Modifiers::COMMAND, Key::Enter);
-    assert!(!window.has("Editing…"), "an empty instruction starts nothing");
+    assert!(
+        !window.has("Editing…"),
+        "an empty instruction starts nothing"
+    );
 
     window.type_into("Instruction", "make it a bronze bust");
     assert!(!window.has("Type an instruction first"));
-    assert!(window.has("Choose an edit model first"), "the next reason takes its place");
+    assert!(
+        window.has("Choose an edit model first"),
+        "the next reason takes its place"
+    );
     window.type_into("Edit model", &model.display().to_string());
     assert!(!window.is_disabled("Start edit"));
 
@@ -75,7 +90,9 @@ fn from_photos_to_an_edited_scene_and_back() {
     window.set_number("Denoising steps", 3.0);
     window.click("Start edit");
     window.until("a first edited view", |h| {
-        h.query_all_by_label_contains("Edit 1 of view").next().is_some()
+        h.query_all_by_label_contains("Edit 1 of view")
+            .next()
+            .is_some()
     });
 
     // Pause, change the instruction, go on: the next edits follow the new one.
@@ -110,11 +127,17 @@ fn from_photos_to_an_edited_scene_and_back() {
     window.until_label("Snapshot of step 60");
     let scrubbed = window.viewport_pixels();
     let rest = difference(&reconstructed, &scrubbed);
-    assert!(rest < 0.05, "the snapshot looks as the scene did then: {rest:.4}");
+    assert!(
+        rest < 0.05,
+        "the snapshot looks as the scene did then: {rest:.4}"
+    );
     window.press(Modifiers::NONE, Key::ArrowLeft);
     window.until_label("Snapshot of step 30");
     let earlier = window.viewport_pixels();
-    assert!(difference(&reconstructed, &earlier) > 0.05, "an earlier state looks different");
+    assert!(
+        difference(&reconstructed, &earlier) > 0.05,
+        "an earlier state looks different"
+    );
 
     // Export what is shown, then go back to live.
     let ply = folder.path().join("earlier.ply");
@@ -122,9 +145,15 @@ fn from_photos_to_an_edited_scene_and_back() {
     choose(&mut window, &ply, "Export here");
     window.until_label("Exported");
     let bytes = std::fs::read(&ply).expect("the PLY was written");
-    assert!(bytes.starts_with(b"ply\n") && bytes.len() > 10_000, "{} bytes", bytes.len());
+    assert!(
+        bytes.starts_with(b"ply\n") && bytes.len() > 10_000,
+        "{} bytes",
+        bytes.len()
+    );
     window.click("Back to live");
-    window.until("the live scene", |h| h.query_by_label("Snapshot of step 30").is_none());
+    window.until("the live scene", |h| {
+        h.query_by_label("Snapshot of step 30").is_none()
+    });
     let live = window.viewport_pixels();
     let rest = difference(&edited, &live);
     assert!(rest < 0.05, "the live scene is where it was: {rest:.4}");
@@ -136,7 +165,10 @@ fn from_photos_to_an_edited_scene_and_back() {
     window.until_label("Restored the snapshot of step 60");
     let restored = window.viewport_pixels();
     let rest = difference(&reconstructed, &restored);
-    assert!(rest < 0.05, "the restored scene is the reconstructed one: {rest:.4}");
+    assert!(
+        rest < 0.05,
+        "the restored scene is the reconstructed one: {rest:.4}"
+    );
 
     // Close: the worker saves and ends.
     window.press(Modifiers::COMMAND, Key::Q);
