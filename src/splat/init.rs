@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 /// Y₀₀, the DC spherical-harmonics basis function: colour = 0.5 + Y₀₀ · `sh_dc`.
 pub const SH_C0: f32 = 0.282_094_8;
 
-/// Rounds of drawing pixels until enough of them have given a point.
+/// Rounds of drawing pixels until enough of them have given a point; after some, any depth that several views see will
+/// do.
 const MAX_ROUNDS: usize = 20;
+const SWEPT_ROUNDS: usize = 10;
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +78,7 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
             })
             .collect(),
         _ => {
-            // Photos composited over one colour tell where there is nothing.
+            // Photos composited over one colour show where there is nothing.
             let empty = (dataset.kind == DatasetKind::Blender)
                 .then(|| dataset.background.map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8));
             random_points(&views, empty, config.random_count as usize, &mut rng)?
@@ -174,7 +176,7 @@ fn random_points(
     };
     let sweep = Sweep::new(views, focus);
     let mut points: Vec<Point> = Vec::with_capacity(count);
-    for _ in 0..MAX_ROUNDS {
+    for round in 0..MAX_ROUNDS {
         let missing = count - points.len();
         if missing == 0 {
             break;
@@ -205,8 +207,8 @@ fn random_points(
                 if empty == Some(color) {
                     return None;
                 }
-                let depth = if views.len() > 1 {
-                    sweep.depth_at(index, pixel, inverse_range, offset, allowed)?.0
+                let depth = if views.len() > 1 && round < SWEPT_ROUNDS {
+                    sweep.depth_at(index, pixel, inverse_range, offset, allowed)?
                 } else {
                     1.0 / (inverse_range.0 + random * (inverse_range.1 - inverse_range.0))
                 };
@@ -223,7 +225,7 @@ fn random_points(
     }
     if points.is_empty() {
         return Err(Error::invalid(
-            "no point in space is seen by two training cameras: check the camera poses",
+            "the training cameras have no view in common, or show nothing but background: check the camera poses",
         ));
     }
     Ok(points)

@@ -120,9 +120,9 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// The most consistent depth (camera z) at `pixel` of `view` within `range`, and how unlike the neighbours' photos
-    /// still look there, in [0, 1]. `allowed` tells which world points may be at all. `None` when no depth is allowed
-    /// and seen by two neighbours (by one, where there is only one).
+    /// The most consistent depth (camera z) at `pixel` of `view`. `inverse_range` is 1/far and 1/near, `first_offset` in
+    /// [0, 1) shifts the depths that are tried, `allowed` tells which world points may be at all. `None` when no depth is
+    /// allowed and seen by two neighbours (by one, where there is only one).
     pub fn depth_at(
         &self,
         view: usize,
@@ -130,12 +130,11 @@ impl<'a> Sweep<'a> {
         inverse_range: (f32, f32),
         first_offset: f32,
         allowed: impl Fn(DVec3) -> bool,
-    ) -> Option<(f32, f32)> {
+    ) -> Option<f32> {
         let (far, near) = inverse_range;
-        let step = (near - far) / COARSE_DEPTHS as f32;
+        let mut step = (near - far) / COARSE_DEPTHS as f32;
         let to_world = self.views[view].camera.camera_to_world();
         let ray = self.ray(view, pixel);
-        let mut best: Option<(f32, f32)> = None;
         let try_depths = |level: usize, first: f32, step: f32, count: usize| {
             let patch = self.patch(view, pixel, level);
             let mut best: Option<(f32, f32)> = None;
@@ -156,21 +155,13 @@ impl<'a> Sweep<'a> {
             }
             best
         };
-        let mut step = step;
-        for level in 0..LEVELS {
-            best = match best {
-                None if level == 0 => {
-                    try_depths(0, far + step * first_offset, step, COARSE_DEPTHS)
-                }
-                None => None,
-                Some((inverse, _)) => {
-                    step /= 3.0;
-                    let first = inverse - step * (FINE_DEPTHS / 2) as f32;
-                    try_depths(level, first, step, FINE_DEPTHS)
-                }
-            };
+        let (mut inverse, _) = try_depths(0, far + step * first_offset, step, COARSE_DEPTHS)?;
+        for level in 1..LEVELS {
+            step /= 3.0;
+            let first = inverse - step * (FINE_DEPTHS / 2) as f32;
+            (inverse, _) = try_depths(level, first, step, FINE_DEPTHS)?;
         }
-        best.map(|(inverse, cost)| (1.0 / inverse, cost))
+        Some(1.0 / inverse)
     }
 
     fn ray(&self, view: usize, pixel: Vec2) -> Vec3 {
@@ -247,10 +238,12 @@ fn neighbours_of(view: usize, camera: &Camera, views: &[&View], focus: DVec3) ->
     let mut ranked: Vec<(f64, usize)> = views
         .iter()
         .enumerate()
-        .filter(|(i, other)| *i != view && other.camera.forward().dot(camera.forward()) > 0.5)
+        .filter(|(i, _)| *i != view)
         .map(|(i, other)| {
             let other_arm = (other.camera.position() - focus).normalize_or_zero();
-            ((arm.angle_between(other_arm) - BEST_ANGLE_RADIANS).abs(), i)
+            let turned = other.camera.forward().angle_between(camera.forward());
+            let baseline = arm.angle_between(other_arm);
+            ((baseline - BEST_ANGLE_RADIANS).abs() + turned, i)
         })
         .collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
