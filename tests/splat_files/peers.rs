@@ -67,7 +67,7 @@ fn matching(source: &Splats, other: &Splats) -> Vec<usize> {
     };
     (0..other.len())
         .map(|j| {
-            tree.nearest_neighbor_iter(point(other, j))
+            tree.nearest_neighbor_iter(&point(other, j))
                 .take(8)
                 .map(|item| item.data)
                 .min_by(|&a, &b| apart(a, j).total_cmp(&apart(b, j)))
