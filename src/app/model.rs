@@ -180,6 +180,11 @@ impl Model {
                 }
             }
             Event::Exported(path) => self.notice = format!("Exported {}", path.display()),
+            Event::Interrupted(job) => {
+                if let Some(scene) = &mut self.scene {
+                    scene.interrupted = job;
+                }
+            }
             Event::Warning(text) => self.warn(text),
             Event::Error(text) => self.error = Some(sentence(&text)),
             Event::Done {
@@ -199,9 +204,6 @@ impl Model {
                     Job::Open | Job::Evaluate | Job::EditImage | Job::Render => {
                         return Reaction::None;
                     }
-                }
-                if let Some(scene) = &mut self.scene {
-                    scene.interrupted = None;
                 }
             }
         }

@@ -153,6 +153,10 @@ impl App {
             let Some(worker) = &self.worker else { return };
             match worker.events().try_recv() {
                 Ok(event) => {
+                    // A last save that failed keeps the window open, with the reason.
+                    if matches!(event, crate::worker::Event::Error(_)) {
+                        self.is_closing = false;
+                    }
                     let reaction = self.model.apply(event);
                     self.react(reaction);
                 }
