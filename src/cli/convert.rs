@@ -9,7 +9,7 @@ const AXES: [&str; 3] = ["x", "y", "z"];
 pub fn command() -> Command {
     Command::new("convert")
         .about("Write a splat file in another format: PLY, compressed PLY, .splat, SPZ, SOG, GLB or a web page")
-        .arg(flags::input("input", "IN", "Splat file: PLY, compressed PLY, .splat, .ksplat, SPZ, SOG, glTF or GLB"))
+        .arg(flags::input("input", "IN", "Project, or splat file: PLY, compressed PLY, .splat, .ksplat, SPZ, SOG, glTF or GLB"))
         .arg(flags::input("out", "OUT", "File to write; its ending says the format"))
         .arg(
             Arg::new("turn")

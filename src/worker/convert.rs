@@ -1,5 +1,6 @@
 //! One splat file to another, without a scene, a device or a project: what scripts need to feed other tools.
 
+use super::project::{Project, SCENE_FILE};
 use crate::{
     Error, Result,
     formats::{
@@ -23,13 +24,21 @@ pub struct Conversion {
     pub loss: Option<&'static str>,
 }
 
-/// Read the splat file `input`, turn it half around each of `turns` (axes 0 to 2), and write it to `output` in the format
+/// Read the splat file or project `input`, turn it half around each of `turns` (axes 0 to 2), and write it to `output` in the format
 /// of its ending.
 ///
 /// # Errors
 /// The ending of `output` says no format; the reader's or writer's sentence.
 pub fn convert(input: &Path, output: &Path, turns: &[usize]) -> Result<Conversion> {
     let output_format = SplatFormat::of_name(output)?;
+    let scene_file;
+    let input = if Project::is_project(input) {
+        let folder = if input.is_dir() { Some(input) } else { input.parent() };
+        scene_file = folder.unwrap_or(input).join(SCENE_FILE);
+        &scene_file
+    } else {
+        input
+    };
     let mut scene = splats::read_splats(input)?;
     let input_format = match splats::recognize(input)? {
         Some(Recognized { format, .. }) => format,

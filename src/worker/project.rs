@@ -29,6 +29,8 @@ use std::{
 
 const VERSION: u32 = 1;
 const MANIFEST: &str = "project.json";
+/// The live scene when the last job ended.
+pub const SCENE_FILE: &str = "scene.ply";
 const LOCK: &str = ".lock";
 const FOLDERS: [&str; 3] = ["states", "edits", "thumbnails"];
 

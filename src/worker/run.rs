@@ -6,7 +6,7 @@ use super::{
     control::Control,
     jobs::{LoadedEditor, load_editor},
     open::{self, attach_splats, restore_state},
-    project::Access,
+    project::{Access, SCENE_FILE},
     session::Session,
 };
 use crate::{Error, Result, edit::TrainableScene, gpu::Gpu, metric};
@@ -220,7 +220,7 @@ impl Worker {
         let Some(folder) = self.session.project.as_ref().map(|p| p.folder().to_owned()) else {
             return Ok(());
         };
-        let ply = folder.join("scene.ply");
+        let ply = folder.join(SCENE_FILE);
         self.session.export_live(&ply)?;
         self.control.emit(Event::Exported(ply));
         if job == Some(Job::Edit) {

@@ -251,7 +251,7 @@ fn garbage_is_called_what_its_name_says() {
     assert_says(
         open(&unknown),
         &unknown,
-        &["neither a transforms.json, nor a .ply"],
+        &["neither a transforms.json", "splat file"],
     );
     let absent = folder.path().join("absent");
     assert_says(open(&absent), &absent, &[]);

@@ -22,7 +22,7 @@ fn files(folder: &Path) -> Vec<(Vec<u8>, SplatFormat)> {
 fn cut_files_say_that_they_end_early() {
     let folder = tempfile::tempdir().unwrap();
     for (bytes, format) in files(folder.path()) {
-        let path = folder.path().join("cut");
+        let path = folder.path().join(format!("cut.{}", format.extension()));
         for cut in [bytes.len() - 1, bytes.len() - 9, bytes.len() * 2 / 3, bytes.len() / 2, 5000, 40, 13] {
             let cut = cut.min(bytes.len() - 1);
             std::fs::write(&path, &bytes[..cut]).unwrap();

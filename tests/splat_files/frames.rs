@@ -146,7 +146,7 @@ fn gltf_nodes_move_their_splats() {
         assert!(sentence.contains("a.gltf") && sentence.contains(part), "{sentence}");
     };
     says(&|d| d["nodes"][1]["scale"] = json!([2.0, 1.0, 1.0]), "stretches");
-    says(&|d| d["nodes"][1]["children"] = json!([0]), "twice");
+    says(&|d| d["nodes"][1]["children"] = json!([1]), "twice");
     says(&|d| d["buffers"][0]["uri"] = json!("../secret.bin"), "secret.bin");
     says(&|d| d["accessors"][0]["count"] = json!(u64::MAX), "18446744073709551615");
     says(&|d| d["accessors"][3]["count"] = json!(0), "SCALE");

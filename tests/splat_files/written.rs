@@ -84,7 +84,7 @@ fn one_splat_and_equal_splats_survive() {
             let mut difference = Differences::of(&scene, &read, &all);
             // There is no extent to measure by.
             assert_eq!(read.len(), n);
-            difference.place = (read.means[0] - scene.means[0]).abs() / 4.0;
+            difference.place = (read.means[0] - scene.means[0]).abs() / 16.0;
             difference.assert_within(limits(format), &format!("{n} in {}", format.name()));
         }
     }
@@ -123,7 +123,7 @@ fn content_decides_not_the_name() {
     for format in both_ways() {
         let written = folder.path().join(format!("c.{}", format.extension()));
         write_splats(&written, &scene, format).unwrap();
-        for name in ["c.dat", "c.glb", "c.PLY", "noending"] {
+        for name in ["other.dat", "other.glb", "other.PLY", "noending"] {
             let path = folder.path().join(name);
             std::fs::copy(&written, &path).unwrap();
             assert_eq!(recognize(&path).unwrap().map(|r| r.format), Some(format), "{name}");
@@ -222,8 +222,9 @@ fn splat_transform_reads_the_same_values() {
             let (ours, theirs) = (read_splats(&path).unwrap(), read_splats(&theirs).unwrap());
             assert_eq!(ours.sh_degree, theirs.sh_degree);
             let all: Vec<usize> = (0..ours.len()).collect();
-            // The tool takes other middles for a byte of a rotation, and of SH in SPZ.
-            let limits = Differences { place: 1e-6, rotation: 0.012, scale: 1e-5, opacity: 1e-5, color: 1e-5, sh: 1e-5 };
+            // The tool takes another middle for the bytes of .splat's rotations.
+            let rotation = if format == SplatFormat::Splat { 0.02 } else { 1e-5 };
+            let limits = Differences { place: 1e-6, rotation, scale: 1e-5, opacity: 1e-5, color: 1e-5, sh: 1e-5 };
             let what = format!("splat-transform on {} of degree {degree}", format.name());
             Differences::of(&ours, &theirs, &all).assert_within(limits, &what);
         }
@@ -259,6 +260,13 @@ fn convert_needs_no_adapter() {
     assert!(output.status.success());
     let turned = read_splats(&turned).unwrap();
     assert_eq!(turned.means[0..3], [scene.means[0], -scene.means[1], -scene.means[2]]);
+    // A project is converted by its newest scene.
+    let project = folder.path().join("p.luxedit");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("project.json"), "{}").unwrap();
+    std::fs::copy(&input, project.join("scene.ply")).unwrap();
+    assert!(convert(&project, &folder.path().join("p.glb"), &[]).status.success());
+    assert_eq!(read_splats(&folder.path().join("p.glb")).unwrap().means, scene.means);
     let output = convert(&input, &folder.path().join("out.obj"), &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -13,18 +13,21 @@ const SECTION_HEADER: usize = 1024;
 
 /// Whether the first bytes of a file of `len` bytes are such a header: there is no magic number.
 pub fn is_likely(head: &[u8], len: u64) -> bool {
-    let Some(start) = head.first_chunk::<24>() else {
+    // Not every writer fills in the other counts.
+    let Some(section) = head.get(HEADER..HEADER + 42) else {
         return false;
     };
-    let u32_at = |at: usize| u64::from(u32::from_le_bytes([start[at], start[at + 1], start[at + 2], start[at + 3]]));
-    let [max_sections, sections, max_splats, splats] = [4, 8, 12, 16].map(u32_at);
-    start[0] == 0
-        && start[1] >= 1
-        && u16_at(start, 10) <= 2
-        && (1..=max_sections).contains(&sections)
+    let u32_at = |bytes: &[u8], at: usize| u64::from(u32::from_le_bytes(first_four(&bytes[at..])));
+    let (sections, splats) = (u32_at(head, 4), u32_at(head, 16));
+    let (count, capacity) = (u32_at(section, 0), u32_at(section, 4));
+    head[0] == 0
+        && head[1] >= 1
+        && head[2..4] == [0, 0]
+        && u16_at(head, 10) <= 2
         && splats > 0
-        && splats <= max_splats
-        && HEADER as u64 + max_sections * SECTION_HEADER as u64 + splats * 24 <= len
+        && count <= capacity.min(splats)
+        && u16_at(section, 20) <= 3
+        && HEADER as u64 + sections * SECTION_HEADER as u64 + splats * 24 <= len
 }
 
 /// Where the parts of a record are.

@@ -183,7 +183,7 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
     let mut head = Vec::new();
     let open = || std::fs::File::open(path).map_err(Error::io(path));
     let len = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    open()?.take(4096).read_to_end(&mut head).map_err(Error::io(path))?;
+    open()?.take(8192).read_to_end(&mut head).map_err(Error::io(path))?;
     let has_ending = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
     let format = if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
         match ply::Kind::of(path)? {
@@ -191,7 +191,10 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
             ply::Kind::Splats { .. } => Some(SplatFormat::Ply),
             ply::Kind::Points { .. } => None,
         }
-    } else if head.starts_with(spz::MAGIC) || spz::is_gzipped(&head) {
+    } else if head.starts_with(spz::MAGIC)
+        || spz::is_gzipped(&head)
+        || (head.starts_with(spz::GZIP) && has_ending("spz"))
+    {
         Some(SplatFormat::Spz)
     } else if head.starts_with(gltf::MAGIC) {
         Some(SplatFormat::Gltf)

@@ -119,8 +119,18 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
             decode(&header, &streams.each_ref().map(Vec::as_slice))
         }
     };
-    Similarity::half_turn(0).apply(&mut splats);
+    turn(&mut splats);
     codec::usable(path, splats)
+}
+
+/// Between PLY's frame and SPZ's, both ways. Ellipsoids are turned half about their own x too, which changes nothing about
+/// them, and gives the quaternions that the format's own tools have: (w, x, −y, −z).
+fn turn(splats: &mut Splats) {
+    Similarity::half_turn(0).apply(splats);
+    for q in splats.quats.as_chunks_mut::<4>().0 {
+        let [w, x, y, z] = *q;
+        *q = [x, -w, -z, y];
+    }
 }
 
 /// The attributes of versions 1 to 3 lie one after another.
@@ -238,7 +248,7 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     /// SH values are rounded to multiples of this, of 128 for 1.0: coarser packs better.
     const SH_STEP: [f32; 4] = [1.0, 4.0, 8.0, 8.0];
     let mut turned = splats.clone();
-    Similarity::half_turn(0).apply(&mut turned);
+    turn(&mut turned);
     let count = u32::try_from(turned.len())
         .map_err(|_| Error::file(path, "cannot hold more than 4294967295 splats as SPZ"))?;
     let farthest = turned.means.iter().fold(1.0f32, |max, v| max.max(v.abs()));

@@ -40,6 +40,7 @@ impl<'a> Archive<'a> {
             .rposition(|w| w == END_MAGIC.to_le_bytes())
             .map(|at| start + at)
             .ok_or_else(|| file.error("that ends early: the archive has no directory"))?;
+        file.slice(end, END, "archive directory")?;
         let count = usize::from(file.u16(end + 10)?);
         let mut at = file.size(end + 16)?;
         let mut entries = Vec::new();
