@@ -18,7 +18,7 @@ a.add_argument("--count", type=int, default=160)
 a.add_argument("--side", type=int, default=224)
 a.add_argument("--samples", type=int, default=96)
 a = a.parse_args()
-mi.set_variant("llvm_ad_rgb")
+mi.set_variant("scalar_rgb")
 from PIL import Image
 
 people = ["female01", "female02", "female03", "male01", "male02", "boyStanding", "girlStanding", "holdingFemale01",
@@ -77,7 +77,7 @@ def shapes(folder):
     for g, (name, faces) in enumerate(groups.items()):
         f = np.array(faces)                                 # [n, 3, 2]
         pairs, inverse = np.unique(f.reshape(-1, 2), axis=0, return_inverse=True)
-        p, uv = v[pairs[:, 0]], vt[np.maximum(pairs[:, 1], 0)]
+        p, uv = v[pairs[:, 0]], vt[np.maximum(pairs[:, 1], 0)] * [1, -1] + [0, 1]   # Mitsuba counts v from the top
         tri = inverse.reshape(-1, 3)
         # Smooth normals over coinciding positions.
         n = np.zeros_like(v)
@@ -95,7 +95,7 @@ def shapes(folder):
         mesh = mi.Mesh(f"g{g}", len(p), len(tri), has_vertex_normals=True, has_vertex_texcoords=True, props=props)
         t = mi.traverse(mesh)
         t["vertex_positions"], t["vertex_normals"] = p.ravel(), normal.astype(np.float32).ravel()
-        t["vertex_texcoords"], t["faces"] = uv.ravel(), tri.astype(np.uint32).ravel()
+        t["vertex_texcoords"], t["faces"] = uv.astype(np.float32).ravel(), tri.astype(np.uint32).ravel()
         t.update()
         out[f"g{g}"] = mesh
     size = (high - low) * scale
@@ -130,7 +130,7 @@ for i in range(a.count):
         scene = mi.load_dict({
             "type": "scene", "integrator": {"type": "path", "max_depth": 4}, **figure,
             "floor": {"type": "rectangle", "to_world": T().translate([0, -size[1] / 2 - 0.002, 0]).rotate([1, 0, 0], -90).scale(3),
-                      "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(rng.uniform(0.15, 0.6, 3))}}},
+                      "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(rng.uniform(0.15, 0.6) * rng.uniform(0.8, 1.2, 3))}}},
             "light": {"type": "envmap", "bitmap": mi.Bitmap(env), "to_world": T().rotate([0, 1, 0], turn)},
             "camera": {"type": "perspective", "fov": 38, "to_world": T().look_at(eye.tolist(), focus.tolist(), [0, 1, 0]),
                        "film": {"type": "hdrfilm", "width": a.side, "height": a.side, "rfilter": {"type": "gaussian"}},
