@@ -30,6 +30,7 @@ pictures = Pictures(a.pictures)
 names = list(families.FAMILIES)
 
 vae = parts.make_vae()
+parts.calm(vae)
 if a.start:
     parts.load_part(vae, a.start / "vae/diffusion_pytorch_model.safetensors")
 vae = vae.to(memory_format=torch.channels_last)
@@ -61,6 +62,7 @@ def save():
 
 
 start, last, saved, errors = time.time(), time.time(), time.time(), []
+print("ready", flush=True)
 go_on = a.minutes > 0
 while go_on:
     progress = min(1, (time.time() - start) / (a.minutes * 60))
@@ -91,8 +93,8 @@ while go_on:
     errors.append(mse.item())
     if workers.RANK:
         continue
-    if steps % 50 == 0:
-        print(f"{steps} steps {seconds:.0f} s psnr {-10 * math.log10(np.mean(errors[-50:]) / 4):.2f} kl {kl.item():.2f} "
+    if steps % 20 == 0:
+        print(f"{steps} steps {seconds:.0f} s psnr {-10 * math.log10(np.mean(errors[-20:]) / 4):.2f} kl {kl.item():.2f} "
               f"std {z.std().item():.2f} lr {lr:.1e}", flush=True)
     if time.time() - saved > 60:
         save()
