@@ -49,6 +49,124 @@ def calm(module):
             m.conv2.bias.zero_()
 
 
+def fit(conv, feature, wanted, rows):
+    """Least squares of conv's first rows, 3 x 3 taps, on the features before it."""
+    f = torch.nn.functional.unfold(feature, 3, padding=1).transpose(1, 2).reshape(-1, feature.shape[1] * 9)
+    y = wanted.permute(0, 2, 3, 1).reshape(-1, wanted.shape[1])
+    f = torch.cat([f, torch.ones(len(f), 1)], 1).double()
+    a = f.T @ f
+    w = torch.linalg.solve(a + 1e-4 * a.diagonal().mean() * torch.eye(len(a)), f.T @ y.double()).float()
+    conv.weight[:rows] = w[:-1].T.reshape(rows, -1, 3, 3)
+    conv.bias[:rows] = w[-1]
+
+
+@torch.no_grad()
+def warm_vae(vae, x):
+    """Start the autoencoder as a colour picture at a quarter of the size and its bilinear enlargement.
+
+    Colour runs through channels 0-2 of every layer's skip path; channels 3 and 4 hold a large constant and its negative,
+    which make the single-group normalisations nearly linear. The last convolutions are fitted to `x`, [n, 3, h, w] in [-1, 1].
+    """
+    calm(vae)
+    big, rest = 4.0, 0.3
+
+    def begin(conv):
+        conv.weight *= rest
+        conv.weight[:5] = 0
+        conv.bias[:5] = torch.tensor([0, 0, 0, big, -big])
+
+    def carry(conv, taps):
+        conv.weight *= rest
+        conv.weight[:5] = 0
+        conv.bias[:5] = 0
+        for c in range(5):
+            conv.weight[c, c] = taps if c < 3 else torch.zeros_like(taps).index_put_((torch.tensor(1), torch.tensor(1)), torch.tensor(1.0))
+
+    def narrow_or_widen(resnet):
+        if resnet.conv_shortcut is not None:
+            w = resnet.conv_shortcut.weight
+            w *= rest
+            n = min(w.shape[:2])
+            w[:n] = 0
+            w[:n, :n, 0, 0] = torch.eye(n)
+            resnet.conv_shortcut.bias.zero_()
+
+    def linear(norm):
+        norm.bias[:3] = 4
+
+    e, d = vae.encoder, vae.decoder
+    box = torch.zeros(3, 3)
+    box[:2, :2] = 0.25
+    begin(e.conv_in)
+    for c in range(3):
+        e.conv_in.weight[c, c, 1, 1] = 1
+    for block in e.down_blocks:
+        for r in block.resnets:
+            narrow_or_widen(r)
+        for s in block.downsamplers or []:
+            carry(s.conv, box)
+    linear(e.conv_norm_out)
+    begin(d.conv_in)
+    tent = torch.tensor([1.0, 2, 1]) / 4
+    for block in d.up_blocks:
+        for r in block.resnets:
+            narrow_or_widen(r)
+        for s in block.upsamplers or []:
+            carry(s.conv, tent[:, None] * tent[None])
+    linear(d.conv_norm_out)
+    for conv in (vae.quant_conv, vae.post_quant_conv):
+        conv.weight.copy_(torch.eye(len(conv.weight))[:, :, None, None])
+        conv.bias.zero_()
+
+    seen = {}
+    hooks = [e.conv_out.register_forward_pre_hook(lambda m, i: seen.update(e=i[0])),
+             d.conv_out.register_forward_pre_hook(lambda m, i: seen.update(d=i[0]))]
+    to_latent = torch.tensor([[0.7, 0.7, 0.7], [2.0, 0.0, -2.0], [-1.2, 2.4, -1.2]])
+    small = torch.nn.functional.avg_pool2d(x, 4)
+    vae.encode(x)
+    e.conv_out.weight[4:] = 0
+    e.conv_out.bias[4:] = -5
+    fit(e.conv_out, seen["e"], torch.einsum("lc,nchw->nlhw", to_latent, small), 3)
+    for c in range(3):
+        d.conv_in.weight[c, :3, 1, 1] = to_latent.inverse()[c]
+    vae.decode(vae.encode(x).latent_dist.mean)
+    fit(d.conv_out, seen["d"], x, 3)
+    for h in hooks:
+        h.remove()
+
+
+@torch.no_grad()
+def warm_unet(unet, noisy, t, embedding, v):
+    """Start the denoiser as the best small filter of its two inputs, fitted to a batch: residual branches and attention
+    add nothing yet, and both inputs run beside large constants (see `warm_vae`) to the last convolution."""
+    calm(unet)
+    for name, m in unet.named_modules():
+        if name.endswith("proj_out"):
+            m.weight.zero_()
+            m.bias.zero_()
+    signal, constant = [0, 1, 2, 3, 8, 9, 10, 11], {4: 4.0, 5: -4.0, 12: 4.0, 13: -4.0}
+    unet.conv_in.weight *= 0.5
+    unet.conv_in.weight[:16] = 0
+    unet.conv_in.bias[:16] = 0
+    for i, c in enumerate(signal):
+        unet.conv_in.weight[c, i, 1, 1] = 1
+    for c, k in constant.items():
+        unet.conv_in.bias[c] = k
+    last = unet.up_blocks[-1].resnets[-1].conv_shortcut
+    width = last.weight.shape[0]
+    last.weight *= 0.3
+    last.weight[:16] = 0
+    last.bias[:16] = 0
+    last.weight[:16, width:width + 16, 0, 0] = torch.eye(16)
+    for c in signal:
+        unet.conv_norm_out.bias[c] = 4
+    seen = {}
+    hook = unet.conv_out.register_forward_pre_hook(lambda m, i: seen.update(f=i[0]))
+    unet(noisy, t, embedding)
+    fit(unet.conv_out, seen["f"], v, 4)
+    hook.remove()
+
+
 def byte_characters():
     keep = [*range(33, 127), *range(161, 173), *range(174, 256)]
     table, n = {b: chr(b) for b in keep}, 0

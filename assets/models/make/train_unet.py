@@ -18,7 +18,7 @@ p = argparse.ArgumentParser()
 p.add_argument("pictures", type=pathlib.Path)
 p.add_argument("work", type=pathlib.Path)
 p.add_argument("export", type=pathlib.Path)
-p.add_argument("--minutes", type=float, default=40)
+p.add_argument("--minutes", type=float, help="processor minutes of a process: the same on an idle and on a busy machine", default=40)
 p.add_argument("--lr", type=float, default=5e-4)
 p.add_argument("--threads", type=int, default=1)
 p.add_argument("--pool", type=int, default=40, help="crops of each size that a process keeps")
@@ -37,7 +37,6 @@ DROP_TEXT, DROP_IMAGE, DROP_BOTH = 0.05, 0.05, 0.05
 vae, history = parts.make_vae(), {"vae_steps": 0, "vae_seconds": 0.0}
 tokenizer = parts.write_tokenizer(a.work / f"tokenizer{workers.RANK}")
 unet, text = parts.make_unet(), parts.make_text(len(tokenizer))
-parts.calm(unet)
 if a.start:
     _, vae, unet, text = parts.load(a.start)
 elif (a.work / "vae_done.pt").exists():
@@ -107,11 +106,36 @@ def save():
     vae.to(a.device)
 
 
+def noised(source, x0):
+    """(t, input of the denoiser, v)."""
+    t = torch.randint(0, 1000, (len(x0),), device=a.device)
+    noise = torch.randn_like(x0)
+    c, s = alphas[t].sqrt()[:, None, None, None], (1 - alphas[t]).sqrt()[:, None, None, None]
+    return t, torch.cat([c * x0 + s * noise, source], 1).contiguous(memory_format=torch.channels_last), c * noise - s * x0
+
+
+if steps == 0 and not a.start:
+    refill(64, 3)
+    source, x0, ids = batch(64, 32)
+    t, noisy, v = noised(source, x0)
+    parts.warm_unet(unet, noisy, t, text(ids)[0], v)
+    workers.same(unet)
+    ema_unet.load_state_dict(unet.state_dict())
+    source, x0, ids = batch(64, 32)
+    t, noisy, v = noised(source, x0)
+    with torch.no_grad():
+        print("warm start, v-loss", F.mse_loss(unet(noisy, t, text(ids)[0]).sample, v).item(), "of", v.pow(2).mean().item())
 sides, shares = list(SIZES), np.array([SIZES[s][0] for s in SIZES])
 print("ready", flush=True)
-start, last, saved, losses, samples, go_on, local = time.time(), time.time(), time.time(), [], 0, a.minutes > 0, 0
+begun, last, saved, losses, samples, go_on, local = time.process_time(), time.process_time(), time.time(), [], 0, a.minutes > 0, 0
+
+
+def spent():
+    return time.process_time() - begun
+
+
 while go_on:
-    progress = (time.time() - start) / (a.minutes * 60)
+    progress = spent() / (a.minutes * 60)
     lr = a.lr * min(1, (local + 1) / 80) * (1 if progress < 0.6 else 0.03 + 0.97 * (0.5 + 0.5 * math.cos(math.pi * min(1, (progress - 0.6) / 0.4))))
     for g in opt.param_groups:
         g["lr"] = lr
@@ -120,15 +144,12 @@ while go_on:
     n = SIZES[side][1]
     refill(side, 2 if len(pool[side]) < a.pool else int(rng.random() < 0.2))
     source, x0, ids = batch(side, n)
-    t = torch.randint(0, 1000, (n,), device=a.device)
-    noise = torch.randn_like(x0)
-    c, s = alphas[t].sqrt()[:, None, None, None], (1 - alphas[t]).sqrt()[:, None, None, None]
-    noisy = torch.cat([c * x0 + s * noise, source], 1).contiguous(memory_format=torch.channels_last)
+    t, noisy, wanted = noised(source, x0)
     v = unet(noisy, t, text(ids)[0]).sample
-    loss = F.mse_loss(v, c * noise - s * x0)
+    loss = F.mse_loss(v, wanted)
     opt.zero_grad(set_to_none=True)
     loss.backward()
-    go_on = workers.average_gradients(params, time.time() - start < a.minutes * 60)
+    go_on = workers.average_gradients(params, spent() < a.minutes * 60)
     torch.nn.utils.clip_grad_norm_(params, 1.0)
     opt.step()
     steps += 1
@@ -137,13 +158,13 @@ while go_on:
     d = min(0.998, (5 + steps) / (40 + steps))
     with torch.no_grad():
         torch._foreach_lerp_(averaged, params, 1 - d)
-    seconds += time.time() - last
-    last = time.time()
+    seconds += time.process_time() - last
+    last = time.process_time()
     losses.append(loss.item())
     if workers.RANK:
         continue
     if steps % 20 == 0:
-        print(f"{steps} steps {seconds:.0f} s v-loss {np.mean(losses[-60:]):.4f} lr {lr:.1e} {samples / (time.time() - start):.1f} samples/s", flush=True)
+        print(f"{steps} steps {seconds:.0f} s v-loss {np.mean(losses[-60:]):.4f} lr {lr:.1e} {samples / spent():.1f} samples a processor second", flush=True)
     if time.time() - saved > 180:
         save()
         saved = time.time()

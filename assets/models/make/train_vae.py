@@ -16,7 +16,7 @@ from pictures import Pictures
 p = argparse.ArgumentParser()
 p.add_argument("pictures", type=pathlib.Path)
 p.add_argument("work", type=pathlib.Path)
-p.add_argument("--minutes", type=float, default=20)
+p.add_argument("--minutes", type=float, help="processor minutes of a process: the same on an idle and on a busy machine", default=20)
 p.add_argument("--batch", type=int, default=8)
 p.add_argument("--side", type=int, default=48)
 p.add_argument("--lr", type=float, default=2e-3)
@@ -30,7 +30,6 @@ pictures = Pictures(a.pictures)
 names = list(families.FAMILIES)
 
 vae = parts.make_vae()
-parts.calm(vae)
 if a.start:
     parts.load_part(vae, a.start / "vae/diffusion_pytorch_model.safetensors")
 vae = vae.to(memory_format=torch.channels_last)
@@ -61,11 +60,24 @@ def save():
     (a.work / "vae.tmp").replace(a.work / "vae.pt")
 
 
-start, last, saved, errors = time.time(), time.time(), time.time(), []
+begun, last, saved, errors = time.process_time(), time.process_time(), time.time(), []
+
+
+def spent():
+    return time.process_time() - begun
+
+
+if steps == 0 and not a.start:
+    x = torch.cat([batch(24, 48) for _ in range(2)])
+    parts.warm_vae(vae, x)
+    workers.same(vae)
+    ema.load_state_dict(vae.state_dict())
+    x = batch(24, 48)
+    print("warm start, psnr", -10 * math.log10((vae.decode(vae.encode(x).latent_dist.mean).sample - x).pow(2).mean().item() / 4))
 print("ready", flush=True)
 go_on = a.minutes > 0
 while go_on:
-    progress = min(1, (time.time() - start) / (a.minutes * 60))
+    progress = min(1, spent() / (a.minutes * 60))
     lr = a.lr * min(1, (steps + 1) / 60) * (0.04 + 0.96 * (0.5 + 0.5 * math.cos(math.pi * progress)))
     for g in opt.param_groups:
         g["lr"] = lr
@@ -80,7 +92,7 @@ while go_on:
     loss = e.abs().mean() + 3 * mse + 0.25 * grad + 1e-4 * kl
     opt.zero_grad(set_to_none=True)
     loss.backward()
-    go_on = workers.average_gradients(list(vae.parameters()), time.time() - start < a.minutes * 60)
+    go_on = workers.average_gradients(list(vae.parameters()), spent() < a.minutes * 60)
     torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
     opt.step()
     steps += 1
@@ -88,8 +100,8 @@ while go_on:
         d = min(0.995, (1 + steps) / (10 + steps))
         for pe, pv in zip(ema.parameters(), vae.parameters()):
             pe.lerp_(pv, 1 - d)
-    seconds += time.time() - last
-    last = time.time()
+    seconds += time.process_time() - last
+    last = time.process_time()
     errors.append(mse.item())
     if workers.RANK:
         continue
