@@ -31,7 +31,7 @@ torch.manual_seed(int(rng.integers(2**31)))
 pictures = Pictures(a.pictures)
 names = list(families.FAMILIES)
 # Side of the crops → (share of the steps, batch of a process).
-SIZES = {64: (0.55, 12), 96: (0.33, 6), 128: (0.12, 3)}
+SIZES = {64: (0.70, 8), 96: (0.22, 4), 128: (0.08, 2)}
 DROP_TEXT, DROP_IMAGE, DROP_BOTH = 0.05, 0.05, 0.05
 
 vae, history = parts.make_vae(), {"vae_steps": 0, "vae_seconds": 0.0}
