@@ -17,8 +17,9 @@ use std::{
 /// A ball of `count` splats that fills the picture, their size such that they cover it a few times over.
 fn ball(count: usize, sh_degree: u32) -> Splats {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-    let mut values =
-        |n: usize, low: f32, high: f32| -> Vec<f32> { (0..n).map(|_| rng.random_range(low..high)).collect() };
+    let mut values = |n: usize, low: f32, high: f32| -> Vec<f32> {
+        (0..n).map(|_| rng.random_range(low..high)).collect()
+    };
     let mut means = values(count * 3, -1.0, 1.0);
     for mean in means.chunks_exact_mut(3) {
         mean[2] += 3.0;
@@ -94,7 +95,8 @@ fn measure(gpu: &Arc<Gpu>, count: usize, width: u32, height: u32) -> Result<Time
     Ok(Times {
         forward: median(|| run(false))?,
         both: median(|| run(true))?,
-        intersections: gpu.read::<u32>(rasterizer.status_buffer(), status::LEN)?[status::INTERSECTIONS],
+        intersections: gpu.read::<u32>(rasterizer.status_buffer(), status::LEN)?
+            [status::INTERSECTIONS],
     })
 }
 
@@ -121,7 +123,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn report(gpu: &Arc<Gpu>, count: usize, width: u32, height: u32, first: &mut Option<Times>) -> Result<()> {
+fn report(
+    gpu: &Arc<Gpu>,
+    count: usize,
+    width: u32,
+    height: u32,
+    first: &mut Option<Times>,
+) -> Result<()> {
     let times = measure(gpu, count, width, height)?;
     let base = first.get_or_insert(Times { ..times });
     let ms = |d: Duration| d.as_secs_f64() * 1e3;

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 /// Pixels along a side of the latents; pictures are eight times as large.
 const CPU_SIZES: [usize; 4] = [8, 16, 32, 64];
-/// On software adapters every new size is tuned for minutes.
-const SOFTWARE_SIZES: [usize; 2] = [8, 16];
+/// Software adapters tune every new size for a minute or more.
+const SOFTWARE_SIZES: [usize; 1] = [8];
 
 fn main() {
     if let Err(e) = run() {

@@ -294,6 +294,8 @@ settings! {
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,
         "Snapshots kept; older ones that are not pinned are thinned out, the first and the newest stay.";
+    snapshot_budget_mib: u32 = 8192u32, "snapshot-budget", "Snapshots on disk", Kind::Int { min: 16, max: 10_000_000 }, "MiB", Advanced, RECONSTRUCT | EDIT,
+        "Disk space for snapshots, MiB; over it, the timeline is thinned out as for the limit.";
     autosave_secs: u32 = 30u32, "autosave", "Save every", Kind::Int { min: 1, max: 3600 }, "s", Advanced, RECONSTRUCT | EDIT,
         "Seconds between automatic saves of the project.";
     seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE,

@@ -63,13 +63,6 @@ fn assert_says(message: &str, words: &[&str]) {
 const CAPTURE: &str = "assets/tiny";
 const MODEL: &str = "tests/fixtures/ip2p_tiny";
 
-fn has_model() -> bool {
-    let present = root().join(MODEL).join("unet").is_dir();
-    if !present {
-        println!("SKIPPED: {MODEL} does not exist");
-    }
-    present
-}
 
 fn path(dir: &TempDir, name: &str) -> String {
     dir.path().join(name).display().to_string()
@@ -120,9 +113,6 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn reconstruct_edit_render_and_measure() {
-    if !has_model() {
-        return;
-    }
     let dir = TempDir::new().unwrap();
     let scene = path(&dir, "scene.luxedit");
     let report = reconstruct(&scene, "120");
@@ -142,7 +132,15 @@ fn reconstruct_edit_render_and_measure() {
     assert_eq!(first["edits"], views + 20, "two sweeps: one whole, one of the 20 steps left");
     let second = json(&edit_args(&scene, &b));
     assert_eq!(second["edits"], first["edits"]);
-    let ply = |project: &str| std::fs::read(Path::new(project).join("scene.ply")).unwrap();
+    let drawn = |project: &str| -> Vec<Value> {
+        let manifest = std::fs::read(Path::new(project).join("project.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let edits = manifest["edits"].as_array().unwrap().iter();
+        edits
+            .map(|e| serde_json::json!([e["view"], e["step"], e["timestep"], e["noise_stream"]]))
+            .collect()
+    };
+    assert_eq!(drawn(&a), drawn(&b), "the same seed drew other views, noise levels or noises");
     assert!(ply(&a) == ply(&b), "the same seed gave another scene");
     assert!(ply(&a) != ply(&scene), "the edit changed nothing");
     assert!(Path::new(&a).join("before-after.png").is_file());
@@ -172,54 +170,126 @@ fn reconstruct_edit_render_and_measure() {
     assert!(quality["metrics"]["ssim"].as_f64().unwrap().is_finite());
 }
 
+/// Kill `args` (which write the project `project`) once `is_time` says so of its manifest.
+fn kill_when(args: &[&str], project: &str, is_time: impl Fn(&Value) -> bool) {
+    let mut child = luxedit()
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let manifest = Path::new(project).join("project.json");
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(300), "no progress");
+        let now = std::fs::read(&manifest)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        if now.is_some_and(|m| is_time(&m)) {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn ply(project: &str) -> Vec<u8> {
+    std::fs::read(Path::new(project).join("scene.ply")).unwrap()
+}
+
 #[test]
 fn killed_and_resumed_ends_where_an_uninterrupted_run_ends() {
-    if !has_model() {
-        return;
-    }
     let dir = TempDir::new().unwrap();
     let scene = path(&dir, "scene.luxedit");
     reconstruct(&scene, "60");
     let whole = path(&dir, "whole.luxedit");
     json(&edit_args(&scene, &whole));
-    let broken = path(&dir, "broken.luxedit");
-    let mut args = edit_args(&scene, &broken);
-    args.extend(["--autosave", "1"]);
+    // Before the first step, in the first sweep, between sweeps, in the second sweep.
+    for (kill, step) in [60, 70, 85, 95].into_iter().enumerate() {
+        let broken = path(&dir, &format!("broken{kill}.luxedit"));
+        let mut args = edit_args(&scene, &broken);
+        args.extend(["--autosave", "1"]);
+        kill_when(&args, &broken, |m| {
+            m["job"]["job"] == "edit" && m["live"]["step"].as_u64().is_some_and(|s| s >= step)
+        });
+        let info = json(&["info", &broken, "--json"]);
+        assert!(info["interrupted"]["done"].as_u64().unwrap() < 50, "{info}");
+        let resumed = json(&["edit", &broken, "--resume", "--json"]);
+        assert_eq!(resumed["step"], 110, "killed at {step}");
+        assert!(ply(&whole) == ply(&broken), "killed at {step}, it ended elsewhere");
+        assert_says(&failure(&["edit", &broken, "--resume"]), &["nothing to resume"]);
+    }
+}
+
+#[test]
+fn killed_while_reconstructing_for_an_edit_the_resumed_run_edits() {
+    let dir = TempDir::new().unwrap();
+    let [whole, broken] = ["whole.luxedit", "broken.luxedit"].map(|name| path(&dir, name));
+    let args = |output| {
+        let mut args = edit_args(CAPTURE, output);
+        args.extend(["--reconstruct-steps", "40"]);
+        args
+    };
+    let report = json(&args(&whole));
+    assert_eq!(report["step"], 90);
+    kill_when(&args(&broken), &broken, |m| {
+        m["job"]["job"] == "reconstruct" && m["live"]["step"].as_u64().is_some_and(|s| s >= 10)
+    });
+    let resumed = json(&["edit", &broken, "--resume", "--json"]);
+    assert_eq!(resumed["step"], 90);
+    assert!(ply(&whole) == ply(&broken), "the resumed run ended elsewhere");
+    assert_says(
+        &failure(&["edit", &broken, "--resume", "--seed", "7"]),
+        &["--seed", "cannot change"],
+    );
+}
+
+#[test]
+fn a_project_is_open_in_one_process_at_a_time_and_only_reading_shares_it() {
+    let dir = TempDir::new().unwrap();
+    let project = path(&dir, "busy.luxedit");
     let mut child = luxedit()
-        .args(&args)
+        .args(["reconstruct", CAPTURE, "-o", &project, "--steps", "100000", "--snapshot-interval", "10"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Somewhere in the middle: after a few snapshots, at no particular step.
     let began = Instant::now();
-    let manifest = Path::new(&broken).join("project.json");
-    loop {
-        assert!(began.elapsed() < Duration::from_secs(300), "no progress");
-        let steps = std::fs::read(&manifest)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-            .and_then(|m| m["live"]["step"].as_u64())
-            .unwrap_or(0);
-        if steps >= 80 {
-            break;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
-        std::thread::sleep(Duration::from_millis(15));
+    while !std::fs::read_to_string(Path::new(&project).join("project.json"))
+        .is_ok_and(|m| m.contains("step10."))
+    {
+        assert!(began.elapsed() < Duration::from_secs(120), "no progress");
+        std::thread::sleep(Duration::from_millis(20));
     }
-    std::thread::sleep(Duration::from_millis(137));
+    assert_says(
+        &failure(&["edit", &project, "--resume"]),
+        &["open in another luxedit"],
+    );
+    let pictures = path(&dir, "pictures");
+    json(&["render", &project, "-o", &pictures, "--json"]);
+    assert_says(
+        &failure(&["render", &project, "-o", &pictures]),
+        &["exists already"],
+    );
     child.kill().unwrap();
     child.wait().unwrap();
+    let done = json(&["info", &project, "--json"])["interrupted"]["done"].clone();
+    assert!(done.as_u64().is_some_and(|d| d >= 10), "reading changed the project: {done}");
+}
 
-    let info = json(&["info", &broken, "--json"]);
-    let done = info["interrupted"]["done"].as_u64().unwrap();
-    assert!((20..50).contains(&done), "{info}");
-    let resumed = json(&["edit", &broken, "--resume", "--json"]);
-    assert_eq!(resumed["step"], 110);
-    let ply = |project: &str| std::fs::read(Path::new(project).join("scene.ply")).unwrap();
-    assert!(ply(&whole) == ply(&broken), "the resumed run ended elsewhere");
-    let again = failure(&["edit", &broken, "--resume"]);
-    assert_says(&again, &["nothing to resume"]);
+#[test]
+fn a_copy_that_cannot_be_made_leaves_the_project_unedited() {
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "1");
+    std::fs::write(dir.path().join("file"), "mine").unwrap();
+    let blocked = path(&dir, "file/copy.luxedit");
+    let before = std::fs::read(Path::new(&scene).join("project.json")).unwrap();
+    assert_says(&failure(&edit_args(&scene, &blocked)), &["file"]);
+    let after = std::fs::read(Path::new(&scene).join("project.json")).unwrap();
+    assert!(before == after, "the original was edited instead");
 }
 
 #[cfg(unix)]
@@ -324,18 +394,13 @@ fn broken_captures_are_named_and_leave_no_project() {
     let missing = path(&dir, "nowhere");
     assert_says(&try_it(&missing), &["nowhere", "does not exist"]);
 
-    let model = root().join("tests/fixtures/colmap");
-    if model.is_dir() {
-        let case = TempDir::new().unwrap();
-        let capture = case.path().join("capture");
-        copy_folder(&model, &capture);
-        let cameras = capture.join("sparse/0/cameras.bin");
-        let bytes = std::fs::read(&cameras).unwrap();
-        std::fs::write(&cameras, &bytes[..bytes.len() / 2]).unwrap();
-        assert_says(&try_it(&capture.display().to_string()), &["cameras.bin"]);
-    } else {
-        println!("SKIPPED: {} does not exist", model.display());
-    }
+    let case = TempDir::new().unwrap();
+    let capture = case.path().join("capture");
+    copy_folder(&root().join("tests/fixtures/colmap"), &capture);
+    let cameras = capture.join("sparse/0/cameras.bin");
+    let bytes = std::fs::read(&cameras).unwrap();
+    std::fs::write(&cameras, &bytes[..bytes.len() / 2]).unwrap();
+    assert_says(&try_it(&capture.display().to_string()), &["cameras.bin"]);
 }
 
 #[test]
@@ -356,9 +421,6 @@ fn a_ply_cut_in_the_middle_is_refused() {
 
 #[test]
 fn a_model_with_a_missing_tensor_is_named_and_the_scene_is_kept() {
-    if !has_model() {
-        return;
-    }
     let dir = TempDir::new().unwrap();
     let scene = path(&dir, "scene.luxedit");
     reconstruct(&scene, "1");

@@ -4,8 +4,8 @@
 
 use burn::tensor::{Device, Tensor};
 use luxedit::diffusion::{
-    EditNoise, EditSettings, EditStep, Guidance, InstructPix2Pix, Precision, SchedulerConfig, SeededNoise, image_to_tensor,
-    read, tensor_to_image,
+    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix, NoiseSource, Precision,
+    Prediction, SchedulerConfig, SeededNoise, image_to_tensor, read, tensor_to_image,
 };
 use luxedit::error::Cancel;
 use luxedit::scene::FloatImage;
@@ -119,7 +119,7 @@ fn an_unchanged_copy_loads() {
     let original = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
     assert_eq!(copy.model_hash(), original.model_hash());
     assert_eq!(copy.model_hash().len(), 16);
-    // Written in another order, with other padding: still the same model to people, another file to the hash.
+    // One bit of one bias.
     folder.tensors(UNET, |tensors| {
         let stored = tensors.get_mut("conv_in.bias").expect("a tensor");
         stored.bytes[0] ^= 1;
@@ -370,6 +370,105 @@ fn other_float_types() {
         let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("{dtype:?}: worst difference {worst:.2e}");
         assert!(worst < tolerance, "{dtype:?}: {worst}");
+    }
+}
+
+/// The same network said differently: projections as matrices, one number a level, transformers with a second block
+/// that adds nothing.
+#[test]
+fn equivalent_configs() {
+    let predict = |folder: &Path| {
+        let device = device();
+        let unet = luxedit::diffusion::UNet::load(folder, Precision::Full, &device).expect("a denoiser");
+        let mut noise = SeededNoise::new(4);
+        let sample = noise.next([2, unet.in_channels(), 7, 10], &device);
+        let prompt = noise.next([1, 2, 77, unet.prompt_features()], &device).squeeze_dim::<3>(0);
+        read(unet.forward(sample, &[321.5], &unet.prompt_keys(&prompt))).expect("values")
+    };
+    let expected = predict(&tiny().join("unet"));
+    let scale = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+    let same = |folder: &Folder| {
+        let got = predict(&folder.path("unet"));
+        let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 1e-5 * scale, "{worst} of {scale}");
+    };
+
+    let folder = Folder::new();
+    folder.json("unet/config.json", |config| {
+        config.insert("use_linear_projection".into(), true.into());
+        for key in ["attention_head_dim", "layers_per_block", "transformer_layers_per_block", "cross_attention_dim"] {
+            let value = config[key].clone();
+            config.insert(key.into(), serde_json::Value::Array(vec![value; 3]));
+        }
+    });
+    folder.refused(&["proj_in.weight"]);
+    folder.tensors(UNET, |tensors| {
+        for (name, stored) in tensors {
+            if name.ends_with("proj_in.weight") || name.ends_with("proj_out.weight") {
+                stored.shape.truncate(2);
+            }
+        }
+    });
+    same(&folder);
+
+    let folder = Folder::new();
+    folder.json("unet/config.json", |config| {
+        config.insert("transformer_layers_per_block".into(), 2.into());
+    });
+    folder.refused(&["transformer_blocks.1"]);
+    folder.tensors(UNET, |tensors| {
+        let copies: Vec<_> = tensors
+            .iter()
+            .filter(|(name, _)| name.contains(".transformer_blocks.0."))
+            .map(|(name, stored)| {
+                let silent = ["attn1.to_out.0", "attn2.to_out.0", "ff.net.2"].iter().any(|part| name.contains(part));
+                let bytes = if silent { vec![0; stored.bytes.len()] } else { stored.bytes.clone() };
+                let name = name.replace(".transformer_blocks.0.", ".transformer_blocks.1.");
+                (name, Stored { dtype: stored.dtype, shape: stored.shape.clone(), bytes })
+            })
+            .collect();
+        tensors.extend(copies);
+    });
+    same(&folder);
+}
+
+/// A velocity says the same as the noise that it is made of, to both solvers.
+#[test]
+fn velocity_prediction() {
+    let epsilon = SchedulerConfig::load(&tiny().join("scheduler")).expect("a scheduler");
+    let velocity = SchedulerConfig { prediction: Prediction::Velocity, ..epsilon.clone() };
+    let mut noise = SeededNoise::new(9);
+    let mut next = || noise.next([1, 4, 5, 6], &device());
+    let (sample, eps, fresh) = (next(), next(), next());
+    let close = |a: Tensor<4>, b: Tensor<4>| {
+        let (a, b) = (read(a).expect("values"), read(b).expect("values"));
+        let scale = a.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 1e-4 * scale, "{worst} of {scale}");
+    };
+
+    let (by_noise, by_velocity) = (Ddim::new(&epsilon, 10), Ddim::new(&velocity, 10));
+    let (by_noise, by_velocity) = (by_noise.expect("a schedule"), by_velocity.expect("a schedule"));
+    for &t in &by_noise.timesteps {
+        let alpha = epsilon.alphas_cumprod[t];
+        let (a, b) = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        let clean = (sample.clone() - eps.clone() * b) / a;
+        let v = eps.clone() * a - clean * b;
+        close(by_noise.step(eps.clone(), t, sample.clone()), by_velocity.step(v, t, sample.clone()));
+    }
+
+    let (by_noise, by_velocity) = (EulerAncestral::new(&epsilon, 10), EulerAncestral::new(&velocity, 10));
+    let (by_noise, by_velocity) = (by_noise.expect("a schedule"), by_velocity.expect("a schedule"));
+    for i in 0..10 {
+        let sigma = by_noise.sigmas[i];
+        let root = (sigma * sigma + 1.0).sqrt();
+        let sample = sample.clone() * by_noise.init_noise_sigma;
+        let clean = sample.clone() - eps.clone() * sigma;
+        let v = eps.clone() / root - clean * (sigma / root);
+        close(
+            by_noise.step(eps.clone(), i, sample.clone(), fresh.clone()),
+            by_velocity.step(v, i, sample, fresh.clone()),
+        );
     }
 }
 

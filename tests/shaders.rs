@@ -2,7 +2,7 @@
 
 use luxedit::gpu::ShaderSource;
 
-fn validate(source: &ShaderSource) {
+fn parse(source: &ShaderSource) -> naga::Module {
     let wgsl = source.wgsl();
     let module = naga::front::wgsl::parse_str(&wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
@@ -13,14 +13,22 @@ fn validate(source: &ShaderSource) {
     validator
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
+    module
+}
 
+fn validate(source: &ShaderSource) {
+    let module = parse(source);
     let entry = module
         .entry_points
         .iter()
         .find(|e| e.name == "main")
         .unwrap_or_else(|| panic!("{}: no entry point `main`", source.name));
     let threads: u32 = entry.workgroup_size.iter().product();
-    assert!((1..=256).contains(&threads), "{}: {threads} threads a group", source.name);
+    assert!(
+        (1..=256).contains(&threads),
+        "{}: {threads} threads a group",
+        source.name
+    );
     let storage = module
         .global_variables
         .iter()
@@ -37,7 +45,11 @@ fn validate(source: &ShaderSource) {
         .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
         .map(|(_, v)| layouter[v.ty].size)
         .sum();
-    assert!(shared <= 16384, "{}: {shared} bytes of shared memory", source.name);
+    assert!(
+        shared <= 16384,
+        "{}: {shared} bytes of shared memory",
+        source.name
+    );
 }
 
 #[test]
@@ -47,8 +59,28 @@ fn splat_shaders_are_valid() {
 }
 
 #[test]
+fn shared_device_shaders_are_valid() {
+    assert!(!luxedit::gpu::SHADERS.is_empty());
+    luxedit::gpu::SHADERS.iter().for_each(validate);
+}
+
+#[test]
 fn trainer_and_loss_shaders_are_valid() {
     assert!(!luxedit::splat::TRAINER_SHADERS.is_empty() && !luxedit::loss::SHADERS.is_empty());
     luxedit::splat::TRAINER_SHADERS.iter().for_each(validate);
     luxedit::loss::SHADERS.iter().for_each(validate);
+}
+
+#[test]
+fn window_shaders_are_valid() {
+    assert!(!luxedit::app::SHADERS.is_empty());
+    for source in luxedit::app::SHADERS {
+        let module = parse(source);
+        let has = |stage| module.entry_points.iter().any(|e| e.stage == stage);
+        assert!(
+            has(naga::ShaderStage::Vertex) && has(naga::ShaderStage::Fragment),
+            "{}: draws nothing",
+            source.name
+        );
+    }
 }

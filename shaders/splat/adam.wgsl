@@ -33,8 +33,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (index >= params.count || halt[0] != 0u) {
         return;
     }
-    let row = index / params.live;
-    let at = row * params.width + (index - row * params.live);
+    var at = index;
+    if (params.live != params.width) {
+        let row = index / params.live;
+        at = row * params.width + (index - row * params.live);
+    }
     let gradient = gradients[at];
     let m = mix(gradient, first_moments[at], params.beta1);
     let v = mix(gradient * gradient, second_moments[at], params.beta2);

@@ -43,13 +43,13 @@ fn tile_rows(e: Ellipse) -> vec2<u32> {
     if span.y <= span.x {
         return vec2(0u);
     }
-    return vec2(span.x / TILE, (span.y - 1u) / TILE + 1u);
+    return vec2(span.x / TILE.y, (span.y - 1u) / TILE.y + 1u);
 }
 
 // First and one past the last tile of a row.
 fn tiles_in_row(e: Ellipse, row: u32) -> vec2<u32> {
-    let low = f32(row * TILE) + 0.5 - e.mean.y;
-    let high = f32(min(row * TILE + TILE, view.size.y)) - 0.5 - e.mean.y;
+    let low = f32(row * TILE.y) + 0.5 - e.mean.y;
+    let high = f32(min(row * TILE.y + TILE.y, view.size.y)) - 0.5 - e.mean.y;
     let right = clamp(e.top_of_x, low, high);
     let left = clamp(-e.top_of_x, low, high);
     let right_part = right / e.extent.y;
@@ -64,5 +64,5 @@ fn tiles_in_row(e: Ellipse, row: u32) -> vec2<u32> {
     if span.y <= span.x {
         return vec2(0u);
     }
-    return vec2(span.x / TILE, (span.y - 1u) / TILE + 1u);
+    return vec2(span.x / TILE.x, (span.y - 1u) / TILE.x + 1u);
 }

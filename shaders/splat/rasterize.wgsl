@@ -1,4 +1,4 @@
-// Front to back over a tile's splats, one group a tile. No shared memory: each splat is loaded once for eight pixels.
+// Front to back over a tile's splats, one group a tile. No shared memory: each splat is loaded once for a whole block.
 @group(0) @binding(1) var<storage, read> projected: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> intersections: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> tile_ranges: array<vec2<u32>>;
@@ -24,6 +24,14 @@ struct Splat {
     depth: f32,
 }
 
+fn start_row(inside: vec4<bool>, y: u32, first: u32) -> Row {
+    var row: Row;
+    row.transmittance = vec4(1.0);
+    row.end = vec4(first);
+    row.live = inside & vec4(y < view.size.y);
+    return row;
+}
+
 fn blend(row: ptr<function, Row>, s: Splat, dx: vec4<f32>, dy: f32, next: u32) {
     let sigma = 0.5 * (s.conic.x * dx * dx + s.conic.z * dy * dy) + s.conic.y * dy * dx;
     let alpha = min(vec4(ALPHA_MAX), s.opacity * exp(-sigma));
@@ -45,7 +53,7 @@ fn write_row(row: Row, pixel: vec2<u32>) {
     if pixel.y >= view.size.y {
         return;
     }
-    for (var k = 0u; k < BLOCK_WIDTH; k++) {
+    for (var k = 0u; k < COLUMNS; k++) {
         if pixel.x + k < view.size.x {
             let i = pixel.y * view.size.x + pixel.x + k;
             let t = row.transmittance[k];
@@ -62,20 +70,20 @@ fn write_row(row: Row, pixel: vec2<u32>) {
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let origin = block_origin(tile.xy, local);
     let range = tile_ranges[tile.y * view.tiles.x + tile.x];
-    let columns = origin.x + COLUMNS;
+    let columns = columns_from(origin.x);
     let inside = columns < vec4(view.size.x);
     let x = vec4<f32>(columns) + 0.5;
     let y = f32(origin.y) + 0.5;
-    var top: Row;
-    var bottom: Row;
-    top.transmittance = vec4(1.0);
-    bottom.transmittance = vec4(1.0);
-    top.end = vec4(range.x);
-    bottom.end = vec4(range.x);
-    top.live = inside & vec4(origin.y < view.size.y);
-    bottom.live = inside & vec4(origin.y + 1u < view.size.y);
+    var a = start_row(inside, origin.y, range.x);
+    var b = start_row(inside, origin.y + 1u, range.x);
+    var c = start_row(inside, origin.y + 2u, range.x);
+    var d = start_row(inside, origin.y + 3u, range.x);
     for (var i = range.x; i < range.y; i++) {
-        if !any(top.live | bottom.live) {
+        var live = a.live | b.live;
+        if ROWS == 4u {
+            live = live | c.live | d.live;
+        }
+        if !any(live) {
             break;
         }
         let splat = PROJECTED * intersections[i].x;
@@ -85,9 +93,17 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         let s = Splat(vec3(p0.zw, p1.x), p1.y, p2.rgb, p1.z);
         let dx = p0.x - x;
         let dy = p0.y - y;
-        blend(&top, s, dx, dy, i + 1u);
-        blend(&bottom, s, dx, dy - 1.0, i + 1u);
+        blend(&a, s, dx, dy, i + 1u);
+        blend(&b, s, dx, dy - 1.0, i + 1u);
+        if ROWS == 4u {
+            blend(&c, s, dx, dy - 2.0, i + 1u);
+            blend(&d, s, dx, dy - 3.0, i + 1u);
+        }
     }
-    write_row(top, origin);
-    write_row(bottom, vec2(origin.x, origin.y + 1u));
+    write_row(a, origin);
+    write_row(b, origin + vec2(0u, 1u));
+    if ROWS == 4u {
+        write_row(c, origin + vec2(0u, 2u));
+        write_row(d, origin + vec2(0u, 3u));
+    }
 }

@@ -1,6 +1,6 @@
 // Back to front over a tile's splats. Every intersection has a slot of its own for its sums over the tile's pixels, so
-// nothing is added atomically: threads leave their sums of a batch in shared memory, then each adds up one splat of the
-// batch in the order of the threads.
+// nothing is added atomically: threads leave their sums of a batch in shared memory, then add up the batch's splats, PARTS
+// threads a splat, always in the order of the threads.
 //
 // With q = v·color + v_depth·depth for the cotangents v of a pixel, and S the sum over everything behind a splat
 // (background and alpha included), dL/dalpha = T q − S / (1 − alpha).
@@ -40,9 +40,14 @@ struct Splat {
     depth: f32,
 }
 
-struct Sums {
-    // Σd, Σd·dx, Σd·dx² of the row.
-    moments: vec3<f32>,
+// Sums over a block.
+struct Moments {
+    d: f32,
+    dx: f32,
+    dy: f32,
+    dxx: f32,
+    dxy: f32,
+    dyy: f32,
     color: vec3<f32>,
     depth: f32,
 }
@@ -51,7 +56,7 @@ fn sum(v: vec4<f32>) -> f32 {
     return (v.x + v.y) + (v.z + v.w);
 }
 
-fn unblend(row: ptr<function, Row>, s: Splat, dx: vec4<f32>, dy: f32, i: u32) -> Sums {
+fn unblend(row: ptr<function, Row>, m: ptr<function, Moments>, s: Splat, dx: vec4<f32>, dy: f32, i: u32) {
     let sigma = 0.5 * (s.conic.x * dx * dx + s.conic.z * dy * dy) + s.conic.y * dy * dx;
     let unclamped = s.opacity * exp(-sigma);
     let alpha = min(vec4(ALPHA_MAX), unclamped);
@@ -65,18 +70,23 @@ fn unblend(row: ptr<function, Row>, s: Splat, dx: vec4<f32>, dy: f32, i: u32) ->
     (*row).behind += weight * q;
     (*row).transmittance = select((*row).transmittance, before, used);
     let d_dx = d * dx;
-    return Sums(
-        vec3(sum(d), sum(d_dx), sum(d_dx * dx)),
-        vec3(sum(weight * (*row).r), sum(weight * (*row).g), sum(weight * (*row).b)),
-        sum(weight * (*row).depth),
-    );
+    let sum_d = sum(d);
+    let sum_dx = sum(d_dx);
+    (*m).d += sum_d;
+    (*m).dx += sum_dx;
+    (*m).dy += sum_d * dy;
+    (*m).dxx += sum(d_dx * dx);
+    (*m).dxy += sum_dx * dy;
+    (*m).dyy += sum_d * dy * dy;
+    (*m).color += vec3(sum(weight * (*row).r), sum(weight * (*row).g), sum(weight * (*row).b));
+    (*m).depth += sum(weight * (*row).depth);
 }
 
 fn read_row(origin: vec2<u32>) -> Row {
     var row: Row;
     row.transmittance = vec4(1.0);
     if origin.y < view.size.y {
-        for (var k = 0u; k < BLOCK_WIDTH; k++) {
+        for (var k = 0u; k < COLUMNS; k++) {
             if origin.x + k < view.size.x {
                 let i = origin.y * view.size.x + origin.x + k;
                 let end = pixel_ends[i];
@@ -105,12 +115,23 @@ fn largest(v: vec4<u32>) -> u32 {
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let origin = block_origin(tile.xy, local);
     let range = tile_ranges[tile.y * view.tiles.x + tile.x];
-    let x = vec4<f32>(origin.x + COLUMNS) + 0.5;
+    let x = vec4<f32>(columns_from(origin.x)) + 0.5;
     let y = f32(origin.y) + 0.5;
-    var top = read_row(origin);
-    var bottom = read_row(vec2(origin.x, origin.y + 1u));
-    // Shared memory starts as zero.
-    atomicMax(&largest_end, max(largest(top.end), largest(bottom.end)));
+    var a = read_row(origin);
+    var b = read_row(origin + vec2(0u, 1u));
+    var c: Row;
+    var d: Row;
+    var own_end = max(largest(a.end), largest(b.end));
+    if ROWS == 4u {
+        c = read_row(origin + vec2(0u, 2u));
+        d = read_row(origin + vec2(0u, 3u));
+        own_end = max(own_end, max(largest(c.end), largest(d.end)));
+    }
+    if local == 0u {
+        atomicStore(&largest_end, 0u);
+    }
+    workgroupBarrier();
+    atomicMax(&largest_end, own_end);
     workgroupBarrier();
     if local == 0u {
         tile_end = clamp(atomicLoad(&largest_end), range.x, range.y);
@@ -139,33 +160,36 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             let s = Splat(vec3(p0.zw, p1.x), p1.y, p2.rgb, p1.z);
             let dx = p0.x - x;
             let dy = p0.y - y;
-            let a = unblend(&top, s, dx, dy, i);
-            let dy_b = dy - 1.0;
-            let b = unblend(&bottom, s, dx, dy_b, i);
-            let moments = a.moments + b.moments;
-            let color = a.color + b.color;
+            var moments: Moments;
+            unblend(&a, &moments, s, dx, dy, i);
+            unblend(&b, &moments, s, dx, dy - 1.0, i);
+            if ROWS == 4u {
+                unblend(&c, &moments, s, dx, dy - 2.0, i);
+                unblend(&d, &moments, s, dx, dy - 3.0, i);
+            }
             let first = own + j * SUMS;
-            sums[first] = moments.x;
-            sums[first + 1u] = moments.y;
-            sums[first + 2u] = dy * a.moments.x + dy_b * b.moments.x;
-            sums[first + 3u] = moments.z;
-            sums[first + 4u] = dy * a.moments.y + dy_b * b.moments.y;
-            sums[first + 5u] = dy * dy * a.moments.x + dy_b * dy_b * b.moments.x;
-            sums[first + 6u] = color.r;
-            sums[first + 7u] = color.g;
-            sums[first + 8u] = color.b;
-            sums[first + 9u] = a.depth + b.depth;
+            sums[first] = moments.d;
+            sums[first + 1u] = moments.dx;
+            sums[first + 2u] = moments.dy;
+            sums[first + 3u] = moments.dxx;
+            sums[first + 4u] = moments.dxy;
+            sums[first + 5u] = moments.dyy;
+            sums[first + 6u] = moments.color.r;
+            sums[first + 7u] = moments.color.g;
+            sums[first + 8u] = moments.color.b;
+            sums[first + 9u] = moments.depth;
         }
         workgroupBarrier();
-        for (var j = local; j < count; j += THREADS) {
+        for (var part = local; part < count * PARTS; part += THREADS) {
+            let j = part / PARTS;
             let slot = HALF * intersections[last - 1u - j].y;
-            for (var k = 0u; k < HALF; k++) {
+            for (var k = part % PARTS; k < HALF; k += PARTS) {
                 var total_a = 0.0;
                 var total_b = 0.0;
                 for (var t = 0u; t < THREADS; t++) {
-                    let part = t * STRIDE + j * SUMS + k;
-                    total_a += sums[part];
-                    total_b += sums[part + HALF];
+                    let place = t * STRIDE + j * SUMS + k;
+                    total_a += sums[place];
+                    total_b += sums[place + HALF];
                 }
                 slots_a[slot + k] = total_a;
                 slots_b[slot + k] = total_b;

@@ -1,2 +1,56 @@
-//! placeholder until the window lands on this branch
-pub fn run(_path: Option<std::path::PathBuf>) -> crate::Result<()> { Err(crate::Error::invalid("no window yet")) }
+//! The window: what an artist sees and does. It draws the newest parameters itself, with the trainer's own rasterizer,
+//! and talks to the worker in messages only, so that no step of training or denoising can make it stutter, and no
+//! hidden window can hold up the worker.
+
+mod bars;
+mod camera;
+mod canvas;
+mod chooser;
+mod commands;
+mod dialogs;
+mod frusta;
+mod icon;
+mod link;
+mod model;
+mod outbox;
+mod plots;
+mod present;
+mod recents;
+mod reel;
+mod run_panel;
+mod series;
+mod settings_panel;
+mod side_panel;
+mod start_page;
+mod theme;
+mod thumbs;
+mod timeline;
+mod viewport;
+mod window;
+
+pub use chooser::Chooser;
+pub use commands::{COMMANDS, CommandInfo, Menu, UiCommand};
+pub use link::Worker;
+pub use present::SHADERS;
+pub use recents::Recents;
+pub use theme::apply as apply_theme;
+pub use window::{App, run};
+
+use crate::worker::SnapshotId;
+use chooser::Purpose;
+use std::path::PathBuf;
+
+/// What a panel asks the window to do, after all panels are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    Run(UiCommand),
+    Open(PathBuf),
+    ForgetRecent(PathBuf),
+    Choose(Purpose),
+    Show(Option<SnapshotId>),
+    Pin(SnapshotId, bool),
+    LookThrough(usize),
+    /// Enlarge an edit of the strip, by its number.
+    Inspect(Option<u64>),
+    DismissError,
+}

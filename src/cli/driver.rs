@@ -128,6 +128,25 @@ impl Driver {
         }
     }
 
+    /// Copy the open project to `folder` and go on there.
+    ///
+    /// # Errors
+    /// When the folder is taken or cannot be written; the project then stays where it was.
+    pub fn move_project(&mut self, folder: PathBuf) -> Result<()> {
+        self.send(Command::Project(folder.clone()))?;
+        loop {
+            match self.worker.events.recv() {
+                Ok(Event::Error(problem)) => return Err(Error::Invalid(problem)),
+                Ok(Event::Saved(saved)) if folder.canonicalize().is_ok_and(|f| f == saved) => {
+                    self.project = Some(saved);
+                    return Ok(());
+                }
+                Ok(other) => self.note(other),
+                Err(_) => return Err(Error::invalid("the worker ended unexpectedly")),
+            }
+        }
+    }
+
     fn note(&mut self, event: Event) {
         match event {
             Event::Warning(text) => {
@@ -136,6 +155,7 @@ impl Driver {
             }
             Event::Opened(info) => {
                 self.project.clone_from(&info.project);
+                (self.edits, self.snapshots) = (0, 0);
                 self.scene = Some(*info);
             }
             Event::Saved(folder) => self.project = Some(folder),
@@ -216,7 +236,10 @@ impl Driver {
         let mut failure = None;
         while let Ok(event) = self.worker.events.recv() {
             match event {
-                Event::Error(problem) => failure = Some(problem),
+                Event::Error(problem) => {
+                    failure = Some(problem);
+                    self.send(Command::ShutDown)?;
+                }
                 other => self.note(other),
             }
         }

@@ -42,6 +42,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let output = matches.get_one::<PathBuf>("output").cloned();
     let resume = matches.get_flag("resume");
     let is_project = Project::is_project(&data);
+    check_flags(matches, is_project, resume)?;
     let mut settings = Settings::default();
     flags::apply(matches, EDIT, &mut settings)?;
     if !is_project {
@@ -62,11 +63,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut driver = Driver::start(matches.get_flag("json"))?;
     if !is_project {
         driver.settings(&settings)?;
+        if let Some(output) = &output {
+            driver.send(worker::Command::Project(output.clone()))?;
+        }
     }
-    if let (Some(output), false) = (&output, is_project) {
-        driver.send(worker::Command::Project(output.clone()))?;
-    }
-    if !driver.run(worker::Command::Open(data.clone()))? {
+    if !driver.run(worker::Command::Open(data))? {
         return Err(Error::Cancelled);
     }
     if let Some(scene) = &driver.scene
@@ -76,26 +77,42 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         flags::apply(matches, EDIT, &mut settings)?;
     }
     if let (Some(output), true) = (output, is_project) {
-        driver.send(worker::Command::Project(output))?;
+        driver.move_project(output)?;
     }
     if let Some(file) = matches.get_one::<PathBuf>("scene") {
         driver.run(worker::Command::AttachSplats(file.clone()))?;
     }
+    driver.settings(&settings)?;
     if resume {
         driver.run(worker::Command::ResumeJob)?;
-        return driver.finish("edit", Some(&settings), json!({ "resumed": true }), &[]);
-    }
-    settings.check_edit()?;
-    driver.settings(&settings)?;
-    let has_splats = matches.contains_id("scene")
-        || driver.scene.as_ref().is_some_and(|s| s.has_splats);
-    let mut go_on = true;
-    if !has_splats {
-        eprintln!("luxedit: the capture has no scene yet; reconstructing it first");
-        go_on = driver.run(worker::Command::Reconstruct)?;
-    }
-    if go_on {
+    } else {
+        settings.check_edit()?;
+        if driver.scene.as_ref().is_some_and(|s| !s.has_splats) && !matches.contains_id("scene") {
+            eprintln!("luxedit: the capture has no scene yet; reconstructing it first");
+        }
         driver.run(worker::Command::Edit)?;
     }
-    driver.finish("edit", Some(&settings), json!({ "resumed": false }), &[])
+    driver.finish("edit", Some(&settings), json!({ "resumed": resume }), &[])
+}
+
+/// What may differ when a job goes on; the rest is as it began.
+const RESUMABLE: &[&str] = &["model", "edit_device", "precision", "snapshot_interval", "autosave_secs"];
+
+/// # Errors
+/// [`Error::Invalid`] names a flag that would have no effect.
+fn check_flags(matches: &ArgMatches, is_project: bool, resume: bool) -> Result<()> {
+    for setting in flags::given(matches, EDIT) {
+        if resume && !RESUMABLE.contains(&setting.key) {
+            return Err(Error::Invalid(format!(
+                "--{} cannot change when a job is resumed; leave it out, or start a new edit without --resume",
+                setting.flag
+            )));
+        }
+        if is_project && setting.key == "downscale" {
+            return Err(Error::invalid(
+                "a project keeps the photo size that it was made with: leave --downscale out",
+            ));
+        }
+    }
+    Ok(())
 }

@@ -33,7 +33,14 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&settings)?;
     let opened = match (Project::is_project(&scene), data) {
-        (true, None) => driver.run(worker::Command::Open(scene))?,
+        (true, None) => {
+            if flags::given(matches, EVAL).next().is_some() {
+                return Err(Error::invalid(
+                    "a project keeps the photo size that it was made with: leave --downscale out",
+                ));
+            }
+            driver.run(worker::Command::OpenReadOnly(scene))?
+        }
         (false, Some(data)) => {
             driver.run(worker::Command::Open(data))?
                 && driver.run(worker::Command::AttachSplats(scene))?

@@ -35,6 +35,11 @@ fn help(setting: &Setting) -> String {
     }
 }
 
+/// The flags of `job` that were given.
+pub fn given(matches: &ArgMatches, job: u8) -> impl Iterator<Item = &'static Setting> {
+    of(job).filter(|s| matches.contains_id(s.key))
+}
+
 /// Put the flags that were given into `settings`; the others stay.
 ///
 /// # Errors

@@ -75,8 +75,26 @@ pub fn command() -> Command {
         }))
 }
 
+/// Warnings that no event carries go to stderr.
+struct StderrLog;
+
+impl log::Log for StderrLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn && metadata.target().starts_with("luxedit")
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("luxedit: {}", record.args());
+        }
+    }
+    fn flush(&self) {}
+}
+
 /// Parse the command line and do it.
 pub fn main() -> ExitCode {
+    if log::set_logger(&StderrLog).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
     let matches = command().get_matches();
     let result = match matches.subcommand() {
         Some((name, matches)) => match JOBS.iter().find(|j| (j.command)().get_name() == name) {

@@ -30,8 +30,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if !driver.run(worker::Command::Open(flags::path(matches, "data")))? {
         return Err(Error::Cancelled);
     }
-    driver.run(worker::Command::Reconstruct)?;
-    let has_eval = driver
+    let finished = driver.run(worker::Command::Reconstruct)?;
+    let has_eval = finished && driver
         .scene
         .as_ref()
         .is_some_and(|s| s.views.iter().any(|v| v.is_eval));

@@ -39,7 +39,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     };
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&Settings::default())?;
-    if !driver.run(worker::Command::Open(flags::path(matches, "scene")))? {
+    if !driver.run(worker::Command::OpenReadOnly(flags::path(matches, "scene")))? {
         return Err(Error::Cancelled);
     }
     driver.run(worker::Command::Render {

@@ -1,10 +1,11 @@
 //! The layers that all networks here are made of: plain structs of tensors over burn's functional operations, so that
 //! names, shapes and precision stay those of the checkpoint and one forward pass runs on any device.
 
+use super::host_attention;
 use super::weights::Scope;
 use burn::tensor::module::{attention, conv2d, layer_norm, linear};
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
 /// Square convolution.
 pub(crate) struct Conv2d {
@@ -193,22 +194,43 @@ impl LayerNorm {
     }
 }
 
-/// `[batch, tokens, heads · d]` → `[batch, heads, tokens, d]`.
-pub(crate) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
-    let [b, tokens, inner] = x.dims();
-    x.reshape([b, tokens, heads, inner / heads]).swap_dims(1, 2)
-}
-
-/// Softmax(q kᵀ / √d) v over `[batch, heads, tokens, d]`, heads joined again: `[batch, tokens, heads · d]`.
-pub(crate) fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, causal: bool) -> Tensor<3> {
-    let [b, heads, tokens, d] = q.dims();
+/// Softmax(q kᵀ / √d) v. Heads lie beside each other: `q` is `[batch, tokens, heads · d]`, `k` and `v` likewise with
+/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it.
+pub(crate) fn attend(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    causal: bool,
+) -> Tensor<3> {
+    let [batch, queries, inner] = q.dims();
+    let width = inner / heads;
+    let device = q.device();
+    if !causal && device == Device::flex() {
+        let shape = host_attention::Shape {
+            batch,
+            heads,
+            width,
+            queries,
+            keys: k.dims()[1],
+        };
+        let [q, k, v] = [&q, &k, &v].map(Tensor::to_data);
+        if let (Ok(q), Ok(k), Ok(v)) = (q.as_slice(), k.as_slice(), v.as_slice()) {
+            let out = host_attention::attention(q, k, v, shape);
+            return Tensor::from_data(TensorData::new(out, [batch, queries, inner]), &device);
+        }
+    }
     let options = AttentionModuleOptions {
         is_causal: causal,
         ..Default::default()
     };
-    attention(q, k, v, None, None, options)
+    let split = |x: Tensor<3>| {
+        let tokens = x.dims()[1];
+        x.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
+    };
+    attention(split(q), split(k), split(v), None, None, options)
         .swap_dims(1, 2)
-        .reshape([b, tokens, heads * d])
+        .reshape([batch, queries, inner])
 }
 
 /// Picture to tokens: `[batch, c, h, w]` → `[batch, h·w, c]`.

@@ -8,6 +8,7 @@
 mod config;
 mod guidance;
 mod hash;
+mod host_attention;
 mod layers;
 mod noise;
 mod picture;

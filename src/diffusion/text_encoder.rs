@@ -2,7 +2,7 @@
 //! padding mask: the padding tokens are part of what Stable Diffusion was trained on.
 
 use super::config::Config;
-use super::layers::{LayerNorm, Linear, attend, split_heads};
+use super::layers::{LayerNorm, Linear, attend};
 use super::weights::{Precision, Scope, Weights};
 use crate::{Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
@@ -193,8 +193,9 @@ impl TextEncoder {
 impl Layer {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let normed = self.norm1.forward(x.clone());
-        let heads = |layer: &Linear| split_heads(layer.forward(normed.clone()), self.heads);
-        let attended = attend(heads(&self.query), heads(&self.key), heads(&self.value), true);
+        let project = |layer: &Linear| layer.forward(normed.clone());
+        let (q, k, v) = (project(&self.query), project(&self.key), project(&self.value));
+        let attended = attend(q, k, v, self.heads, true);
         let x = self.out.forward(attended) + x;
         let hidden = self.up.forward(self.norm2.forward(x.clone()));
         let hidden = match self.activation {

@@ -2,14 +2,14 @@
 //! map, cross-attention to the prompt. The prompt does not change between denoising steps, so its keys and values are
 //! computed once ([`PromptKeys`]) and handed to every step.
 
-use super::layers::{GroupNorm, LayerNorm, Linear, attend, from_tokens, split_heads, to_tokens};
+use super::layers::{GroupNorm, LayerNorm, Linear, attend, from_tokens, to_tokens};
 use super::weights::Scope;
 use burn::tensor::{Tensor, activation};
 
 /// Keys and values of a batch of prompts for every cross-attention layer of a UNet, in the order of its layers.
 pub struct PromptKeys {
-    /// `[batch, heads, tokens, head width]` each.
-    pub(crate) layers: Vec<(Tensor<4>, Tensor<4>)>,
+    /// `[batch, tokens, heads · width]` each.
+    pub(crate) layers: Vec<(Tensor<3>, Tensor<3>)>,
 }
 
 /// The sizes of one spatial transformer.
@@ -61,7 +61,7 @@ impl SpatialTransformer {
         }
     }
 
-    pub fn prompt_keys(&self, prompt: &Tensor<3>, keys: &mut Vec<(Tensor<4>, Tensor<4>)>) {
+    pub fn prompt_keys(&self, prompt: &Tensor<3>, keys: &mut Vec<(Tensor<3>, Tensor<3>)>) {
         for block in &self.blocks {
             keys.push(block.cross.keys(prompt));
         }
@@ -133,16 +133,13 @@ impl Attention {
         }
     }
 
-    fn keys(&self, source: &Tensor<3>) -> (Tensor<4>, Tensor<4>) {
-        (
-            split_heads(self.key.forward(source.clone()), self.heads),
-            split_heads(self.value.forward(source.clone()), self.heads),
-        )
+    fn keys(&self, source: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        (self.key.forward(source.clone()), self.value.forward(source.clone()))
     }
 
-    fn forward(&self, x: Tensor<3>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let q = split_heads(self.query.forward(x), self.heads);
-        self.out.forward(attend(q, k, v, false))
+    fn forward(&self, x: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let q = self.query.forward(x);
+        self.out.forward(attend(q, k, v, self.heads, false))
     }
 }
 

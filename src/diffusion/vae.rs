@@ -359,13 +359,9 @@ impl PixelAttention {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let tokens = to_tokens(self.norm.forward(x.clone()));
-        let project = |layer: &Linear| layer.forward(tokens.clone()).unsqueeze_dim::<4>(1);
-        let attended = attend(
-            project(&self.query),
-            project(&self.key),
-            project(&self.value),
-            false,
-        );
+        let project = |layer: &Linear| layer.forward(tokens.clone());
+        let (q, k, v) = (project(&self.query), project(&self.key), project(&self.value));
+        let attended = attend(q, k, v, 1, false);
         from_tokens(self.out.forward(attended), h, w) + x
     }
 }

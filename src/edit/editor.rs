@@ -10,7 +10,7 @@ use crate::{
         image_to_tensor, tensor_to_image,
     },
     error::Cancel,
-    gpu::{Gpu, GpuImage},
+    gpu::{Gpu, GpuImage, ImageToTensor},
     scene::{FloatImage, Photo},
     settings::{EditDevice, Precision, Settings},
 };
@@ -23,15 +23,18 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 /// # Errors
 /// [`crate::Error::Gpu`] when the networks cannot use the graphics device.
 pub fn choose_device(setting: EditDevice, gpu: &Gpu) -> Result<(Device, String)> {
-    let on_gpu = match setting {
-        EditDevice::Gpu => true,
-        EditDevice::Cpu => false,
-        EditDevice::Auto => !gpu.is_software(),
-    };
-    if on_gpu {
+    if is_on_gpu(setting, gpu) {
         Ok((gpu.burn_device()?, gpu.info.name.clone()))
     } else {
         Ok((Device::flex(), "CPU".into()))
+    }
+}
+
+fn is_on_gpu(setting: EditDevice, gpu: &Gpu) -> bool {
+    match setting {
+        EditDevice::Gpu => true,
+        EditDevice::Cpu => false,
+        EditDevice::Auto => !gpu.is_software(),
     }
 }
 
@@ -40,6 +43,8 @@ pub struct Ip2pEditor {
     gpu: Arc<Gpu>,
     model: InstructPix2Pix,
     device: Device,
+    /// Present when the model runs on the shared device: renders then never leave it.
+    to_tensor: Option<ImageToTensor>,
     /// Where it runs, for the person.
     pub device_name: String,
     embedding: Option<(String, PromptEmbedding)>,
@@ -55,6 +60,7 @@ impl Ip2pEditor {
         device: EditDevice,
         precision: Precision,
     ) -> Result<Self> {
+        let to_tensor = is_on_gpu(device, &gpu).then(|| ImageToTensor::new(&gpu));
         let (device, device_name) = choose_device(device, &gpu)?;
         let precision = match precision {
             Precision::Full => diffusion::Precision::Full,
@@ -65,6 +71,7 @@ impl Ip2pEditor {
             gpu,
             model,
             device,
+            to_tensor,
             device_name,
             embedding: None,
             conditions: HashMap::new(),
@@ -141,7 +148,10 @@ impl ImageEditor for Ip2pEditor {
         let embedding = self.embed(&instruction.prompt)?;
         let condition = self.condition(view, original)?;
         cancel.check()?;
-        let image = image_to_tensor(&render.read(&self.gpu)?, &self.device);
+        let image = match &self.to_tensor {
+            Some(convert) => convert.convert(&self.gpu, render, &self.device)?,
+            None => image_to_tensor(&render.read(&self.gpu)?, &self.device).clamp(0.0, 1.0),
+        };
         let noise = EditNoise::seeded(
             instruction.seed,
             instruction.noise_stream,

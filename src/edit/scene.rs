@@ -6,7 +6,7 @@ use crate::{
     gpu::GpuImage,
     scene::Camera,
     loss::Target,
-    splat::{Drawable, SplatTrainer, StepReport, TrainState},
+    splat::{Drawable, SplatTrainer, StepReport, StepResult, TrainState},
 };
 
 /// Something that can be rendered from a camera and optimized towards pictures.
@@ -22,6 +22,15 @@ pub trait TrainableScene {
     /// # Errors
     /// See [`Self::render`].
     fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport>;
+
+    /// How the steps went that finished since the last call, in order.
+    fn take_results(&mut self) -> Vec<StepResult>;
+
+    /// Wait for every submitted step.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn finish(&mut self) -> Result<()>;
 
     /// Parameters, optimizer and schedule: enough to go on exactly.
     ///
@@ -44,6 +53,12 @@ impl TrainableScene for SplatTrainer {
     }
     fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
         Self::step(self, camera, target)
+    }
+    fn take_results(&mut self) -> Vec<StepResult> {
+        Self::take_results(self)
+    }
+    fn finish(&mut self) -> Result<()> {
+        Self::finish(self).map(|_| ())
     }
     fn state(&mut self) -> Result<TrainState> {
         Self::state(self)

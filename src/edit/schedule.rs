@@ -68,6 +68,11 @@ impl Schedule {
         }
     }
 
+    /// Training views that it was made for.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
     pub fn steps_done(&self) -> u32 {
         self.done
     }

@@ -2,6 +2,7 @@
 //! bind it, or copies fill it. burn records lazily on its own streams, so it is flushed before the buffer is handed
 //! out: any later `queue.submit` is then ordered after burn's work.
 
+use super::{Gpu, GpuImage, Kernel, ShaderSource};
 use crate::{Error, Result};
 use burn::backend::Cube;
 use burn::backend::wgpu::{AutoCompiler, CubeBackend, CubeTensor, WgpuResource};
@@ -49,5 +50,71 @@ impl TensorBuffer {
             size: resource.size,
             _keep: (cube, Box::new(managed)),
         })
+    }
+}
+
+/// Pictures into tensors on the shared device, without the host.
+pub struct ImageToTensor {
+    kernel: Kernel,
+}
+
+/// Shaders of this room.
+pub const SHADERS: &[ShaderSource] = &[IMAGE_TO_PLANES];
+
+const IMAGE_TO_PLANES: ShaderSource = ShaderSource {
+    name: "image_to_planes",
+    parts: &[include_str!("../../shaders/gpu/image_to_planes.wgsl")],
+};
+
+impl ImageToTensor {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self {
+            kernel: Kernel::new(gpu, &IMAGE_TO_PLANES),
+        }
+    }
+
+    /// `[1, 3, height, width]` on `device`, which must be [`Gpu::burn_device`]. Values are clamped to [0, 1], alpha is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when `device` is another, or fails.
+    pub fn convert(
+        &self,
+        gpu: &Gpu,
+        image: &GpuImage,
+        device: &burn::tensor::Device,
+    ) -> Result<Tensor<4>> {
+        let shape = [1, 3, image.height as usize, image.width as usize];
+        let tensor = Tensor::<4>::zeros(shape, device);
+        let storage = TensorBuffer::new(tensor.clone())?;
+        let alignment = u64::from(gpu.device.limits().min_storage_buffer_offset_alignment);
+        let start = storage.offset / alignment * alignment;
+        let bytes = storage.offset - start + image.pixels() as u64 * 12;
+        let size = gpu.storage_from(
+            "image size",
+            &[image.pixels() as u32, ((storage.offset - start) / 4) as u32],
+        );
+        let bind_group = self.kernel.bind(
+            gpu,
+            &[
+                image.buffer.as_entire_binding(),
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &storage.buffer,
+                    offset: start,
+                    size: std::num::NonZeroU64::new(bytes),
+                }),
+                size.as_entire_binding(),
+            ],
+        );
+        let groups = (image.pixels() as u32).div_ceil(256).max(1);
+        let across = groups.min(65535);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.kernel
+                .dispatch(&mut pass, &bind_group, [across, groups.div_ceil(across), 1]);
+        }
+        gpu.queue.submit([encoder.finish()]);
+        Ok(tensor)
     }
 }

@@ -7,7 +7,7 @@ mod bridge;
 mod image;
 mod shader;
 
-pub use bridge::TensorBuffer;
+pub use bridge::{ImageToTensor, SHADERS, TensorBuffer};
 pub use image::GpuImage;
 pub use shader::{Kernel, ShaderSource};
 
@@ -32,6 +32,8 @@ pub struct Gpu {
 const HOW_TO_GET_AN_ADAPTER: &str = "luxedit needs a Vulkan, Metal or Direct3D 12 adapter, and found none. \
 Install your graphics driver; on a machine without a graphics card, Mesa's software adapter serves: \
 `sudo apt-get install mesa-vulkan-drivers libvulkan1` (Debian, Ubuntu), `sudo dnf install mesa-vulkan-drivers` (Fedora).";
+
+const DEVICE_LOST: &str = "the graphics device was lost; restart luxedit and resume the project";
 
 /// What a device must enable so that egui, burn and the kernels can share it.
 pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
@@ -156,11 +158,19 @@ impl Gpu {
             .map_or(None, |mut slot| slot.take());
         match message {
             Some(message) => Err(Error::Gpu(message)),
-            None if self.lost.load(Ordering::Relaxed) => Err(Error::Gpu(
-                "the graphics device was lost; restart luxedit and resume the project".into(),
-            )),
-            None => Ok(()),
+            None => self.check_lost(),
         }
+    }
+
+    /// Whether the device is gone. Unlike [`Self::check`] this takes no error away from who submitted the work.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device is lost.
+    pub fn check_lost(&self) -> Result<()> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(Error::Gpu(DEVICE_LOST.into()));
+        }
+        Ok(())
     }
 
     /// Wait until everything submitted so far has run.

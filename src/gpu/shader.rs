@@ -1,6 +1,6 @@
 //! Compute kernels from `shaders/`. A kernel is one WGSL file; what it shares with others is imported by listing the
 //! shared files in front of it, so a function exists once and naga's line numbers stay honest within a file. Every
-//! source is in [`ShaderSource::ALL`] lists of the rooms, which the tests validate without a GPU.
+//! room lists its sources, and the tests validate them without a GPU.
 
 use super::Gpu;
 
@@ -25,6 +25,16 @@ pub struct Kernel {
 
 impl Kernel {
     pub fn new(gpu: &Gpu, source: &ShaderSource) -> Self {
+        Self::build(gpu, source, true)
+    }
+
+    /// For kernels that write their shared memory before they read it: it does not start as zero, which would cost more
+    /// than the rest of a small group's work.
+    pub fn with_raw_shared_memory(gpu: &Gpu, source: &ShaderSource) -> Self {
+        Self::build(gpu, source, false)
+    }
+
+    fn build(gpu: &Gpu, source: &ShaderSource, zero_initialize_workgroup_memory: bool) -> Self {
         let module = gpu
             .device
             .create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -38,7 +48,10 @@ impl Kernel {
                 layout: None,
                 module: &module,
                 entry_point: Some("main"),
-                compilation_options: Default::default(),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory,
+                    ..Default::default()
+                },
                 cache: None,
             });
         Self {

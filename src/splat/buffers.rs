@@ -96,7 +96,8 @@ impl SplatGradients {
     /// [`Error::Gpu`] when a buffer would pass the adapter's limits.
     pub fn new(gpu: &Gpu, count: u32, sh_degree: u32) -> Result<Self> {
         check_limits(gpu, count, sh_degree)?;
-        let floats = |label: &str, each: usize| gpu.storage(label, u64::from(count) * each as u64 * 4);
+        let floats =
+            |label: &str, each: usize| gpu.storage(label, u64::from(count) * each as u64 * 4);
         Ok(Self {
             count,
             sh_degree,

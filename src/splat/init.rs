@@ -1,11 +1,12 @@
 //! Where splats start: on the points that structure-from-motion found, or, without any, at random in the volume that
 //! the training cameras see together. Nothing is added later on, so the start decides how much detail there can be.
 
+use super::sweep::Sweep;
 use crate::{
     Error, Result,
     scene::{Camera, Dataset, DatasetKind, PointCloud, Splats, View},
 };
-use glam::{DMat3, DVec3};
+use glam::{DMat3, DVec3, Vec2};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -16,6 +17,11 @@ use serde::{Deserialize, Serialize};
 
 /// Y₀₀, the DC spherical-harmonics basis function: colour = 0.5 + Y₀₀ · `sh_dc`.
 pub const SH_C0: f32 = 0.282_094_8;
+
+/// Rounds of drawing pixels until enough of them have given a point; after some, any depth that several views see will
+/// do.
+const MAX_ROUNDS: usize = 20;
+const SWEPT_ROUNDS: usize = 10;
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,21 +66,25 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
         )));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let (positions, colors) = match &dataset.points {
+    let points = match &dataset.points {
         Some(PointCloud { positions, colors }) if positions.len() >= 4 => positions
             .iter()
             .zip(colors)
             .filter(|(p, _)| p.is_finite())
-            .map(|(p, c)| (*p, c.map(|v| f32::from(v) / 255.0)))
-            .unzip(),
+            .map(|(p, c)| Point {
+                position: *p,
+                color: c.map(|v| f32::from(v) / 255.0),
+                max_scale: f64::INFINITY,
+            })
+            .collect(),
         _ => {
-            // Photos composited over one colour tell where there is nothing.
+            // Photos composited over one colour show where there is nothing.
             let empty = (dataset.kind == DatasetKind::Blender)
                 .then(|| dataset.background.map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8));
             random_points(&views, empty, config.random_count as usize, &mut rng)?
         }
     };
-    Ok(splats_at(&positions, &colors, config, &mut rng))
+    Ok(splats_at(&points, config, &mut rng))
 }
 
 /// Radius of the training cameras around their centre, ×1.1 (as 3D Gaussian Splatting defines it), in world units; for
@@ -87,6 +97,15 @@ pub fn scene_extent<'a>(cameras: impl IntoIterator<Item = &'a Camera>) -> f64 {
         .map(|p| p.distance(centre))
         .fold(0.0, f64::max);
     if radius > 1e-9 { 1.1 * radius } else { 1.0 }
+}
+
+/// Where a splat starts.
+struct Point {
+    position: DVec3,
+    /// Display-referred rgb.
+    color: [f32; 3],
+    /// World units; what its share of the picture measures at its depth.
+    max_scale: f64,
 }
 
 /// The point nearest to all optical axes, and the mean distance of the cameras from it. Axes that hardly converge are
@@ -125,59 +144,91 @@ fn common_focus(cameras: &[Camera]) -> (DVec3, f64) {
     (focus, distance.max(1e-6))
 }
 
-/// Points on random pixels' rays, denser near than far (uniform in inverse depth), that several views see.
+/// Points on the rays of random pixels, at the depths at which neighbouring photos agree best, where several views see
+/// them.
 fn random_points(
     views: &[&View],
     empty: Option<[u8; 3]>,
     count: usize,
     rng: &mut ChaCha8Rng,
-) -> Result<(Vec<DVec3>, Vec<[f32; 3]>)> {
+) -> Result<Vec<Point>> {
     let cameras: Vec<Camera> = views.iter().map(|v| v.camera).collect();
-    let (_, distance) = common_focus(&cameras);
+    let (focus, distance) = common_focus(&cameras);
     // Around a synthetic object there is nothing; behind a real one there is the world.
     let (near, far) = if empty.is_some() {
         (0.5 * distance, 1.5 * distance)
     } else {
         (0.2 * distance, 10.0 * distance)
     };
-    let quorum = (views.len() / 10).clamp(1, 5).max(2).min(views.len());
-    let mut positions = Vec::with_capacity(count);
-    let mut colors = Vec::with_capacity(count);
-    for _ in 0..count.saturating_mul(100) {
-        if positions.len() == count {
-            break;
-        }
-        let view = views[uniform_index(rng, views.len())];
-        let k = &view.camera.intrinsics;
-        let (u, v) = (
-            uniform(rng) * f64::from(k.width),
-            uniform(rng) * f64::from(k.height),
-        );
-        let depth = 1.0 / (1.0 / near + uniform(rng) * (1.0 / far - 1.0 / near));
-        let in_camera = DVec3::new((u - k.cx) / k.fx, (v - k.cy) / k.fy, 1.0) * depth;
-        let point = view.camera.camera_to_world().transform_point3(in_camera);
-        let Some(color) = color_at(view, point) else {
-            continue;
-        };
+    let inverse_range = (1.0 / far as f32, 1.0 / near as f32);
+    let quorum = (views.len() / 10).clamp(2, 5).min(views.len());
+    let allowed = |point: DVec3| {
         let mut seen = 0;
-        let mut vacant = false;
-        for other in views {
-            if let Some(color) = color_at(other, point) {
+        for view in views {
+            if let Some(color) = color_at(view, point) {
+                if empty == Some(color) {
+                    return false;
+                }
                 seen += 1;
-                vacant |= empty == Some(color);
             }
         }
-        if seen >= quorum && !vacant {
-            positions.push(point);
-            colors.push(color.map(|v| f32::from(v) / 255.0));
+        seen >= quorum
+    };
+    let sweep = Sweep::new(views, focus);
+    let mut points: Vec<Point> = Vec::with_capacity(count);
+    for round in 0..MAX_ROUNDS {
+        let missing = count - points.len();
+        if missing == 0 {
+            break;
         }
+        let tries: Vec<(usize, Vec2, f32, f32)> = (0..missing)
+            .map(|_| {
+                let view = uniform_index(rng, views.len());
+                let k = &views[view].camera.intrinsics;
+                let pixel = Vec2::new(
+                    uniform(rng) as f32 * k.width as f32,
+                    uniform(rng) as f32 * k.height as f32,
+                );
+                (view, pixel, uniform(rng) as f32, uniform(rng) as f32)
+            })
+            .collect();
+        let found: Vec<Point> = tries
+            .into_par_iter()
+            .filter_map(|(index, pixel, offset, random)| {
+                let view = views[index];
+                let k = &view.camera.intrinsics;
+                let ray = DVec3::new(
+                    (f64::from(pixel.x) - k.cx) / k.fx,
+                    (f64::from(pixel.y) - k.cy) / k.fy,
+                    1.0,
+                );
+                let at = |depth: f32| view.camera.camera_to_world().transform_point3(ray * f64::from(depth));
+                let color = color_at(view, at(near as f32))?;
+                if empty == Some(color) {
+                    return None;
+                }
+                let depth = if views.len() > 1 && round < SWEPT_ROUNDS {
+                    sweep.depth_at(index, pixel, inverse_range, offset, allowed)?
+                } else {
+                    1.0 / (inverse_range.0 + random * (inverse_range.1 - inverse_range.0))
+                };
+                let position = at(depth);
+                let pixels_each = f64::from(k.width) * f64::from(k.height) / count as f64;
+                allowed(position).then(|| Point {
+                    position,
+                    color: color.map(|v| f32::from(v) / 255.0),
+                    max_scale: f64::from(depth) / k.fx.min(k.fy) * pixels_each.sqrt().max(1.0),
+                })
+            })
+            .collect();
+        points.extend(found);
     }
-    if positions.is_empty() {
+    if points.is_empty() {
         return Err(Error::invalid(
-            "no point in space is seen by two training cameras: check the camera poses",
+            "the training cameras have no view in common, or show nothing but background: check the camera poses",
         ));
     }
-    Ok((positions, colors))
+    Ok(points)
 }
 
 /// The photo's colour where it shows `point`; `None` outside the picture, behind the camera, or under the mask.
@@ -200,24 +251,23 @@ fn color_at(view: &View, point: DVec3) -> Option<[u8; 3]> {
 
 /// Round splats of the size of the gaps between them.
 fn splats_at(
-    positions: &[DVec3],
-    colors: &[[f32; 3]],
+    points: &[Point],
     config: &InitConfig,
     rng: &mut ChaCha8Rng,
 ) -> Splats {
     let tree = RTree::bulk_load(
-        positions
+        points
             .iter()
             .enumerate()
-            .map(|(i, p)| GeomWithData::new(p.to_array(), i))
+            .map(|(i, p)| GeomWithData::new(p.position.to_array(), i))
             .collect(),
     );
-    let mut spacings: Vec<f64> = positions
+    let mut spacings: Vec<f64> = points
         .par_iter()
         .enumerate()
         .map(|(i, p)| {
             let (sum, n) = tree
-                .nearest_neighbor_iter_with_distance_2(&p.to_array())
+                .nearest_neighbor_iter_with_distance_2(&p.position.to_array())
                 .filter(|(other, _)| other.data != i)
                 .take(3)
                 .fold((0.0, 0), |(sum, n), (_, d2)| (sum + d2.sqrt(), n + 1));
@@ -229,18 +279,20 @@ fn splats_at(
     sorted.sort_by(f64::total_cmp);
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let median = if median > 0.0 { median } else { 1e-3 };
-    for spacing in &mut spacings {
-        *spacing = spacing.clamp(1e-3 * median, 30.0 * median);
+    for (spacing, point) in spacings.iter_mut().zip(points) {
+        *spacing = spacing
+            .clamp(1e-3 * median, 30.0 * median)
+            .min(point.max_scale);
     }
 
-    let n = positions.len();
+    let n = points.len();
     let rest = Splats::rest_count_of(config.sh_degree) * 3;
     let opacity = config.opacity.clamp(1e-4, 1.0 - 1e-4);
     Splats {
         sh_degree: config.sh_degree,
-        means: positions
+        means: points
             .iter()
-            .flat_map(|p| p.as_vec3().to_array())
+            .flat_map(|p| p.position.as_vec3().to_array())
             .collect(),
         quats: (0..n).flat_map(|_| uniform_quat(rng)).collect(),
         log_scales: spacings
@@ -248,9 +300,9 @@ fn splats_at(
             .flat_map(|s| [(s * config.scale_factor).ln() as f32; 3])
             .collect(),
         logit_opacities: vec![(opacity / (1.0 - opacity)).ln(); n],
-        sh_dc: colors
+        sh_dc: points
             .iter()
-            .flat_map(|c| c.map(|v| (v - 0.5) / SH_C0))
+            .flat_map(|p| p.color.map(|v| (v - 0.5) / SH_C0))
             .collect(),
         sh_rest: vec![0.0; n * rest],
     }

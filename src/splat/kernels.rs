@@ -16,17 +16,35 @@ macro_rules! shader {
 }
 
 const SORT_COUNT: ShaderSource = shader!("sort_count", "shared/sort_pass", "shared/sort_count");
-const SORT_SCATTER: ShaderSource = shader!("sort_scatter", "shared/sort_pass", "shared/sort_scatter");
-const SCAN_REDUCE: ShaderSource =
-    shader!("scan_reduce", "shared/dispatch", "shared/scan", "shared/scan_reduce");
+const SORT_SCATTER: ShaderSource =
+    shader!("sort_scatter", "shared/sort_pass", "shared/sort_scatter");
+const SCAN_REDUCE: ShaderSource = shader!(
+    "scan_reduce",
+    "shared/dispatch",
+    "shared/scan",
+    "shared/scan_reduce"
+);
 const SCAN_SUMS: ShaderSource = shader!("scan_sums", "shared/scan", "shared/scan_sums");
-const SCAN_APPLY: ShaderSource =
-    shader!("scan_apply", "shared/dispatch", "shared/scan", "shared/scan_apply");
-const TILE_COUNTS: ShaderSource =
-    shader!("tile_counts", "shared/dispatch", "shared/scan", "splat/view", "splat/tile_counts");
+const SCAN_APPLY: ShaderSource = shader!(
+    "scan_apply",
+    "shared/dispatch",
+    "shared/scan",
+    "shared/scan_apply"
+);
+const TILE_COUNTS: ShaderSource = shader!(
+    "tile_counts",
+    "shared/dispatch",
+    "shared/scan",
+    "splat/view",
+    "splat/tile_counts"
+);
 const RANGES: ShaderSource = shader!("ranges", "shared/scan", "splat/view", "splat/ranges");
-const GATHER_SLOTS: ShaderSource =
-    shader!("gather_slots", "shared/dispatch", "splat/view", "splat/gather_slots");
+const GATHER_SLOTS: ShaderSource = shader!(
+    "gather_slots",
+    "shared/dispatch",
+    "splat/view",
+    "splat/gather_slots"
+);
 const GEOMETRY_BACKWARD: ShaderSource = shader!(
     "geometry_backward",
     "shared/dispatch",
@@ -59,7 +77,13 @@ macro_rules! by_tile {
                 "splat/extent",
                 "splat/emit"
             ),
-            shader!("rasterize", $size, "splat/view", "splat/block", "splat/rasterize"),
+            shader!(
+                "rasterize",
+                $size,
+                "splat/view",
+                "splat/block",
+                "splat/rasterize"
+            ),
             shader!(
                 "rasterize_backward",
                 $size,
@@ -134,17 +158,18 @@ pub const SHADERS: &[ShaderSource] = &[
 /// Which of the tile sizes; both give the same pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TileSize {
-    /// 8×8: graphics emulated on a processor.
+    /// 16×8: graphics emulated on a processor.
     Small,
     /// 16×16: graphics cards.
     Large,
 }
 
 impl TileSize {
-    pub(super) fn pixels(self) -> u32 {
+    /// Width and height, as `splat/tile_*.wgsl` have them.
+    pub(super) fn pixels(self) -> [u32; 2] {
         match self {
-            Self::Small => 8,
-            Self::Large => 16,
+            Self::Small => [16, 8],
+            Self::Large => [16, 16],
         }
     }
 }
@@ -192,14 +217,14 @@ impl Kernels {
             sort_count: Kernel::new(gpu, &SORT_COUNT),
             sort_scatter: Kernel::new(gpu, &SORT_SCATTER),
             scan_reduce: Kernel::new(gpu, &SCAN_REDUCE),
-            scan_sums: Kernel::new(gpu, &SCAN_SUMS),
+            scan_sums: Kernel::with_raw_shared_memory(gpu, &SCAN_SUMS),
             scan_apply: Kernel::new(gpu, &SCAN_APPLY),
             project: Kernel::new(gpu, project),
             tile_counts: Kernel::new(gpu, &TILE_COUNTS),
             emit: Kernel::new(gpu, emit),
             ranges: Kernel::new(gpu, &RANGES),
             rasterize: Kernel::new(gpu, rasterize),
-            rasterize_backward: Kernel::new(gpu, rasterize_backward),
+            rasterize_backward: Kernel::with_raw_shared_memory(gpu, rasterize_backward),
             gather_slots: Kernel::new(gpu, &GATHER_SLOTS),
             geometry_backward: Kernel::new(gpu, &GEOMETRY_BACKWARD),
         }

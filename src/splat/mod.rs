@@ -14,6 +14,7 @@ mod schedule;
 mod scratch;
 mod sort;
 mod state;
+mod sweep;
 mod trainer;
 mod uniforms;
 

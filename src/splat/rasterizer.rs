@@ -303,7 +303,9 @@ impl Rasterizer {
             ],
         );
         let [across, down] = view.tiles;
-        kernels.rasterize.dispatch(&mut pass, &bind, [across, down, 1]);
+        kernels
+            .rasterize
+            .dispatch(&mut pass, &bind, [across, down, 1]);
         Ok(())
     }
 
@@ -322,7 +324,9 @@ impl Rasterizer {
         gradients: &SplatGradients,
     ) -> Result<()> {
         let Some(mut view) = self.last else {
-            return Err(Error::invalid("a backward pass needs a forward pass before it"));
+            return Err(Error::invalid(
+                "a backward pass needs a forward pass before it",
+            ));
         };
         if view.splats != splats.count
             || (gradients.count, gradients.sh_degree) != (splats.count, splats.sh_degree)
@@ -423,7 +427,9 @@ impl Rasterizer {
                 gradients.log_scales.as_entire_binding(),
             ],
         );
-        kernels.geometry_backward.dispatch(&mut pass, &bind, by_splat);
+        kernels
+            .geometry_backward
+            .dispatch(&mut pass, &bind, by_splat);
         Ok(())
     }
 
@@ -458,7 +464,9 @@ impl Rasterizer {
         ]);
         for buffer in buffers {
             let words = vec![word; (buffer.size() / 4) as usize];
-            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+            self.gpu
+                .queue
+                .write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
     }
 

@@ -88,10 +88,15 @@ impl SplatScratch {
     }
 
     fn all(&self) -> impl Iterator<Item = &wgpu::Buffer> {
-        [&self.projected, &self.slot_ranges, &self.first_slots, &self.sums]
-            .into_iter()
-            .chain(self.depth_sort.all())
-            .chain(&self.d_projected)
+        [
+            &self.projected,
+            &self.slot_ranges,
+            &self.first_slots,
+            &self.sums,
+        ]
+        .into_iter()
+        .chain(self.depth_sort.all())
+        .chain(&self.d_projected)
     }
 }
 
@@ -106,7 +111,11 @@ impl IntersectionScratch {
                 gpu.info.name
             )));
         }
-        let room = if exact { count.max(1) } else { room_for(count, most) };
+        let room = if exact {
+            count.max(1)
+        } else {
+            room_for(count, most)
+        };
         Ok(Self {
             room,
             tile_sort: SortBuffers::new(gpu, room),
@@ -165,6 +174,8 @@ pub(super) fn all<'a>(
 
 /// A quarter more than asked for, so that growing step by step stays cheap.
 fn room_for(count: u32, most: u64) -> u32 {
-    let wanted = (u64::from(count) + u64::from(count) / 4).max(1024).min(most);
+    let wanted = (u64::from(count) + u64::from(count) / 4)
+        .max(1024)
+        .min(most);
     u32::try_from(wanted).unwrap_or(u32::MAX).max(count)
 }

@@ -19,8 +19,14 @@ pub(super) struct SortShape {
 impl SortShape {
     pub fn new(tile_size: TileSize) -> Self {
         match tile_size {
-            TileSize::Small => Self { blocks: 64, bits: 11 },
-            TileSize::Large => Self { blocks: 4096, bits: 8 },
+            TileSize::Small => Self {
+                blocks: 64,
+                bits: 11,
+            },
+            TileSize::Large => Self {
+                blocks: 4096,
+                bits: 8,
+            },
         }
     }
 

@@ -26,6 +26,8 @@ use std::sync::Arc;
 const MAX_IN_FLIGHT: usize = 2;
 /// Picture sizes whose buffers are kept; captures of mixed sizes have a few.
 const MAX_WORKSPACES: usize = 4;
+/// Results kept for a caller that does not ask for them.
+const MAX_RESULTS: usize = 1024;
 const STATUS_BYTES: u64 = 4 * status::LEN as u64;
 const READBACK_BYTES: u64 = STATUS_BYTES + size_of::<LossValues>() as u64;
 
@@ -98,6 +100,7 @@ pub struct SplatTrainer {
     optimizer: Optimizer,
     workspaces: HashMap<(u32, u32), Workspace>,
     in_flight: VecDeque<Pending>,
+    results: Vec<StepResult>,
     spare_readbacks: Vec<wgpu::Buffer>,
 }
 
@@ -139,9 +142,14 @@ impl SplatTrainer {
         let gradients = SplatGradients::new(&gpu, splats.count, splats.sh_degree)?;
         let kernels = AdamKernels::new(&gpu);
         let halt = gpu.storage("halt", 4);
-        let moments: [Moments; 6] = match moments.map(TryInto::try_into) {
-            Some(Ok(moments)) => moments,
-            _ => Optimizer::zeroed_moments(&gpu, &splats),
+        let moments: [Moments; 6] = match moments {
+            None => Optimizer::zeroed_moments(&gpu, &splats),
+            Some(moments) => moments.try_into().map_err(|moments: Vec<Moments>| {
+                Error::invalid(format!(
+                    "a saved state has optimizer moments of {} parameter groups instead of 6",
+                    moments.len()
+                ))
+            })?,
         };
         let optimizer = Optimizer::new(&gpu, &kernels, &splats, &gradients, moments, &halt);
         Ok(Self {
@@ -160,6 +168,7 @@ impl SplatTrainer {
             repeated_steps: 0,
             workspaces: HashMap::new(),
             in_flight: VecDeque::new(),
+            results: Vec::new(),
             spare_readbacks: Vec::new(),
             gpu,
         })
@@ -257,6 +266,21 @@ impl SplatTrainer {
         }
         self.config = config;
         Ok(())
+    }
+
+    /// Begin a new phase at its step 0, even of the kind of the last one; moments are carried on.
+    ///
+    /// # Errors
+    /// As [`Self::set_config`].
+    pub fn begin_phase(&mut self, config: TrainConfig) -> Result<()> {
+        self.set_config(config)?;
+        self.progress.phase_step = 0;
+        Ok(())
+    }
+
+    /// Results of the steps that finished since the last call, in order.
+    pub fn take_results(&mut self) -> Vec<StepResult> {
+        std::mem::take(&mut self.results)
     }
 
     /// The parameters themselves; they change with every step. Replaced when [`Self::generation`] changes.
@@ -475,14 +499,18 @@ impl SplatTrainer {
             let (words, loss) = self.await_readback(&oldest)?;
             if words[status::OVERFLOW] == 0 {
                 self.spare_readbacks.push(oldest.readback);
-                return Ok(Some(StepResult {
+                let result = StepResult {
                     step: oldest.step,
                     l1: loss.l1,
                     ssim: loss.ssim,
                     loss: loss.loss,
                     intersections: words[status::INTERSECTIONS],
                     visible: words[status::VISIBLE],
-                }));
+                };
+                if self.results.len() < MAX_RESULTS {
+                    self.results.push(result);
+                }
+                return Ok(Some(result));
             }
             self.repeated_steps += 1;
             let mut repeat = vec![oldest];

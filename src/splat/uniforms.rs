@@ -68,7 +68,7 @@ impl View {
         options: &RenderOptions,
         splats: u32,
         sh_degree: u32,
-        tile_pixels: u32,
+        tile_pixels: [u32; 2],
         capacity: u32,
         depth: bool,
     ) -> Self {
@@ -96,7 +96,10 @@ impl View {
                 ((f64::from(height) - cy) / fy + margin[1]) as f32,
             ],
             size: [width, height],
-            tiles: [width.div_ceil(tile_pixels), height.div_ceil(tile_pixels)],
+            tiles: [
+                width.div_ceil(tile_pixels[0]),
+                height.div_ceil(tile_pixels[1]),
+            ],
             splats,
             active_degree: options.active_sh_degree.min(sh_degree),
             rest_count: (sh_degree + 1) * (sh_degree + 1) - 1,

@@ -4,15 +4,15 @@
 use super::{Command, Event, Job, Progress, RunState, Slots};
 use crate::{error::Cancel, settings::Settings, splat::Drawable};
 use crossbeam_channel::{Receiver, Sender};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 pub struct Control {
     commands: Receiver<Command>,
     events: Sender<Event>,
     pub slots: Slots,
-    notify: Box<dyn Fn() + Send + Sync>,
+    notify: Arc<dyn Fn() + Send + Sync>,
     pub settings: Settings,
-    /// Cancelled by a stop; fresh for every job.
+    /// Cancelled by a stop; shared with the handle, so that a stop also ends what does not listen to commands.
     pub cancel: Cancel,
     pub running: Option<Job>,
     paused: bool,
@@ -28,7 +28,8 @@ impl Control {
         commands: Receiver<Command>,
         events: Sender<Event>,
         slots: Slots,
-        notify: Box<dyn Fn() + Send + Sync>,
+        notify: Arc<dyn Fn() + Send + Sync>,
+        cancel: Cancel,
     ) -> Self {
         Self {
             commands,
@@ -36,7 +37,7 @@ impl Control {
             slots,
             notify,
             settings: Settings::default(),
-            cancel: Cancel::default(),
+            cancel,
             running: None,
             paused: false,
             shutting_down: false,
@@ -57,19 +58,26 @@ impl Control {
         (self.notify)();
     }
 
+    /// For what reports progress from other threads.
+    pub fn notifier(&self) -> Arc<dyn Fn() + Send + Sync> {
+        self.notify.clone()
+    }
+
     pub fn draw(&self, drawable: Drawable) {
         self.slots.drawable.put(drawable);
         (self.notify)();
     }
 
     pub fn begin(&mut self, job: Job) {
-        self.cancel = Cancel::default();
+        self.cancel.reset();
         self.paused = false;
         self.running = Some(job);
         self.emit(Event::State(RunState::Running(job)));
         if self.shutting_down {
             self.cancel.cancel();
         }
+        // A stop that was sent before the reset still waits in the channel.
+        self.poll();
     }
 
     pub fn end(&mut self) {
@@ -131,7 +139,7 @@ impl Control {
             | Command::Export(_)
             | Command::Save
             | Command::Project(_) => self.between.push_back(command),
-            Command::Open(_) | Command::AttachSplats(_) | Command::Restore(_) => {
+            Command::Open(_) | Command::OpenReadOnly(_) | Command::AttachSplats(_) | Command::Restore(_) => {
                 self.stop();
                 self.after.push_back(command);
             }

@@ -1,7 +1,7 @@
 //! The window's and the command line's end of the worker thread.
 
-use super::{Command, Event, Slots, run::Worker};
-use crate::{Error, Result, gpu::Gpu};
+use super::{Command, Event, Slots, control::Control, run::Worker};
+use crate::{Error, Result, error::Cancel, gpu::Gpu};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ pub struct WorkerHandle {
     commands: Sender<Command>,
     pub events: Receiver<Event>,
     pub slots: Slots,
+    cancel: Cancel,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -27,17 +28,27 @@ impl WorkerHandle {
         let (event_sender, events) = crossbeam_channel::bounded(EVENT_CAPACITY);
         let slots = Slots::default();
         let worker_slots = slots.clone();
+        let cancel = Cancel::default();
+        let worker_cancel = cancel.clone();
         let thread = std::thread::Builder::new()
             .name("luxedit worker".into())
             .stack_size(16 << 20)
             .spawn(move || {
-                Worker::new(gpu, command_receiver, event_sender, worker_slots, Box::new(notify)).run();
+                let control = Control::new(
+                    command_receiver,
+                    event_sender,
+                    worker_slots,
+                    Arc::new(notify),
+                    worker_cancel,
+                );
+                Worker::new(gpu, control).run();
             })
             .map_err(|e| Error::Invalid(format!("the worker thread does not start: {e}")))?;
         Ok(Self {
             commands,
             events,
             slots,
+            cancel,
             thread: Some(thread),
         })
     }
@@ -47,6 +58,15 @@ impl WorkerHandle {
     /// # Errors
     /// When the worker has ended, or has not answered for hundreds of commands.
     pub fn send(&self, command: Command) -> Result<()> {
+        let stops = matches!(command, Command::Stop | Command::ShutDown);
+        let sent = self.enqueue(command);
+        if stops {
+            self.cancel.cancel();
+        }
+        sent
+    }
+
+    fn enqueue(&self, command: Command) -> Result<()> {
         self.commands.try_send(command).map_err(|e| match e {
             TrySendError::Full(_) => Error::invalid("the worker is busy; try again in a moment"),
             TrySendError::Disconnected(_) => {
@@ -64,8 +84,12 @@ impl WorkerHandle {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        if self.commands.send(Command::ShutDown).is_err() {
-            log::debug!("the worker had ended before the shut-down");
+        // The second insists where the save of the first fails.
+        for _ in 0..2 {
+            if self.commands.send(Command::ShutDown).is_err() {
+                log::debug!("the worker had ended before the shut-down");
+            }
+            self.cancel.cancel();
         }
         // The worker must not block on a full event channel that nobody reads any more.
         while !thread.is_finished() {

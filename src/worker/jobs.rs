@@ -32,14 +32,18 @@ pub struct LoadedEditor {
 const STRIP_LIMIT: usize = 2000;
 
 impl Session {
-    /// Prepare a reconstruction from the open capture.
+    /// Prepare a reconstruction from the open capture; `then_edit` is the edit that follows it.
     ///
     /// # Errors
-    /// When no capture is open, or the project folder cannot be written.
-    pub fn begin_reconstruction(&mut self, control: &Control) -> Result<()> {
+    /// When no capture is open, it has no training views, or the project folder cannot be written.
+    pub fn begin_reconstruction(
+        &mut self,
+        then_edit: Option<Settings>,
+        control: &Control,
+    ) -> Result<()> {
         let settings = control.settings.clone();
+        let views = self.training_views()?;
         let dataset = self.dataset()?;
-        let views = dataset.split.train.len();
         let extent = scene_extent(dataset.split.train.iter().map(|&i| &dataset.views[i].camera));
         let config = TrainConfig {
             seed: settings.seed,
@@ -57,13 +61,13 @@ impl Session {
         };
         let splats = initialize(dataset, &init)?;
         self.ensure_project(control)?;
+        self.keep_live("Before the reconstruction", control)?;
         self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
         self.scene_file = None;
-        self.saved_step = None;
-        for view in 0..self.targets.len() {
-            if self.edited[view].is_some() {
-                self.set_edited(view, None)?;
-            }
+        self.forget_edits()?;
+        self.touch();
+        if let Some(project) = &mut self.project {
+            project.manifest.current = None;
         }
         self.job = Some(JobRecord {
             job: Job::Reconstruct,
@@ -71,6 +75,7 @@ impl Session {
             end_step: settings.reconstruct_steps,
             schedule: Schedule::new(settings.seed, views),
             settings,
+            then_edit: then_edit.map(Box::new),
         });
         control.emit(Event::SplatsReady);
         Ok(())
@@ -79,26 +84,45 @@ impl Session {
     /// Prepare an edit of the open scene.
     ///
     /// # Errors
-    /// When the settings are refused, or there is no capture or no scene.
-    pub fn begin_edit(&mut self, control: &Control) -> Result<()> {
-        let settings = control.settings.clone();
+    /// When the settings are refused, the model cannot be read, or there is no capture or no scene. The scene and an
+    /// interrupted job then stay as they are.
+    pub fn begin_edit(
+        &mut self,
+        editor: &mut Option<LoadedEditor>,
+        control: &Control,
+    ) -> Result<()> {
+        let mut settings = control.settings.clone();
         settings.check_edit()?;
-        let views = self.dataset()?.split.train.len();
+        settings.model = absolute_model(&settings.model);
+        let views = self.training_views()?;
+        self.trainer()?;
+        load_editor(&self.gpu, editor, &settings, control)?;
+        self.ensure_project(control)?;
+        self.keep_live("Before the edit", control)?;
         let trainer = self.trainer()?;
-        trainer.set_config(TrainConfig {
+        let config = TrainConfig {
             phase: Phase::Refine,
             ..*trainer.config()
-        })?;
+        };
+        trainer.begin_phase(config)?;
         let start_step = TrainableScene::step_count(trainer);
-        self.ensure_project(control)?;
+        self.is_saved = false;
         self.job = Some(JobRecord {
             job: Job::Edit,
             start_step,
             end_step: start_step + settings.edit_steps,
             schedule: Schedule::new(settings.seed, views),
             settings,
+            then_edit: None,
         });
         Ok(())
+    }
+
+    fn training_views(&self) -> Result<usize> {
+        match self.dataset()?.split.train.len() {
+            0 => Err(Error::invalid("the capture has no training views: all its photos are held out")),
+            views => Ok(views),
+        }
     }
 
     /// Run the prepared job to its end or to a stop. True when it reached its end.
@@ -110,42 +134,46 @@ impl Session {
         control: &mut Control,
         editor: &mut Option<LoadedEditor>,
     ) -> Result<bool> {
-        let Some(record) = self.job.clone() else {
-            return Err(Error::invalid(
-                "the project was not interrupted: there is nothing to resume",
-            ));
-        };
-        let job = record.job;
+        let job = self.job()?.job;
+        let views = self.training_views()?;
+        let planned = self.job()?.schedule.views();
+        if views != planned {
+            return Err(Error::Invalid(format!(
+                "the job was begun with {planned} training views and the capture now has {views}: put the missing \
+                 photos back, or start anew"
+            )));
+        }
+        self.adopt_live_settings(control);
         self.save(control)?;
         if job == Job::Edit {
-            load_editor(&self.gpu, editor, &record.settings, control)?;
+            let settings = self.job()?.settings.clone();
+            load_editor(&self.gpu, editor, &settings, control)?;
         }
-        let label = |s: &Settings| match job {
-            Job::Edit => s.prompt.clone(),
-            _ => "Reconstruction".to_owned(),
-        };
         self.show(None, control)?;
-        if self.snapshot_due_at_start() {
-            let start = match job {
-                Job::Edit => "Before the edit".to_owned(),
-                _ => label(&record.settings),
-            };
-            self.keep_snapshot(&start, editor, control);
-        }
         let mut pace = Pace::default();
+        if job == Job::Reconstruct && !self.is_kept {
+            self.keep_snapshot(editor, control);
+        }
         loop {
             self.listen(control);
             if control.is_stopping() {
-                self.save_or_warn(control);
+                if !self.is_kept {
+                    self.keep_snapshot(editor, control);
+                }
+                self.save(control)?;
                 return Ok(false);
             }
             self.adopt_live_settings(control);
             let step = TrainableScene::step_count(self.trainer()?);
             let record = self.job()?;
             if step >= record.end_step {
-                let label = label(&record.settings);
-                self.keep_snapshot(&label, editor, control);
-                self.job = None;
+                let is_last = record.then_edit.is_none();
+                if !self.is_kept {
+                    self.keep_snapshot(editor, control);
+                }
+                if is_last {
+                    self.job = None;
+                }
                 self.save(control)?;
                 return Ok(true);
             }
@@ -166,7 +194,7 @@ impl Session {
                 && step.is_multiple_of(settings.snapshot_interval)
                 && step < self.job()?.end_step
             {
-                self.keep_snapshot(&label(&settings), editor, control);
+                self.keep_snapshot(editor, control);
             }
             if self.last_save.elapsed() >= Duration::from_secs(u64::from(settings.autosave_secs)) {
                 self.save_or_warn(control);
@@ -177,33 +205,47 @@ impl Session {
     fn job(&mut self) -> Result<&mut JobRecord> {
         self.job
             .as_mut()
-            .ok_or_else(|| Error::invalid("there is no job to go on with"))
+            .ok_or_else(|| {
+                Error::invalid("the project was not interrupted: there is nothing to resume")
+            })
     }
 
-    /// Take in commands; while paused, wait for them.
+    /// Take in commands; while paused, save once and wait for them.
     fn listen(&mut self, control: &mut Control) {
         control.poll();
         self.run_between(control);
-        while control.is_paused() && !control.is_stopping() {
+        if control.is_paused() && !control.is_stopping() {
             self.save_or_warn(control);
+        }
+        self.wait_while_paused(control);
+    }
+
+    fn wait_while_paused(&mut self, control: &mut Control) {
+        while control.is_paused() && !control.is_stopping() {
             control.wait();
             self.run_between(control);
         }
     }
 
-    /// Prompt and guidances may change while the job runs; the rest of the settings stays as the job began.
+    /// Prompt and guidances may change while the job runs, and where the model runs before it goes on; the rest of the
+    /// settings stays as the job began. An emptied prompt is no instruction: the last one holds.
     fn adopt_live_settings(&mut self, control: &Control) {
         let Some(job) = &mut self.job else { return };
         let live = &control.settings;
         let s = &mut job.settings;
-        if job.job == Job::Edit && live.prompt.trim().is_empty() {
-            return;
+        if !live.prompt.trim().is_empty() {
+            s.prompt.clone_from(&live.prompt);
         }
-        s.prompt.clone_from(&live.prompt);
+        if !live.model.trim().is_empty() {
+            s.model = absolute_model(&live.model);
+        }
+        s.edit_device = live.edit_device;
+        s.precision = live.precision;
         s.guidance_scale = live.guidance_scale;
         s.image_guidance_scale = live.image_guidance_scale;
         s.snapshot_interval = live.snapshot_interval;
         s.snapshot_limit = live.snapshot_limit;
+        s.snapshot_budget_mib = live.snapshot_budget_mib;
         s.autosave_secs = live.autosave_secs;
     }
 
@@ -227,6 +269,7 @@ impl Session {
         let position = match *plan {
             StepPlan::EditOnly { .. } => {
                 self.job()?.schedule.finish_edit();
+                self.touch();
                 return Ok(());
             }
             StepPlan::EditAndStep { position, .. } | StepPlan::Step { position } => position,
@@ -237,21 +280,27 @@ impl Session {
         let camera = dataset.views[view].camera;
         let target = self.targets[view].clone();
         let trainer = self.trainer()?;
-        let report = TrainableScene::step(trainer, &camera, &target)?;
+        TrainableScene::step(trainer, &camera, &target)?;
+        // The next sweep step renders and so waits anyway; here the wait makes the step's time its own.
+        if matches!(plan, StepPlan::EditAndStep { .. }) {
+            TrainableScene::finish(trainer)?;
+        }
+        let results = TrainableScene::take_results(trainer);
         let splats = TrainableScene::splat_count(trainer);
         let step = TrainableScene::step_count(trainer);
+        self.touch();
         let job = self.job()?;
         if matches!(plan, StepPlan::EditAndStep { .. }) {
             job.schedule.finish_edit();
         }
         job.schedule.finish_step(plan);
         pace.step_took(began.elapsed().as_secs_f64());
-        let loss = report.finished.map(|f| f.loss);
+        let loss = results.last().map(|r| r.loss);
         let progress = pace.progress(job, step, splats, loss, String::new());
-        if let Some(finished) = report.finished {
+        for result in results {
             control.emit(Event::Loss {
-                step: finished.step as u32,
-                loss: finished.loss,
+                step: result.step as u32,
+                loss: result.loss,
             });
         }
         control.progress(progress);
@@ -309,6 +358,7 @@ impl Session {
                 control.progress(progress.clone());
                 control.poll();
                 self.run_between(control);
+                self.wait_while_paused(control);
             },
         )?;
         let edited = edited.to_photo();
@@ -362,34 +412,25 @@ impl Session {
         Ok(duration_secs)
     }
 
-    fn snapshot_due_at_start(&self) -> bool {
-        let Some(project) = &self.project else {
-            return false;
-        };
-        let step = self.trainer.as_ref().map(TrainableScene::step_count);
-        let current = project.manifest.current.and_then(|id| project.snapshot(id));
-        current.map(|s| s.state.step) != step && self.saved_step != step
-            || project.manifest.snapshots.is_empty()
-    }
-
-    /// A snapshot that fails for want of disk must not end the run.
-    fn keep_snapshot(&mut self, label: &str, editor: &Option<LoadedEditor>, control: &Control) {
-        let settings = match &self.job {
-            Some(job) => job.settings.clone(),
-            None => control.settings.clone(),
+    /// A snapshot of the running job. One that fails for want of disk must not end the run.
+    fn keep_snapshot(&mut self, editor: &Option<LoadedEditor>, control: &Control) {
+        let (label, settings) = match &self.job {
+            Some(job) if job.job == Job::Edit => (job.settings.prompt.clone(), job.settings.clone()),
+            Some(job) => ("Reconstruction".to_owned(), job.settings.clone()),
+            None => ("Scene".to_owned(), control.settings.clone()),
         };
         let hash = editor
             .as_ref()
             .map(|e| e.editor.model_hash().to_owned())
             .unwrap_or_default();
-        if let Err(e) = self.take_snapshot(label, &settings, &hash, control) {
+        if let Err(e) = self.take_snapshot(&label, &settings, &hash, control) {
             control.emit(Event::Warning(format!(
                 "the snapshot was not kept: {e}. The run goes on"
             )));
         }
     }
 
-    fn save_or_warn(&mut self, control: &Control) {
+    pub fn save_or_warn(&mut self, control: &Control) {
         if let Err(e) = self.save(control) {
             control.emit(Event::Warning(format!(
                 "the project was not saved: {e}. The run goes on, and saves again later"
@@ -431,6 +472,11 @@ pub fn load_editor<'a>(
         settings.precision,
     )?;
     Ok(slot.insert(LoadedEditor { key, editor }))
+}
+
+/// Where the model is, from wherever the project is resumed.
+fn absolute_model(model: &str) -> String {
+    std::fs::canonicalize(model).map_or_else(|_| model.to_owned(), |path| path.display().to_string())
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.

@@ -23,11 +23,13 @@ pub enum Command {
     Settings(Box<Settings>),
     /// Keep the project in this folder from now on (created when absent).
     Project(PathBuf),
+    /// As [`Command::Open`], but a project is neither locked nor ever written.
+    OpenReadOnly(PathBuf),
     /// Make a splat file the scene of the open capture, in the capture's frame.
     AttachSplats(PathBuf),
     /// Photos → splats, with the current settings.
     Reconstruct,
-    /// Edit the scene by instruction, with the current settings. Reconstructs nothing: the scene must have splats.
+    /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,
     /// Go on with the job that the opened project was interrupted in.
     ResumeJob,
@@ -58,7 +60,7 @@ pub enum Command {
     },
     /// Save the project now.
     Save,
-    /// Stop, save, end the thread.
+    /// Stop, save, end the thread. When the save fails the thread stays, says so, and ends at the next shut-down.
     ShutDown,
 }
 
@@ -205,6 +207,8 @@ pub enum Event {
     Warning(String),
     /// The job failed; what it had reached is kept.
     Error(String),
+    /// The job that [`Command::ResumeJob`] would go on with, and the step it stands at. Sent before [`Event::Done`].
+    Interrupted(Option<(Job, u32)>),
     /// The job ended: all of it, or as far as the stop.
     Done { job: Job, finished: bool, step: u32 },
 }

@@ -19,4 +19,4 @@ pub use convert::{Conversion, convert};
 pub use describe::{Description, describe};
 pub use handle::WorkerHandle;
 pub use messages::*;
-pub use project::{EditRecord, Manifest, Project, SnapshotRecord, StateRecord};
+pub use project::{Access, EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

@@ -4,23 +4,29 @@
 use super::{
     EditRecord, Event, Job, Progress, SceneInfo, SnapshotInfo, ViewEdit, ViewInfo,
     control::Control,
-    project::Project,
+    project::{Access, Project},
     session::Session,
 };
 use crate::{
     Error, Result,
     formats::{self, LoadOptions, splats},
     scene::{Dataset, Photo, Splats},
+    settings::Settings,
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::{DMat3, DVec3};
 use std::{path::Path, sync::Arc};
 
-/// Open anything. Returns the new session; the old one stays as it is on failure.
+/// Open anything. Returns the new session and its settings; the old ones stay as they are on failure.
 ///
 /// # Errors
 /// The reader's sentence, or [`Error::Cancelled`].
-pub fn open(path: &Path, old: &Session, control: &mut Control) -> Result<Session> {
+pub fn open(
+    path: &Path,
+    access: Access,
+    old: &Session,
+    control: &Control,
+) -> Result<(Session, Settings)> {
     if !path.exists() {
         return Err(Error::Invalid(format!(
             "{} does not exist",
@@ -30,25 +36,26 @@ pub fn open(path: &Path, old: &Session, control: &mut Control) -> Result<Session
     let mut session = Session::new(old.gpu.clone());
     session.wanted_folder = old.wanted_folder.clone();
     session.camera = old.camera;
+    let mut settings = control.settings.clone();
     if Project::is_project(path) {
-        open_project(path, &mut session, control)?;
+        settings = open_project(path, access, &mut session, control)?;
     } else if formats::is_splat_scene(path)? {
         session.source = Some(path.to_owned());
         attach_splats(path, &mut session, control)?;
     } else {
         session.source = Some(path.to_owned());
-        load_dataset(path, &mut session, control)?;
+        load_dataset(path, settings.downscale, &mut session, control)?;
     }
-    announce(&mut session, control)?;
-    Ok(session)
+    Ok((session, settings))
 }
 
-fn load_dataset(path: &Path, session: &mut Session, control: &mut Control) -> Result<()> {
+fn load_dataset(path: &Path, downscale: u32, session: &mut Session, control: &Control) -> Result<()> {
     let options = LoadOptions {
-        downscale: Some(control.settings.downscale).filter(|&d| d > 0),
+        downscale: Some(downscale).filter(|&d| d > 0),
         ..Default::default()
     };
     let slots = control.slots.clone();
+    let notify = control.notifier();
     let dataset = formats::open_dataset(
         path,
         &options,
@@ -60,6 +67,7 @@ fn load_dataset(path: &Path, session: &mut Session, control: &mut Control) -> Re
                 detail: "reading photos".into(),
                 ..Default::default()
             });
+            notify();
         },
         &control.cancel,
     )?;
@@ -75,6 +83,7 @@ fn load_dataset(path: &Path, session: &mut Session, control: &mut Control) -> Re
         )));
     }
     session.dataset = Some(dataset);
+    session.downscale = downscale;
     session.upload_targets()
 }
 
@@ -107,14 +116,21 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
     };
     session.trainer = Some(SplatTrainer::new(session.gpu.clone(), splats, config)?);
     session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
-    session.saved_step = None;
+    session.forget_edits()?;
+    session.touch();
     Ok(())
 }
 
-fn open_project(path: &Path, session: &mut Session, control: &mut Control) -> Result<()> {
-    let project = Project::open(path)?;
+fn open_project(
+    path: &Path,
+    access: Access,
+    session: &mut Session,
+    control: &Control,
+) -> Result<Settings> {
+    let project = Project::open(path, access)?;
     let manifest = project.manifest.clone();
-    control.settings = manifest.settings.clone();
+    let mut settings = manifest.settings.clone();
+    settings.downscale = manifest.downscale;
     session.source = Some(manifest.source.clone());
     session.scene_file = manifest.scene_file.clone();
     session.job = manifest.job.clone();
@@ -128,18 +144,19 @@ fn open_project(path: &Path, session: &mut Session, control: &mut Control) -> Re
         ));
     }
     if !formats::is_splat_scene(&manifest.source)? {
-        load_dataset(&manifest.source, session, control)?;
+        load_dataset(&manifest.source, manifest.downscale, session, control)?;
     }
     session.project = Some(project);
     if let Some(live) = &manifest.live {
         restore_state(session, live)?;
+        session.is_kept = manifest.snapshots.iter().any(|s| s.state.file == live.file);
     } else if let Some(file) = &manifest.scene_file {
         attach_splats(&file.clone(), session, control)?;
     }
-    Ok(())
+    Ok(settings)
 }
 
-/// Make a saved state the live one.
+/// Make a saved state the live one. Everything is read before anything is replaced.
 ///
 /// # Errors
 /// When the state or an edited picture is damaged.
@@ -148,40 +165,60 @@ pub fn restore_state(session: &mut Session, record: &super::StateRecord) -> Resu
         .project
         .as_ref()
         .ok_or_else(|| Error::invalid("there is no project"))?;
+    let edits = session.load_edits(project, &record.edits)?;
     let state = project.read_state(record)?;
     let trainer = SplatTrainer::from_state(session.gpu.clone(), &state)?;
+    session.replace_edits(edits)?;
     session.trainer = Some(trainer);
-    session.apply_edit_map(&record.edits)?;
-    session.saved_step = Some(record.step);
+    session.is_saved = true;
+    session.is_kept = true;
     Ok(())
 }
 
 /// Tell the window everything about a session.
 ///
 /// # Errors
-/// When a thumbnail cannot be read.
-pub fn announce(session: &mut Session, control: &Control) -> Result<()> {
-    let info = scene_info(session, control)?;
+/// When the scene cannot be read back from the graphics device.
+pub fn announce(session: &mut Session, settings: &Settings, control: &Control) -> Result<()> {
+    let info = scene_info(session, settings)?;
     control.emit(Event::Opened(Box::new(info)));
     if let Some(project) = &session.project {
         for s in &project.manifest.snapshots {
+            let thumbnail = project.read_thumbnail(s).unwrap_or_else(|e| {
+                control.emit(Event::Warning(format!("a timeline picture is missing: {e}")));
+                Photo::new(1, 1, vec![0; 3])
+            });
             control.emit(Event::Snapshot(SnapshotInfo {
                 id: s.id,
                 parent: s.parent,
                 step: s.state.step,
                 label: s.label.clone(),
-                thumbnail: project.read_thumbnail(s)?,
+                thumbnail,
                 pinned: s.pinned,
             }));
         }
-        for edit in &project.manifest.edits {
-            if let Some(edit) = edit_event(edit, session, project)? {
-                control.emit(edit);
+        for edit in newest_edits(&project.manifest.edits) {
+            match edit_event(edit, session, project) {
+                Ok(Some(event)) => control.emit(event),
+                Ok(None) => {}
+                Err(e) => control.emit(Event::Warning(format!("an edited view is left out: {e}"))),
             }
         }
     }
     session.draw_live(control);
     Ok(())
+}
+
+/// The last edit of each view, in the order they were made.
+fn newest_edits(edits: &[EditRecord]) -> Vec<&EditRecord> {
+    let mut seen = std::collections::HashSet::new();
+    let mut newest: Vec<&EditRecord> = edits
+        .iter()
+        .rev()
+        .filter(|e| seen.insert(&e.view))
+        .collect();
+    newest.reverse();
+    newest
 }
 
 fn edit_event(record: &EditRecord, session: &Session, project: &Project) -> Result<Option<Event>> {
@@ -205,7 +242,7 @@ fn edit_event(record: &EditRecord, session: &Session, project: &Project) -> Resu
     }))))
 }
 
-fn scene_info(session: &mut Session, control: &Control) -> Result<SceneInfo> {
+fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let source = session.source.clone().unwrap_or_default();
     let (views, (center, radius, up), missing) = match &session.dataset {
         Some(d) => (view_infos(d), bounds(d), d.missing.clone()),
@@ -230,12 +267,9 @@ fn scene_info(session: &mut Session, control: &Control) -> Result<SceneInfo> {
         radius,
         up,
         has_splats: session.trainer.is_some(),
-        interrupted: session
-            .job
-            .as_ref()
-            .map(|j| (j.job, j.start_step + j.schedule.steps_done())),
+        interrupted: session.interrupted(),
         missing,
-        settings: control.settings.clone(),
+        settings: settings.clone(),
     })
 }
 

@@ -35,12 +35,19 @@ impl Session {
                 .map(|v| (v.name.clone(), v.camera))
                 .collect(),
         };
+        let names: Vec<&str> = cameras.iter().map(|(name, _)| name.as_str()).collect();
+        let paths = picture_paths(folder, &names, format);
+        if let Some(path) = paths.iter().find(|p| p.exists()) {
+            return Err(Error::Invalid(format!(
+                "{} exists already; choose another folder",
+                path.display()
+            )));
+        }
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let total = cameras.len();
-        for (done, (name, camera)) in cameras.into_iter().enumerate() {
+        for (done, ((_, camera), path)) in cameras.into_iter().zip(paths).enumerate() {
             control.cancel.check()?;
             let (image, photo) = self.render(&camera)?;
-            let path = picture_path(folder, &name, format);
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
             }
@@ -74,6 +81,12 @@ impl Session {
         let settings = control.settings.clone();
         settings.check_prompt_and_model()?;
         let photo = picture::read_photo(image, [1.0; 3])?;
+        if image.canonicalize().ok() == output.canonicalize().ok() {
+            return Err(Error::Invalid(format!(
+                "{} is the picture to be edited; write the result elsewhere",
+                output.display()
+            )));
+        }
         let editor = load_editor(&self.gpu, editor, &settings, control)?;
         let cancel = control.cancel.clone();
         let edited = editor
@@ -93,20 +106,35 @@ impl Session {
     }
 }
 
-fn picture_path(folder: &Path, name: &str, format: RenderFormat) -> PathBuf {
+/// One path a view name, all different: `images/0001.jpg` becomes `images/0001.png`, unless another view would too.
+fn picture_paths(folder: &Path, names: &[&str], format: RenderFormat) -> Vec<PathBuf> {
+    const PICTURES: [&str; 7] = [".jpg", ".jpeg", ".png", ".exr", ".tif", ".tiff", ".webp"];
     let extension = match format {
         RenderFormat::Png => "png",
         RenderFormat::Exr => "exr",
     };
-    // A capture's names may climb out of its folder; the pictures must not.
-    let safe: PathBuf = Path::new(name)
-        .components()
-        .filter_map(|c| match c {
-            std::path::Component::Normal(part) => Some(part),
-            _ => None,
+    let stem = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        let ending = PICTURES.iter().find(|e| lower.ends_with(*e)).map_or(0, |e| e.len());
+        name[..name.len() - ending].to_owned()
+    };
+    let mut counts = std::collections::HashMap::<String, u32>::new();
+    for name in names {
+        *counts.entry(stem(name)).or_default() += 1;
+    }
+    names
+        .iter()
+        .map(|name| {
+            let short = stem(name);
+            let unique = if counts[&short] == 1 { short } else { (*name).to_owned() };
+            // A capture's names may climb out of its folder; the pictures must not.
+            let inside: PathBuf = Path::new(&format!("{unique}.{extension}"))
+                .components()
+                .filter(|c| matches!(c, std::path::Component::Normal(_)))
+                .collect();
+            folder.join(inside)
         })
-        .collect();
-    folder.join(safe.with_extension(extension))
+        .collect()
 }
 
 /// Cameras in the frame that the capture is opened in.

@@ -31,6 +31,17 @@ const VERSION: u32 = 1;
 const MANIFEST: &str = "project.json";
 /// The live scene when the last job ended.
 pub const SCENE_FILE: &str = "scene.ply";
+const LOCK: &str = ".lock";
+const FOLDERS: [&str; 3] = ["states", "edits", "thumbnails"];
+
+/// What a project is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// One process at a time; held until the project is closed.
+    Write,
+    /// Nothing is written, saved or deleted.
+    Read,
+}
 
 /// Which edited picture stands for which view: view name → file below `edits/`.
 pub type EditMap = BTreeMap<String, String>;
@@ -71,6 +82,9 @@ pub struct JobRecord {
     pub end_step: u32,
     pub schedule: Schedule,
     pub settings: Settings,
+    /// The edit that follows this reconstruction.
+    #[serde(default)]
+    pub then_edit: Option<Box<Settings>>,
 }
 
 /// One edited view, for the strip.
@@ -100,6 +114,8 @@ pub struct Manifest {
     pub source: PathBuf,
     /// A splat file that the scene came from, when it was not reconstructed here.
     pub scene_file: Option<PathBuf>,
+    /// How many times photos are shrunk on load: edited pictures have that size. 0: the capture's own rule.
+    pub downscale: u32,
     pub settings: Settings,
     pub live: Option<StateRecord>,
     /// The snapshot that the live state grew from.
@@ -116,6 +132,8 @@ pub struct Project {
     folder: PathBuf,
     pub manifest: Manifest,
     serial: u64,
+    /// Locked while the project is open for writing.
+    lock: Option<fs::File>,
 }
 
 impl Project {
@@ -130,10 +148,8 @@ impl Project {
     /// When the folder already holds a project or other files, or cannot be written.
     pub fn create(folder: &Path, source: &Path, settings: &Settings) -> Result<Self> {
         Self::check_free(folder)?;
-        for sub in ["states", "edits", "thumbnails"] {
-            let path = folder.join(sub);
-            fs::create_dir_all(&path).map_err(Error::io(&path))?;
-        }
+        make_folders(folder)?;
+        let lock = lock(folder)?;
         let source = source.canonicalize().map_err(Error::io(source))?;
         let project = Self {
             folder: folder.canonicalize().map_err(Error::io(folder))?,
@@ -141,6 +157,7 @@ impl Project {
                 version: VERSION,
                 source,
                 scene_file: None,
+                downscale: settings.downscale,
                 settings: settings.clone(),
                 live: None,
                 current: None,
@@ -150,8 +167,9 @@ impl Project {
                 job: None,
             },
             serial: 0,
+            lock: Some(lock),
         };
-        project.write_manifest()?;
+        project.write_manifest(&project.manifest)?;
         Ok(project)
     }
 
@@ -166,7 +184,8 @@ impl Project {
             )));
         }
         match fs::read_dir(folder) {
-            Ok(mut entries) => match entries.next() {
+            // What a process that was killed while creating a project leaves behind counts as empty.
+            Ok(mut entries) => match entries.find(|entry| !entry.as_ref().is_ok_and(is_leftover)) {
                 None => Ok(()),
                 Some(_) => Err(Error::Invalid(format!(
                     "{} is not empty and not a luxedit project; choose a new folder",
@@ -180,13 +199,17 @@ impl Project {
 
     /// # Errors
     /// When `project.json` is missing, malformed, of a newer version, or names files that do not exist.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
         let folder = if path.ends_with(MANIFEST) {
             path.parent().unwrap_or(path)
         } else {
             path
         };
         let manifest_path = folder.join(MANIFEST);
+        let lock = match access {
+            Access::Write => Some(lock(folder)?),
+            Access::Read => None,
+        };
         let bytes = fs::read(&manifest_path).map_err(Error::io(&manifest_path))?;
         let json: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|e| Error::file(&manifest_path, format!("not a project file: {e}")))?;
@@ -203,14 +226,16 @@ impl Project {
             folder: folder.canonicalize().map_err(Error::io(folder))?,
             manifest,
             serial: 0,
+            lock,
         };
         project.check_files()?;
         project.serial = project.highest_serial();
         Ok(project)
     }
 
+    /// States and the edited pictures that belong to them must be there; strip and thumbnails are for the eye.
     fn check_files(&self) -> Result<()> {
-        for name in self.referenced() {
+        for name in self.essential() {
             let path = self.folder.join(&name);
             if !path.is_file() {
                 return Err(Error::file(
@@ -222,7 +247,7 @@ impl Project {
         Ok(())
     }
 
-    fn referenced(&self) -> BTreeSet<String> {
+    fn essential(&self) -> BTreeSet<String> {
         let m = &self.manifest;
         let states = m.live.iter().chain(m.snapshots.iter().map(|s| &s.state));
         let mut names = BTreeSet::new();
@@ -230,6 +255,12 @@ impl Project {
             names.insert(format!("states/{}", state.file));
             names.extend(state.edits.values().map(|f| format!("edits/{f}")));
         }
+        names
+    }
+
+    fn referenced(&self) -> BTreeSet<String> {
+        let m = &self.manifest;
+        let mut names = self.essential();
         names.extend(m.snapshots.iter().map(|s| format!("thumbnails/{}", s.thumbnail)));
         for edit in &m.edits {
             names.insert(format!("edits/{}", edit.edited));
@@ -241,7 +272,7 @@ impl Project {
     /// File names start with a number that only grows, so that a leftover of a killed process is never mistaken for a
     /// file of this run.
     fn highest_serial(&self) -> u64 {
-        ["states", "edits", "thumbnails"]
+        FOLDERS
             .iter()
             .filter_map(|sub| fs::read_dir(self.folder.join(sub)).ok())
             .flatten()
@@ -263,21 +294,29 @@ impl Project {
         &self.folder
     }
 
-    fn write_manifest(&self) -> Result<()> {
+    pub fn is_read_only(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         let path = self.folder.join(MANIFEST);
-        let json = serde_json::to_vec_pretty(&self.manifest)
+        if self.is_read_only() {
+            return Err(Error::file(&path, "the project was opened for reading only"));
+        }
+        let json = serde_json::to_vec_pretty(manifest)
             .map_err(|e| Error::file(&path, e.to_string()))?;
         write_atomic(&path, |w| w.write_all(&json))
     }
 
-    /// Write `project.json`, then delete what it no longer names.
+    /// Make `manifest` the project's, on disk and here, then delete what it no longer names.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder cannot be written; the previous project stays valid.
-    pub fn commit(&self) -> Result<()> {
-        self.write_manifest()?;
+    /// [`Error::Io`] when the folder cannot be written; the project then stays what it was.
+    pub fn commit(&mut self, manifest: Manifest) -> Result<()> {
+        self.write_manifest(&manifest)?;
+        self.manifest = manifest;
         let referenced = self.referenced();
-        for sub in ["states", "edits", "thumbnails"] {
+        for sub in FOLDERS {
             let Ok(entries) = fs::read_dir(self.folder.join(sub)) else {
                 continue;
             };
@@ -291,6 +330,13 @@ impl Project {
             }
         }
         Ok(())
+    }
+
+    /// Delete a file that was written for a record that then could not be committed: a full disk needs the room.
+    pub fn discard(&self, name: &str) {
+        if let Err(e) = fs::remove_file(self.folder.join(name)) {
+            log::warn!("{name}: {e}");
+        }
     }
 
     /// Write a state; it counts once a record that names it is committed.
@@ -407,18 +453,48 @@ impl Project {
         self.manifest.snapshots.iter().find(|s| s.id == id)
     }
 
-    /// Over the limit, drop the unpinned snapshot whose neighbours are nearest in steps; first and newest stay.
-    pub fn thin_out(&mut self, limit: u32) -> Vec<SnapshotId> {
+    /// Bytes of a state file; 0 when it cannot be asked.
+    fn state_bytes(&self, record: &StateRecord) -> u64 {
+        fs::metadata(self.folder.join("states").join(&record.file)).map_or(0, |m| m.len())
+    }
+
+    /// Over `limit` snapshots or `budget_bytes` of states, drop from `manifest` those that lie closest between the one
+    /// they grew from and those that grew from them. Starts and ends of branches, pinned snapshots and those in `keep`
+    /// stay.
+    pub fn thin_out(
+        &self,
+        manifest: &mut Manifest,
+        limit: u32,
+        budget_bytes: u64,
+        keep: &[SnapshotId],
+    ) -> Vec<SnapshotId> {
+        let mut bytes: u64 = manifest
+            .snapshots
+            .iter()
+            .map(|s| self.state_bytes(&s.state))
+            .sum();
         let mut removed = Vec::new();
-        while self.manifest.snapshots.len() > limit as usize {
-            let s = &self.manifest.snapshots;
-            let current = self.manifest.current;
-            let candidate = (1..s.len().saturating_sub(1))
-                .filter(|&i| !s[i].pinned && Some(s[i].id) != current)
-                .min_by_key(|&i| s[i + 1].state.step.abs_diff(s[i - 1].state.step));
-            let Some(i) = candidate else { break };
-            let gone = self.manifest.snapshots.remove(i);
-            for s in &mut self.manifest.snapshots {
+        while manifest.snapshots.len() > limit as usize || bytes > budget_bytes {
+            let s = &manifest.snapshots;
+            let step_of = |id| s.iter().find(|o| o.id == id).map(|o| o.state.step);
+            let gap = |i: usize| {
+                let parent = step_of(s[i].parent?)?;
+                let child = s
+                    .iter()
+                    .filter(|o| o.parent == Some(s[i].id))
+                    .map(|o| o.state.step)
+                    .max()?;
+                Some(child.saturating_sub(parent))
+            };
+            let candidate = (0..s.len())
+                .filter(|&i| !s[i].pinned && !keep.contains(&s[i].id))
+                .filter(|&i| Some(s[i].id) != manifest.current)
+                .filter_map(|i| Some((gap(i)?, i)))
+                .min();
+            let Some((_, i)) = candidate else { break };
+            let gone = manifest.snapshots.remove(i);
+            bytes -= self.state_bytes(&gone.state);
+            for s in &mut manifest.snapshots {
                 if s.parent == Some(gone.id) {
                     s.parent = gone.parent;
                 }
@@ -434,22 +510,62 @@ impl Project {
     /// When the target is not free or cannot be written; the project then stays where it was.
     pub fn copy_to(&mut self, folder: &Path) -> Result<()> {
         Self::check_free(folder)?;
-        for sub in ["states", "edits", "thumbnails"] {
-            let path = folder.join(sub);
-            fs::create_dir_all(&path).map_err(Error::io(&path))?;
-        }
-        for name in self.referenced() {
-            let to = folder.join(&name);
-            fs::copy(self.folder.join(&name), &to).map_err(Error::io(&to))?;
-        }
+        make_folders(folder)?;
         let moved = Self {
             folder: folder.canonicalize().map_err(Error::io(folder))?,
             manifest: self.manifest.clone(),
             serial: self.serial,
+            lock: Some(lock(folder)?),
         };
-        moved.write_manifest()?;
+        let essential = self.essential();
+        for name in self.referenced() {
+            let (from, to) = (self.folder.join(&name), folder.join(&name));
+            if !from.is_file() && !essential.contains(&name) {
+                continue;
+            }
+            fs::copy(&from, &to).map_err(Error::io(&to))?;
+            fs::File::open(&to)
+                .and_then(|f| f.sync_all())
+                .map_err(Error::io(&to))?;
+        }
+        moved.write_manifest(&moved.manifest)?;
         *self = moved;
         Ok(())
+    }
+}
+
+fn make_folders(folder: &Path) -> Result<()> {
+    for sub in FOLDERS {
+        let path = folder.join(sub);
+        fs::create_dir_all(&path).map_err(Error::io(&path))?;
+    }
+    Ok(())
+}
+
+fn is_leftover(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let name = name.to_string_lossy();
+    name == LOCK
+        || FOLDERS.contains(&name.as_ref())
+            && fs::read_dir(entry.path()).is_ok_and(|mut inner| inner.next().is_none())
+}
+
+/// Two processes that save one project would delete each other's files.
+fn lock(folder: &Path) -> Result<fs::File> {
+    let path = folder.join(LOCK);
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Invalid(format!(
+            "{} is open in another luxedit; close it there first",
+            folder.display()
+        ))),
+        Err(fs::TryLockError::Error(e)) => Err(Error::io(&path)(e)),
     }
 }
 

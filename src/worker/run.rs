@@ -2,21 +2,15 @@
 //! session.
 
 use super::{
-    Command, Event, Job, Metrics, Slots,
+    Command, Event, Job, Metrics, RunState,
     control::Control,
-    jobs::LoadedEditor,
+    jobs::{LoadedEditor, load_editor},
     open::{self, attach_splats, restore_state},
-    project::SCENE_FILE,
+    project::{Access, SCENE_FILE},
     session::Session,
 };
-use crate::{
-    Error, Result,
-    edit::TrainableScene,
-    gpu::Gpu,
-    metric,
-};
-use crossbeam_channel::{Receiver, Sender};
-use std::sync::Arc;
+use crate::{Error, Result, edit::TrainableScene, gpu::Gpu, metric};
+use std::{path::Path, sync::Arc};
 
 pub struct Worker {
     session: Session,
@@ -25,55 +19,62 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(
-        gpu: Arc<Gpu>,
-        commands: Receiver<Command>,
-        events: Sender<Event>,
-        slots: Slots,
-        notify: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    pub fn new(gpu: Arc<Gpu>, control: Control) -> Self {
         Self {
             session: Session::new(gpu),
-            control: Control::new(commands, events, slots, notify),
+            control,
             editor: None,
         }
     }
 
     pub fn run(mut self) {
+        let mut insisted = false;
         loop {
             self.session.run_between(&mut self.control);
-            match self.control.after.pop_front() {
-                Some(command) => {
-                    if let Err(e) = self.execute(command) {
-                        self.control.emit(Event::Error(e.to_string()));
+            if let Some(command) = self.control.after.pop_front() {
+                if let Err(e) = self.execute(command) {
+                    // What was to follow assumed that this had worked.
+                    self.control.after.clear();
+                    self.control.emit(Event::Error(e.to_string()));
+                }
+            } else if self.control.shutting_down {
+                match self.save_last() {
+                    Ok(()) => break,
+                    Err(_) if insisted => break,
+                    Err(e) => {
+                        insisted = true;
+                        self.control.shutting_down = false;
+                        self.control.emit(Event::Error(format!(
+                            "the project was not saved: {e}. Make room and try again; closing once more gives up what \
+                             was not saved"
+                        )));
                     }
                 }
-                None if self.control.shutting_down => break,
-                None => self.control.wait(),
+            } else {
+                self.control.wait();
             }
         }
-        if let Err(e) = self.session.save(&self.control) {
-            self.control.emit(Event::Error(format!("the project was not saved: {e}")));
+    }
+
+    fn save_last(&mut self) -> Result<()> {
+        if self.session.is_saved {
+            return Ok(());
         }
+        self.session.save(&self.control)
     }
 
     fn execute(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Open(path) => self.job(Job::Open, |w| {
-                if w.session.project.is_some() {
-                    w.session.save(&w.control)?;
-                }
-                let session = open::open(&path, &w.session, &mut w.control)?;
-                w.session = session;
-                if let Some(loaded) = &mut w.editor {
-                    loaded.editor.forget_views();
-                }
-                Ok(true)
-            }),
+            Command::Open(path) => self.job(Job::Open, |w| w.open(&path, Access::Write)),
+            Command::OpenReadOnly(path) => self.job(Job::Open, |w| w.open(&path, Access::Read)),
             Command::AttachSplats(path) => self.job(Job::Open, |w| {
                 let had_splats = w.session.trainer.is_some();
+                w.session.keep_live("Before another scene", &w.control)?;
                 attach_splats(&path, &mut w.session, &w.control)?;
                 w.session.job = None;
+                if let Some(project) = &mut w.session.project {
+                    project.manifest.current = None;
+                }
                 if !had_splats {
                     w.control.emit(Event::SplatsReady);
                 }
@@ -81,11 +82,11 @@ impl Worker {
                 Ok(true)
             }),
             Command::Reconstruct => self.job(Job::Reconstruct, |w| {
-                w.session.begin_reconstruction(&w.control)?;
+                w.session.begin_reconstruction(None, &w.control)?;
                 w.run_job()
             }),
             Command::Edit => self.job(Job::Edit, |w| {
-                w.session.begin_edit(&w.control)?;
+                w.begin_edit()?;
                 w.run_job()
             }),
             Command::ResumeJob => {
@@ -94,6 +95,7 @@ impl Worker {
             }
             Command::Restore(id) => {
                 let record = self.session.snapshot_state(id)?;
+                self.session.keep_live("Before going back", &self.control)?;
                 restore_state(&mut self.session, &record)?;
                 self.session.job = None;
                 if let Some(project) = &mut self.session.project {
@@ -124,24 +126,54 @@ impl Worker {
         }
     }
 
+    fn open(&mut self, path: &Path, access: Access) -> Result<bool> {
+        let is_own = self.session.project.as_ref().is_some_and(|p| {
+            path.canonicalize()
+                .is_ok_and(|path| path == p.folder() || path.parent() == Some(p.folder()))
+        });
+        if !self.session.is_saved {
+            self.session.save(&self.control)?;
+        }
+        if is_own {
+            // Its lock is this very process's: let go of it first.
+            self.session = Session::new(self.session.gpu.clone());
+        }
+        let (session, settings) = open::open(path, access, &self.session, &self.control)?;
+        self.session = session;
+        open::announce(&mut self.session, &settings, &self.control)?;
+        self.control.settings = settings;
+        if let Some(loaded) = &mut self.editor {
+            loaded.editor.forget_views();
+        }
+        Ok(true)
+    }
+
     /// Run something that the window shows as busy, and report its end.
     fn job(&mut self, job: Job, run: impl FnOnce(&mut Self) -> Result<bool>) -> Result<()> {
         self.control.begin(job);
-        let result = run(self);
+        let result = match self.control.cancel.check() {
+            Ok(()) => run(self),
+            Err(e) => Err(e),
+        };
         let step = self
             .session
             .trainer
             .as_ref()
             .map_or(0, TrainableScene::step_count);
         self.control.end();
-        let (finished, outcome) = match result {
-            Ok(finished) => (finished, Ok(())),
-            Err(Error::Cancelled) => (false, Ok(())),
-            Err(e) => (false, Err(e)),
+        let (finished, problem) = match result {
+            Ok(finished) => (finished, None),
+            Err(Error::Cancelled) => (false, None),
+            Err(e) => (false, Some(e)),
         };
-        if let Err(e) = outcome {
-            self.control.emit(Event::Error(e.to_string()));
+        if !finished {
+            self.control.after.clear();
         }
+        if let Some(problem) = problem {
+            self.control.emit(Event::Error(problem.to_string()));
+        }
+        self.control
+            .emit(Event::Interrupted(self.session.interrupted()));
         self.control.emit(Event::Done {
             job,
             finished,
@@ -150,29 +182,53 @@ impl Worker {
         Ok(())
     }
 
-    fn run_job(&mut self) -> Result<bool> {
-        let job = self.session.job.as_ref().map(|j| j.job);
-        let result = self.session.run_job(&mut self.control, &mut self.editor);
-        if matches!(result, Err(ref e) if !matches!(e, Error::Cancelled))
-            && self.session.trainer.is_some()
-            && let Err(e) = self.session.save(&self.control)
-        {
-            self.control
-                .emit(Event::Warning(format!("the project was not saved: {e}")));
+    /// A capture without a scene is reconstructed first; the edit is remembered with that job.
+    fn begin_edit(&mut self) -> Result<()> {
+        let settings = self.control.settings.clone();
+        settings.check_edit()?;
+        if self.session.trainer.is_none() && self.session.dataset.is_some() {
+            load_editor(&self.session.gpu, &mut self.editor, &settings, &self.control)?;
+            return self
+                .session
+                .begin_reconstruction(Some(settings), &self.control);
         }
-        let result = result?;
+        self.session.begin_edit(&mut self.editor, &self.control)
+    }
+
+    fn run_job(&mut self) -> Result<bool> {
+        loop {
+            let job = self.session.job.as_ref().map(|j| j.job);
+            let result = self.session.run_job(&mut self.control, &mut self.editor);
+            if result.is_err() && self.session.trainer.is_some() {
+                self.session.save_or_warn(&self.control);
+            }
+            let finished = result?;
+            self.write_results(job)?;
+            let next = self.session.job.as_ref().and_then(|j| j.then_edit.clone());
+            match next {
+                Some(settings) if finished => {
+                    self.control.settings = *settings;
+                    self.session.begin_edit(&mut self.editor, &self.control)?;
+                    self.control.emit(Event::State(RunState::Running(Job::Edit)));
+                }
+                _ => return Ok(finished),
+            }
+        }
+    }
+
+    fn write_results(&mut self, job: Option<Job>) -> Result<()> {
         let Some(folder) = self.session.project.as_ref().map(|p| p.folder().to_owned()) else {
-            return Ok(result);
+            return Ok(());
         };
         let ply = folder.join(SCENE_FILE);
-        self.session.export(&ply)?;
+        self.session.export_live(&ply)?;
         self.control.emit(Event::Exported(ply));
         if job == Some(Job::Edit) {
             let picture = folder.join("before-after.png");
             self.session.write_before_after(&picture)?;
             self.control.emit(Event::Exported(picture));
         }
-        Ok(result)
+        Ok(())
     }
 
     fn evaluate(&mut self) -> Result<()> {
@@ -181,13 +237,16 @@ impl Worker {
             .split
             .eval
             .iter()
-            .map(|&i| (dataset.views[i].camera, dataset.views[i].photo.clone()))
+            .map(|&i| {
+                let v = &dataset.views[i];
+                (v.camera, v.photo.clone(), v.mask.clone())
+            })
             .collect();
         if views.is_empty() {
             return Err(Error::invalid("the capture has no held-out views to measure on"));
         }
         let (mut psnr, mut ssim) = (0.0, 0.0);
-        for (camera, photo) in &views {
+        for (camera, photo, mask) in &views {
             self.control.cancel.check()?;
             let image = crate::gpu::GpuImage::new(
                 &self.session.gpu,
@@ -200,7 +259,11 @@ impl Worker {
             for v in &mut render.rgb {
                 *v = v.clamp(0.0, 1.0);
             }
-            let photo = photo.to_float();
+            let mut photo = photo.to_float();
+            if let Some(mask) = mask {
+                blank_masked(&mut render.rgb, mask);
+                blank_masked(&mut photo.rgb, mask);
+            }
             psnr += metric::psnr(&render, &photo)?;
             ssim += metric::ssim(&render, &photo, crate::loss::Padding::Valid)?;
             self.control.poll();
@@ -212,5 +275,14 @@ impl Worker {
             ssim: ssim / n,
         }));
         Ok(())
+    }
+}
+
+/// Masked pixels agree by decree: both pictures are black there.
+fn blank_masked(rgb: &mut [f32], mask: &[u8]) {
+    for (pixel, &keep) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(mask) {
+        if keep == 0 {
+            *pixel = [0.0; 3];
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! read again from the project folder.
 
 use super::{
-    Event, SnapshotId,
+    Event, Job, SnapshotId,
     control::Control,
     project::{EditMap, JobRecord, Project, StateRecord},
 };
@@ -51,8 +51,12 @@ pub struct Session {
     pub shown: Option<SnapshotId>,
     shown_cache: Vec<(SnapshotId, Drawable)>,
     pub last_save: Instant,
-    /// Step of the newest state on disk.
-    pub saved_step: Option<u32>,
+    /// Whether the newest state on disk is the live one.
+    pub is_saved: bool,
+    /// Whether a snapshot holds the live state.
+    pub is_kept: bool,
+    /// What photos were shrunk by on load; see [`super::Manifest`].
+    pub downscale: u32,
     pub camera: Option<Camera>,
 }
 
@@ -72,7 +76,9 @@ impl Session {
             shown: None,
             shown_cache: Vec::new(),
             last_save: Instant::now(),
-            saved_step: None,
+            is_saved: true,
+            is_kept: true,
+            downscale: 0,
             camera: None,
         }
     }
@@ -135,31 +141,72 @@ impl Session {
             .collect()
     }
 
-    /// Put back the edited pictures of a saved state; all other views get their photo.
+    /// The edited pictures of a saved state, one slot a view. Changes nothing yet.
     ///
     /// # Errors
-    /// When a picture cannot be read.
-    pub fn apply_edit_map(&mut self, edits: &EditMap) -> Result<()> {
+    /// When a picture cannot be read, or does not fit its view.
+    pub fn load_edits(&self, project: &Project, edits: &EditMap) -> Result<Vec<Option<Edited>>> {
         let Some(dataset) = &self.dataset else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        let names: Vec<String> = dataset.views.iter().map(|v| v.name.clone()).collect();
-        for (view, name) in names.iter().enumerate() {
-            let wanted = edits.get(name);
-            let present = self.edited[view].as_ref().map(|e| &e.file);
-            if wanted == present {
+        let mut loaded = Vec::with_capacity(dataset.views.len());
+        for view in &dataset.views {
+            let Some(file) = edits.get(&view.name) else {
+                loaded.push(None);
                 continue;
-            }
-            let edited = match (wanted, &self.project) {
-                (Some(file), Some(project)) => Some(Edited {
-                    file: file.clone(),
-                    photo: project.read_edit(file)?,
-                }),
-                _ => None,
             };
-            self.set_edited(view, edited)?;
+            let photo = project.read_edit(file)?;
+            if (photo.width, photo.height) != (view.photo.width, view.photo.height) {
+                return Err(Error::file(
+                    project.folder().join("edits").join(file),
+                    format!(
+                        "an edited picture of {}×{} does not fit its photo of {}×{}; has the capture changed?",
+                        photo.width, photo.height, view.photo.width, view.photo.height
+                    ),
+                ));
+            }
+            loaded.push(Some(Edited {
+                file: file.clone(),
+                photo,
+            }));
+        }
+        Ok(loaded)
+    }
+
+    /// Let these pictures, and no others, stand in for photos.
+    ///
+    /// # Errors
+    /// See [`Target::upload`].
+    pub fn replace_edits(&mut self, edits: Vec<Option<Edited>>) -> Result<()> {
+        for (view, edited) in edits.into_iter().enumerate() {
+            let wanted = edited.as_ref().map(|e| &e.file);
+            if wanted != self.edited[view].as_ref().map(|e| &e.file) {
+                self.set_edited(view, edited)?;
+            }
         }
         Ok(())
+    }
+
+    /// All views get their photo back.
+    ///
+    /// # Errors
+    /// See [`Target::upload`].
+    pub fn forget_edits(&mut self) -> Result<()> {
+        let none = self.edited.iter().map(|_| None).collect();
+        self.replace_edits(none)
+    }
+
+    /// The job that could be gone on with, and the step it stands at.
+    pub fn interrupted(&self) -> Option<(Job, u32)> {
+        self.job
+            .as_ref()
+            .map(|j| (j.job, j.start_step + j.schedule.steps_done()))
+    }
+
+    /// The live scene has changed.
+    pub fn touch(&mut self) {
+        self.is_saved = false;
+        self.is_kept = false;
     }
 
     /// The project, created on first need.
@@ -174,42 +221,53 @@ impl Session {
             .source
             .clone()
             .ok_or_else(|| Error::invalid("open a capture or a splat file first"))?;
-        let folder = match self.wanted_folder.take() {
-            Some(folder) => folder,
+        let folder = match &self.wanted_folder {
+            Some(folder) => folder.clone(),
             None => unsaved_folder(&source)?,
         };
         let mut project = Project::create(&folder, &source, &control.settings)?;
+        project.manifest.downscale = self.downscale;
         project.manifest.scene_file = self.scene_file.clone();
+        self.wanted_folder = None;
         control.emit(Event::Saved(project.folder().to_owned()));
         self.project = Some(project);
         Ok(())
     }
 
-    /// Write the live state (unless the newest state on disk is already this one) and the manifest.
+    /// Write the live state (unless the newest state on disk is this one) and the manifest.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk refuses; what was saved before stays valid.
     pub fn save(&mut self, control: &Control) -> Result<()> {
         self.last_save = Instant::now();
         let edits = self.edit_map();
-        let Some(project) = &mut self.project else {
+        let Some(project) = self.project.as_mut().filter(|p| !p.is_read_only()) else {
             return Ok(());
         };
+        let mut manifest = project.manifest.clone();
+        let mut fresh = None;
         if let Some(trainer) = &mut self.trainer {
-            let step = TrainableScene::step_count(trainer);
-            let current = project.manifest.live.as_ref();
-            if self.saved_step != Some(step) || current.is_none() {
-                let state = trainer.state()?;
-                project.manifest.live = Some(project.write_state(&state, edits)?);
-                self.saved_step = Some(step);
-            } else if let Some(live) = &mut project.manifest.live {
-                live.edits = edits;
+            match &mut manifest.live {
+                Some(live) if self.is_saved => live.edits = edits,
+                live => {
+                    let state = TrainableScene::state(trainer)?;
+                    let record = project.write_state(&state, edits)?;
+                    fresh = Some(format!("states/{}", record.file));
+                    *live = Some(record);
+                }
             }
         }
-        project.manifest.settings = control.settings.clone();
-        project.manifest.job = self.job.clone();
-        project.manifest.scene_file = self.scene_file.clone();
-        project.commit()?;
+        manifest.settings = control.settings.clone();
+        manifest.settings.downscale = manifest.downscale;
+        manifest.job = self.job.clone();
+        manifest.scene_file = self.scene_file.clone();
+        if let Err(e) = project.commit(manifest) {
+            if let Some(name) = fresh {
+                project.discard(&name);
+            }
+            return Err(e);
+        }
+        self.is_saved = true;
         control.emit(Event::Saved(project.folder().to_owned()));
         Ok(())
     }
@@ -284,18 +342,26 @@ impl Session {
     /// # Errors
     /// When there is no scene, the ending says no format, or the file cannot be written.
     pub fn export(&mut self, path: &Path) -> Result<()> {
-        let format = SplatFormat::of_name(path)?;
-        let scene = match self.shown {
-            Some(id) => {
-                let record = self.snapshot_state(id)?;
-                let project = self
-                    .project
-                    .as_ref()
-                    .ok_or_else(|| Error::invalid("there is no project"))?;
-                project.read_splats(&record)?
-            }
-            None => self.trainer()?.splats().download(&self.gpu.clone())?,
+        let Some(id) = self.shown else {
+            return self.export_live(path);
         };
+        let format = SplatFormat::of_name(path)?;
+        let record = self.snapshot_state(id)?;
+        let project = self
+            .project
+            .as_ref()
+            .ok_or_else(|| Error::invalid("there is no project"))?;
+        splats::write_splats(path, &project.read_splats(&record)?, format)
+    }
+
+    /// Write the live scene, whatever is shown.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub fn export_live(&mut self, path: &Path) -> Result<()> {
+        let format = SplatFormat::of_name(path)?;
+        let gpu = self.gpu.clone();
+        let scene = self.trainer()?.splats().download(&gpu)?;
         splats::write_splats(path, &scene, format)
     }
 
@@ -317,8 +383,12 @@ impl Session {
             self.camera = Some(camera);
         }
         while let Some(command) = control.between.pop_front() {
+            let is_show = matches!(command, super::Command::Show(_));
             if let Err(e) = self.run_one_between(command, control) {
                 control.emit(Event::Error(e.to_string()));
+                if is_show {
+                    control.emit(Event::Shown(self.shown));
+                }
             }
         }
     }
@@ -332,14 +402,14 @@ impl Session {
                     .project
                     .as_mut()
                     .ok_or_else(|| Error::invalid("there is no project"))?;
-                let snapshot = project
-                    .manifest
+                let mut manifest = project.manifest.clone();
+                let snapshot = manifest
                     .snapshots
                     .iter_mut()
                     .find(|s| s.id == id)
                     .ok_or_else(|| Error::Invalid(format!("there is no snapshot {}", id.0)))?;
                 snapshot.pinned = pinned;
-                project.commit()?;
+                project.commit(manifest)?;
                 control.emit(Event::SnapshotPinned(id, pinned));
                 Ok(())
             }

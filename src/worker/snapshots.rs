@@ -44,31 +44,48 @@ impl Session {
         let state = self.trainer()?.state()?;
         let edits = self.edit_map();
         let step = state.progress.step as u32;
+        let shown = self.shown;
         let project = self
             .project
             .as_mut()
             .ok_or_else(|| Error::invalid("there is no project to keep a snapshot in"))?;
+        let mut manifest = project.manifest.clone();
+        let id = SnapshotId(manifest.next_snapshot);
+        let parent = manifest.current;
         let record = project.write_state(&state, edits)?;
-        let thumbnail_file = project.write_thumbnail(&thumbnail)?;
-        let id = SnapshotId(project.manifest.next_snapshot);
-        let parent = project.manifest.current;
-        project.manifest.next_snapshot += 1;
-        project.manifest.live = Some(record.clone());
-        project.manifest.current = Some(id);
-        project.manifest.job = self.job.clone();
-        project.manifest.snapshots.push(SnapshotRecord {
+        let state_file = format!("states/{}", record.file);
+        let thumbnail_file = match project.write_thumbnail(&thumbnail) {
+            Ok(name) => name,
+            Err(e) => {
+                project.discard(&state_file);
+                return Err(e);
+            }
+        };
+        manifest.next_snapshot += 1;
+        manifest.live = Some(record.clone());
+        manifest.current = Some(id);
+        manifest.job = self.job.clone();
+        manifest.snapshots.push(SnapshotRecord {
             id,
             parent,
             label: label.to_owned(),
             pinned: false,
-            thumbnail: thumbnail_file,
+            thumbnail: thumbnail_file.clone(),
             state: record,
             settings: settings.clone(),
             model_hash: model_hash.to_owned(),
         });
-        let removed = project.thin_out(settings.snapshot_limit);
-        project.commit()?;
-        self.saved_step = Some(step);
+        let keep: Vec<SnapshotId> = shown.into_iter().collect();
+        let budget_bytes = u64::from(settings.snapshot_budget_mib) << 20;
+        let removed =
+            project.thin_out(&mut manifest, settings.snapshot_limit, budget_bytes, &keep);
+        if let Err(e) = project.commit(manifest) {
+            project.discard(&state_file);
+            project.discard(&format!("thumbnails/{thumbnail_file}"));
+            return Err(e);
+        }
+        self.is_saved = true;
+        self.is_kept = true;
         control.emit(Event::Snapshot(SnapshotInfo {
             id,
             parent,
@@ -81,5 +98,18 @@ impl Session {
             control.emit(Event::SnapshotRemoved(id));
         }
         Ok(id)
+    }
+
+    /// Before something replaces the live scene: put it on the timeline unless it is there.
+    ///
+    /// # Errors
+    /// As [`Self::take_snapshot`]; the caller must then leave the live scene alone.
+    pub fn keep_live(&mut self, label: &str, control: &Control) -> Result<()> {
+        let has_project = self.project.as_ref().is_some_and(|p| !p.is_read_only());
+        if self.is_kept || self.trainer.is_none() || !has_project {
+            return Ok(());
+        }
+        let settings = control.settings.clone();
+        self.take_snapshot(label, &settings, "", control).map(|_| ())
     }
 }

@@ -166,9 +166,21 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
     let [w, x, y, z] = q.map(|c| c / length);
     let one = Dual::of(1.0);
     let rotation: Matrix = [
-        [one - (y * y + z * z) * 2.0, (x * y - w * z) * 2.0, (x * z + w * y) * 2.0],
-        [(x * y + w * z) * 2.0, one - (x * x + z * z) * 2.0, (y * z - w * x) * 2.0],
-        [(x * z - w * y) * 2.0, (y * z + w * x) * 2.0, one - (x * x + y * y) * 2.0],
+        [
+            one - (y * y + z * z) * 2.0,
+            (x * y - w * z) * 2.0,
+            (x * z + w * y) * 2.0,
+        ],
+        [
+            (x * y + w * z) * 2.0,
+            one - (x * x + z * z) * 2.0,
+            (y * z - w * x) * 2.0,
+        ],
+        [
+            (x * z - w * y) * 2.0,
+            (y * z + w * x) * 2.0,
+            one - (x * x + y * y) * 2.0,
+        ],
     ];
     let variance: Matrix = std::array::from_fn(|i| {
         std::array::from_fn(|j| if i == j { s[i] * s[i] } else { Dual::ZERO })
@@ -192,22 +204,33 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         [Dual::ZERO; 3],
     ];
     let cov = product(&product(&jacobian, &sigma), &transposed(&jacobian));
-    let (a, b, c) = (cov[0][0] + Dual::of(0.3), cov[0][1], cov[1][1] + Dual::of(0.3));
+    let (a, b, c) = (
+        cov[0][0] + Dual::of(0.3),
+        cov[0][1],
+        cov[1][1] + Dual::of(0.3),
+    );
     let determinant = a * c - b * b;
 
     let eye = camera.position();
-    let offset = [m[0] - Dual::of(eye.x), m[1] - Dual::of(eye.y), m[2] - Dual::of(eye.z)];
+    let offset = [
+        m[0] - Dual::of(eye.x),
+        m[1] - Dual::of(eye.y),
+        m[2] - Dual::of(eye.z),
+    ];
     let distance = offset.iter().fold(Dual::ZERO, |sum, &c| sum + c * c).sqrt();
     let basis = harmonics(offset.map(|c| c / distance), degree);
     let rest = splats.rest_count() * 3;
     let color = std::array::from_fn(|channel| {
-        let sum = basis.iter().enumerate().fold(Dual::of(0.5), |sum, (k, &value)| {
-            let coefficient = match k {
-                0 => splats.sh_dc[index * 3 + channel],
-                _ => splats.sh_rest[index * rest + (k - 1) * 3 + channel],
-            };
-            sum + value * f64::from(coefficient)
-        });
+        let sum = basis
+            .iter()
+            .enumerate()
+            .fold(Dual::of(0.5), |sum, (k, &value)| {
+                let coefficient = match k {
+                    0 => splats.sh_dc[index * 3 + channel],
+                    _ => splats.sh_rest[index * rest + (k - 1) * 3 + channel],
+                };
+                sum + value * f64::from(coefficient)
+            });
         if sum.v > 0.0 { sum } else { Dual::ZERO }
     });
     Some(Projected {
@@ -306,7 +329,9 @@ pub fn forward(splats: &Splats, camera: &Camera, background: [f32; 3], degree: u
             };
             for channel in 0..3 {
                 let behind = transmittance * f64::from(background[channel]);
-                picture.rgb.push((sum(&|s| s.color[channel].v) + behind) as f32);
+                picture
+                    .rgb
+                    .push((sum(&|s| s.color[channel].v) + behind) as f32);
             }
             picture.alpha.push((1.0 - transmittance) as f32);
             picture.depth.push(sum(&|s| s.depth.v) as f32);
@@ -356,8 +381,8 @@ pub fn backward(
                 let splat = &sorted[hit.place];
                 let plane = &mut planes[hit.place];
                 let alpha = hit.alpha();
-                let own = (0..3).map(|c| v[c] * splat.color[c].v).sum::<f64>()
-                    + v_depth * splat.depth.v;
+                let own =
+                    (0..3).map(|c| v[c] * splat.color[c].v).sum::<f64>() + v_depth * splat.depth.v;
                 let weight = alpha * hit.transmittance;
                 for c in 0..3 {
                     plane.color[c] += weight * v[c];

@@ -30,7 +30,12 @@ fn scene_files() -> Vec<String> {
         return Vec::new();
     };
     let mut names: Vec<String> = entries
-        .map(|e| e.expect("a folder entry").file_name().to_string_lossy().into_owned())
+        .map(|e| {
+            e.expect("a folder entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .filter(|name| name.ends_with(".safetensors"))
         .map(|name| format!("gs/{name}"))
         .collect();
@@ -41,8 +46,11 @@ fn scene_files() -> Vec<String> {
 fn splats_of(file: &Fixture) -> Splats {
     let sh = file.get("sh");
     let coefficients = sh.shape[1];
-    let (dc, rest): (Vec<&[f32]>, Vec<&[f32]>) =
-        sh.data.chunks_exact(coefficients * 3).map(|c| c.split_at(3)).unzip();
+    let (dc, rest): (Vec<&[f32]>, Vec<&[f32]>) = sh
+        .data
+        .chunks_exact(coefficients * 3)
+        .map(|c| c.split_at(3))
+        .unzip();
     let splats = Splats {
         sh_degree: coefficients.isqrt() as u32 - 1,
         means: file.get("means").data,
@@ -57,7 +65,12 @@ fn splats_of(file: &Fixture) -> Splats {
 }
 
 fn camera_of(file: &Fixture, index: usize) -> Camera {
-    let m: Vec<f64> = file.get(&format!("c{index}.w2c")).data.iter().map(|&v| v.into()).collect();
+    let m: Vec<f64> = file
+        .get(&format!("c{index}.w2c"))
+        .data
+        .iter()
+        .map(|&v| v.into())
+        .collect();
     let k = file.get(&format!("c{index}.intr")).data;
     Camera {
         world_to_camera: DMat4::from_cols_slice(&m).transpose(),
@@ -104,12 +117,20 @@ struct Picture {
 
 fn check_picture(file: &Fixture, index: usize, got: &Picture) {
     let ok = file.get(&format!("c{index}.ok")).data;
-    for (name, values) in [("rgb", &got.rgb), ("alpha", &got.alpha), ("depth", &got.depth)] {
+    for (name, values) in [
+        ("rgb", &got.rgb),
+        ("alpha", &got.alpha),
+        ("depth", &got.depth),
+    ] {
         let name = format!("c{index}.{name}");
         let strict = file.tolerances(&name);
         let channels = values.len() / ok.len();
         file.check_where(&name, values, |i| {
-            Some(if ok[i / channels] == 1.0 { strict } else { (0.01, strict.1) })
+            Some(if ok[i / channels] == 1.0 {
+                strict
+            } else {
+                (0.01, strict.1)
+            })
         });
     }
 }
@@ -124,7 +145,9 @@ fn check_gradients(file: &Fixture, index: usize, kind: &str, got: &Splats) {
     let sh: Vec<f32> = (0..got.len())
         .flat_map(|i| {
             let dc = &got.sh_dc[i * 3..i * 3 + 3];
-            dc.iter().chain(&got.sh_rest[i * rest..(i + 1) * rest]).copied()
+            dc.iter()
+                .chain(&got.sh_rest[i * rest..(i + 1) * rest])
+                .copied()
         })
         .collect();
     file.check(&format!("{prefix}.sh"), &sh);
@@ -190,7 +213,13 @@ struct Bench {
 const NOISE: [u32; 2] = [0xffff_ffff, 0x7149_f2ca];
 
 impl Bench {
-    fn new(gpu: &Arc<Gpu>, tile_size: TileSize, splats: &Splats, camera: &Camera, background: [f32; 3]) -> Self {
+    fn new(
+        gpu: &Arc<Gpu>,
+        tile_size: TileSize,
+        splats: &Splats,
+        camera: &Camera,
+        background: [f32; 3],
+    ) -> Self {
         let k = camera.intrinsics;
         let pixels = u64::from(k.width) * u64::from(k.height);
         let count = splats.len() as u32;
@@ -224,7 +253,9 @@ impl Bench {
             &g.radii,
         ] {
             let words = vec![word; (buffer.size() / 4) as usize];
-            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+            self.gpu
+                .queue
+                .write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
         self.rasterizer.fill_scratch(word);
     }
@@ -232,15 +263,27 @@ impl Bench {
     fn picture(&self) -> Picture {
         let rgba = self.target.read_rgba(&self.gpu).expect("a picture");
         Picture {
-            rgb: rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
+            rgb: rgba
+                .chunks_exact(4)
+                .flat_map(|p| [p[0], p[1], p[2]])
+                .collect(),
             alpha: rgba.chunks_exact(4).map(|p| p[3]).collect(),
-            depth: self.gpu.read(&self.depth, self.target.pixels()).expect("depth"),
+            depth: self
+                .gpu
+                .read(&self.depth, self.target.pixels())
+                .expect("depth"),
         }
     }
 
     fn render(&mut self) -> Picture {
         self.rasterizer
-            .render(&self.splats, &self.camera, &self.options, &self.target, Some(&self.depth))
+            .render(
+                &self.splats,
+                &self.camera,
+                &self.options,
+                &self.target,
+                Some(&self.depth),
+            )
             .expect("a frame");
         self.picture()
     }
@@ -362,7 +405,8 @@ fn plain_camera(width: u32, height: u32) -> Camera {
 
 fn random_cotangents(pixels: usize, seed: u64) -> Cotangents {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    let mut values = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let mut values =
+        |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-1.0..1.0)).collect() };
     Cotangents {
         rgb: values(pixels * 3),
         alpha: values(pixels),
@@ -389,7 +433,10 @@ fn two_runs_give_the_same_bits() {
     let (a, b) = (first.render(), second.render());
     assert_eq!(bits(&a.rgb), bits(&b.rgb));
     assert_eq!(bits(&a.depth), bits(&b.depth));
-    let (a, b) = (first.gradients(&cotangents, true), second.gradients(&cotangents, true));
+    let (a, b) = (
+        first.gradients(&cotangents, true),
+        second.gradients(&cotangents, true),
+    );
     assert!(a.0.means.iter().any(|v| *v != 0.0));
     assert_eq!(a, b);
     assert_eq!(a, first.gradients(&cotangents, true));
@@ -419,7 +466,10 @@ fn overflow_is_flagged_and_render_recovers() {
     assert!(bench.rasterizer.capacity() >= needed);
     assert_eq!(bits(&expected.rgb), bits(&recovered.rgb));
 
-    let error = bench.rasterizer.grow(u32::MAX).expect_err("more than any adapter has");
+    let error = bench
+        .rasterizer
+        .grow(u32::MAX)
+        .expect_err("more than any adapter has");
     assert!(error.to_string().contains(&u32::MAX.to_string()), "{error}");
 }
 
@@ -438,7 +488,13 @@ fn odd_sizes_match_the_twin() {
         mean[2] = mean[2].abs() * 0.01 + 0.011;
     }
     let scenes = [
-        ("none", Splats { sh_degree: 3, ..Default::default() }),
+        (
+            "none",
+            Splats {
+                sh_degree: 3,
+                ..Default::default()
+            },
+        ),
         ("behind", behind),
         ("one", random_splats(1, 2, 5)),
         ("many", random_splats(700, 3, 6)),
@@ -470,10 +526,17 @@ fn assert_close(what: &str, got: &[f32], expected: &[f32], limit: f32) {
     let mut off = 0;
     for (g, e) in got.iter().zip(expected) {
         let difference = (g - e).abs();
-        assert!(difference <= 0.02 * e.abs().max(1.0), "{what}: {g}, expected {e}");
+        assert!(
+            difference <= 0.02 * e.abs().max(1.0),
+            "{what}: {g}, expected {e}"
+        );
         off += usize::from(difference > limit * e.abs().max(1.0));
     }
-    assert!(off <= got.len() / 100, "{what}: {off} of {} differ", got.len());
+    assert!(
+        off <= got.len() / 100,
+        "{what}: {off} of {} differ",
+        got.len()
+    );
 }
 
 #[test]
@@ -510,5 +573,37 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     let square = |v: f32| f64::from(v) * f64::from(v);
     let difference: f64 = got.iter().zip(expected).map(|(g, e)| square(g - e)).sum();
     let norm: f64 = expected.iter().map(|e| square(*e)).sum();
-    assert!(difference.sqrt() <= 2e-2 * norm.sqrt(), "{what}: {} of {}", difference.sqrt(), norm.sqrt());
+    assert!(
+        difference.sqrt() <= 2e-2 * norm.sqrt(),
+        "{what}: {} of {}",
+        difference.sqrt(),
+        norm.sqrt()
+    );
+}
+
+/// A splat whose alpha is limited to 0.999 in every pixel moves nothing but its colour.
+#[test]
+fn limited_alpha_passes_no_gradient() {
+    let Some(gpu) = gpu_or_skip() else { return };
+    let splats = Splats {
+        sh_degree: 0,
+        means: vec![0.1, -0.2, 4.0],
+        quats: vec![0.9, 0.1, -0.2, 0.3],
+        log_scales: vec![5.0, 5.5, 6.0],
+        logit_opacities: vec![9.0],
+        sh_dc: vec![0.3, -0.2, 0.5],
+        sh_rest: Vec::new(),
+    };
+    let camera = plain_camera(3, 3);
+    let cotangents = random_cotangents(9, 21);
+    let mut bench = Bench::new(&gpu, TileSize::Small, &splats, &camera, [0.7, 0.1, 0.4]);
+    let picture = bench.render();
+    assert!(picture.alpha.iter().all(|a| (a - 0.999).abs() < 1e-6));
+    let (got, mean2d, _) = bench.gradients(&cotangents, false);
+    assert_eq!(got.means, [0.0; 3]);
+    assert_eq!(got.log_scales, [0.0; 3]);
+    assert_eq!(got.quats, [0.0; 4]);
+    assert_eq!(got.logit_opacities, [0.0]);
+    assert_eq!(mean2d, [0.0; 2]);
+    assert!(got.sh_dc.iter().all(|v| *v != 0.0));
 }

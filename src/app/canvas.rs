@@ -1,0 +1,422 @@
+//! Renders of the scene for the viewport, without ever waiting for the GPU: a frame is recorded and submitted, looked
+//! after without blocking, and shown once it is complete. At most one frame is on its way, so that the window never
+//! queues work ahead of the trainer's; resolution follows what the adapter manages.
+
+use crate::{
+    Error, Result,
+    gpu::{Gpu, GpuImage},
+    scene::Camera,
+    splat::{Drawable, Rasterizer, RenderOptions, status},
+};
+use glam::DVec3;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Render scales that are used; each another buffer size.
+const SCALES: [f64; 6] = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125];
+/// Seconds that a frame may take while the camera moves, and while it rests but the scene changes.
+const MOVING_SECS: f64 = 1.0 / 18.0;
+const RESTING_SECS: f64 = 0.3;
+/// How long a scale that failed for lack of memory is not tried again.
+const CEILING_LIFE: Duration = Duration::from_secs(8);
+
+/// How urgently a picture is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The camera moves.
+    Moving,
+    /// The camera rests, the scene changes.
+    Live,
+    /// Nothing moves: full resolution, however long it takes.
+    Still,
+}
+
+/// What a frame shows; equal keys give equal pictures.
+#[derive(Clone, Copy, PartialEq)]
+struct Key {
+    camera: Camera,
+    /// Of the window's own counting, see [`super::viewport`].
+    scene: u64,
+    /// 0: none.
+    before: u64,
+}
+
+/// A finished frame.
+pub struct Frame {
+    key: Key,
+    pub image: GpuImage,
+    /// The scene before the edit, where it was asked for.
+    pub before: Option<GpuImage>,
+    /// `[h, w]` of `f32`: sum of weight × camera z.
+    depth: wgpu::Buffer,
+}
+
+struct Pending {
+    frame: Frame,
+    read_back: ReadBack,
+    submitted: Instant,
+}
+
+/// A few words on their way back from the GPU.
+struct ReadBack {
+    staging: wgpu::Buffer,
+    state: Arc<AtomicU8>,
+}
+
+const ON_ITS_WAY: u8 = 0;
+const ARRIVED: u8 = 1;
+const FAILED: u8 = 2;
+
+impl ReadBack {
+    fn staging(gpu: &Gpu, words: usize) -> wgpu::Buffer {
+        gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("viewport read-back"),
+            size: words as u64 * 4,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Call after the copy into `staging` was submitted.
+    fn start(staging: wgpu::Buffer) -> Self {
+        let state = Arc::new(AtomicU8::new(ON_ITS_WAY));
+        let on_mapped = state.clone();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            on_mapped.store(
+                if result.is_ok() { ARRIVED } else { FAILED },
+                Ordering::Release,
+            );
+        });
+        Self { staging, state }
+    }
+
+    /// `None` while on its way.
+    fn words(&self) -> Option<Result<Vec<u32>>> {
+        let failed = || Error::Gpu("the graphics driver failed to read back the viewport".into());
+        match self.state.load(Ordering::Acquire) {
+            ON_ITS_WAY => None,
+            ARRIVED => Some(
+                self.staging
+                    .get_mapped_range(..)
+                    .map(|view| {
+                        view.chunks_exact(4)
+                            .map(bytemuck::pod_read_unaligned)
+                            .collect()
+                    })
+                    .map_err(|_| failed()),
+            ),
+            _ => Some(Err(failed())),
+        }
+    }
+}
+
+struct Pick {
+    read_back: ReadBack,
+    camera: Camera,
+    pixel: [u32; 2],
+}
+
+/// The viewport's renderer.
+pub struct Canvas {
+    gpu: Arc<Gpu>,
+    rasterizer: Rasterizer,
+    shown: Option<Frame>,
+    /// The buffers of the frame before the shown one, for the next.
+    spare: Option<Frame>,
+    pending: Option<Pending>,
+    pick: Option<Pick>,
+    /// Scale above which the adapter's memory does not suffice for what is drawn, and when that was found.
+    ceiling: Option<(f64, Instant)>,
+    /// Pixels, of the viewport at scale 1.
+    full_height: u32,
+    /// Seconds a pixel, the lesser of what recent frames took.
+    secs_per_pixel: Option<f64>,
+    last_finish: Instant,
+}
+
+impl Canvas {
+    /// # Errors
+    /// [`Error::Gpu`] when the adapter cannot run the rasterizer.
+    pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
+        Ok(Self {
+            rasterizer: Rasterizer::new(gpu.clone())?,
+            gpu,
+            shown: None,
+            spare: None,
+            pending: None,
+            pick: None,
+            ceiling: None,
+            full_height: 1,
+            secs_per_pixel: None,
+            last_finish: Instant::now(),
+        })
+    }
+
+    /// The newest finished frame.
+    pub fn shown(&self) -> Option<&Frame> {
+        self.shown.as_ref()
+    }
+
+    pub fn clear(&mut self) {
+        self.shown = None;
+        self.spare = None;
+        self.pending = None;
+        self.pick = None;
+        self.ceiling = None;
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.pending.is_some() || self.pick.is_some()
+    }
+
+    /// The size at which to render a viewport of `full` physical pixels.
+    pub fn render_size(&mut self, full: [u32; 2], pace: Pace) -> [u32; 2] {
+        let budget = match pace {
+            Pace::Moving => MOVING_SECS,
+            Pace::Live => RESTING_SECS,
+            Pace::Still => f64::INFINITY,
+        };
+        self.full_height = full[1];
+        let pixels = f64::from(full[0]) * f64::from(full[1]);
+        let secs = self.secs_per_pixel.unwrap_or(0.0);
+        let ceiling = match self.ceiling {
+            Some((scale, since)) if since.elapsed() < CEILING_LIFE => scale,
+            _ => f64::INFINITY,
+        };
+        // An image has 16 bytes a pixel.
+        let most_pixels = self.gpu.device.limits().max_storage_buffer_binding_size as f64 / 16.0;
+        let scale = SCALES
+            .into_iter()
+            .find(|s| {
+                let pixels = pixels * s * s;
+                *s < ceiling && secs * pixels <= budget && pixels <= most_pixels
+            })
+            .unwrap_or(SCALES[SCALES.len() - 1]);
+        full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
+    }
+
+    /// Ask for a picture. Does nothing while one is on its way or when this one is shown already; returns whether the
+    /// picture that was asked for is the one that is shown. While the scene changes by itself, renders take at most
+    /// about a third of the time.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the picture needs more than the adapter has.
+    pub fn request(
+        &mut self,
+        scene: (&Drawable, u64),
+        before: Option<(&Drawable, u64)>,
+        camera: &Camera,
+        pace: Pace,
+    ) -> Result<bool> {
+        let key = Key {
+            camera: *camera,
+            scene: scene.1,
+            before: before.map_or(0, |b| b.1),
+        };
+        if self.pending.is_some() {
+            return Ok(false);
+        }
+        if self.shown.as_ref().is_some_and(|frame| frame.key == key) {
+            return Ok(true);
+        }
+        let pixels = f64::from(camera.intrinsics.width) * f64::from(camera.intrinsics.height);
+        let rest = 2.0 * self.secs_per_pixel.unwrap_or(0.0) * pixels;
+        let only_scene_changed = self.shown.as_ref().is_some_and(|f| f.key.camera == *camera);
+        if pace == Pace::Live
+            && only_scene_changed
+            && self.last_finish.elapsed().as_secs_f64() < rest.min(1.0)
+        {
+            return Ok(false);
+        }
+        if let Err(refusal) = self.submit(key, scene.0, before.map(|b| b.0)) {
+            self.lower_ceiling(camera, refusal)?;
+        }
+        Ok(false)
+    }
+
+    fn submit(&mut self, key: Key, scene: &Drawable, before: Option<&Drawable>) -> Result<()> {
+        let gpu = self.gpu.clone();
+        let frame = self.buffers(key, before.is_some());
+        let words = status::LEN;
+        let staging = ReadBack::staging(&gpu, 2 * words);
+        let bytes = words as u64 * 4;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        if let (Some(drawable), Some(image)) = (before, &frame.before) {
+            self.record(&mut encoder, drawable, &key.camera, image, None)?;
+            let status = self.rasterizer.status_buffer();
+            encoder.copy_buffer_to_buffer(status, 0, &staging, bytes, bytes);
+        }
+        self.record(
+            &mut encoder,
+            scene,
+            &key.camera,
+            &frame.image,
+            Some(&frame.depth),
+        )?;
+        let status = self.rasterizer.status_buffer();
+        encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
+        gpu.queue.submit([encoder.finish()]);
+        self.pending = Some(Pending {
+            frame,
+            read_back: ReadBack::start(staging),
+            submitted: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Buffers for a frame, those of a past one where they fit.
+    fn buffers(&mut self, key: Key, with_before: bool) -> Frame {
+        let (width, height) = (key.camera.intrinsics.width, key.camera.intrinsics.height);
+        if let Some(spare) = self.spare.take()
+            && (spare.image.width, spare.image.height) == (width, height)
+            && spare.before.is_some() == with_before
+        {
+            return Frame { key, ..spare };
+        }
+        let gpu = &self.gpu;
+        Frame {
+            key,
+            image: GpuImage::new(gpu, width, height),
+            before: with_before.then(|| GpuImage::new(gpu, width, height)),
+            depth: gpu.storage("viewport depth", u64::from(width) * u64::from(height) * 4),
+        }
+    }
+
+    fn record(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        drawable: &Drawable,
+        camera: &Camera,
+        image: &GpuImage,
+        depth: Option<&wgpu::Buffer>,
+    ) -> Result<()> {
+        let options = RenderOptions {
+            background: drawable.background,
+            active_sh_degree: drawable.active_sh_degree,
+        };
+        self.rasterizer
+            .record_forward(encoder, &drawable.splats, camera, &options, image, depth)
+    }
+
+    /// Look after what is on its way; never waits. Returns whether there is a new frame.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the driver failed, or the scene needs more memory than the adapter has.
+    pub fn poll(&mut self) -> Result<bool> {
+        let Some(pending) = &self.pending else {
+            return Ok(false);
+        };
+        let Some(words) = pending.read_back.words() else {
+            return Ok(false);
+        };
+        let Some(Pending {
+            frame, submitted, ..
+        }) = self.pending.take()
+        else {
+            return Ok(false);
+        };
+        let words = words?;
+        let secs = submitted.elapsed().as_secs_f64();
+        let halves = words.split_at(status::LEN);
+        let overflowed = |s: &[u32]| s[status::OVERFLOW] != 0;
+        if overflowed(halves.0) || overflowed(halves.1) {
+            let needed = halves.0[status::INTERSECTIONS].max(halves.1[status::INTERSECTIONS]);
+            return self.make_room(needed, frame.key.camera).map(|()| false);
+        }
+        let pixels = frame.image.pixels() as f64 * if frame.before.is_some() { 2.0 } else { 1.0 };
+        let cost = secs / pixels.max(1.0);
+        // Frames queue behind the trainer's work: the lesser value is nearer to the true cost.
+        self.secs_per_pixel = Some(self.secs_per_pixel.map_or(cost, |old| cost.min(old * 1.15)));
+        self.last_finish = Instant::now();
+        self.spare = self.shown.replace(frame);
+        Ok(true)
+    }
+
+    /// More scratch memory, or else a coarser picture: early in a reconstruction splats are large and overlap a lot.
+    fn make_room(&mut self, needed: u32, camera: Camera) -> Result<()> {
+        match self.rasterizer.grow(needed) {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.lower_ceiling(&camera, refusal),
+        }
+    }
+
+    /// Draw coarser for a while; the refusal, where that is not possible.
+    fn lower_ceiling(&mut self, camera: &Camera, refusal: Error) -> Result<()> {
+        let scale = f64::from(camera.intrinsics.height) / f64::from(self.full_height.max(1));
+        if scale <= SCALES[SCALES.len() - 1] * 1.01 {
+            return Err(refusal);
+        }
+        self.ceiling = Some((scale * 0.99, Instant::now()));
+        Ok(())
+    }
+
+    /// Ask which point of the surface the shown frame has at `uv` in [0, 1]²; [`Self::picked`] has the answer later.
+    pub fn start_pick(&mut self, uv: [f64; 2]) {
+        let Some(frame) = &self.shown else { return };
+        let (width, height) = (frame.image.width, frame.image.height);
+        let side = |uv: f64, n: u32| ((uv * f64::from(n)) as u32).min(n - 1);
+        let pixel = [side(uv[0], width), side(uv[1], height)];
+        let index = u64::from(pixel[1]) * u64::from(width) + u64::from(pixel[0]);
+        let staging = ReadBack::staging(&self.gpu, 2);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&frame.depth, index * 4, &staging, 0, 4);
+        encoder.copy_buffer_to_buffer(&frame.image.buffer, index * 16 + 12, &staging, 4, 4);
+        self.gpu.queue.submit([encoder.finish()]);
+        self.pick = Some(Pick {
+            read_back: ReadBack::start(staging),
+            camera: frame.key.camera,
+            pixel,
+        });
+    }
+
+    /// The point asked for, in world space, once; `None` while on its way or where there is only background.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the driver failed.
+    pub fn picked(&mut self) -> Result<Option<DVec3>> {
+        let Some(pick) = &self.pick else {
+            return Ok(None);
+        };
+        let Some(words) = pick.read_back.words() else {
+            return Ok(None);
+        };
+        let (camera, pixel) = (pick.camera, pick.pixel);
+        self.pick = None;
+        let words = words?;
+        let (depth, alpha) = (f32::from_bits(words[0]), f32::from_bits(words[1]));
+        if !(alpha > 0.2 && depth > 0.0) {
+            return Ok(None);
+        }
+        let z = f64::from(depth / alpha);
+        let k = camera.intrinsics;
+        let at = |p: u32, c: f64, f: f64| (f64::from(p) + 0.5 - c) / f * z;
+        let in_camera = DVec3::new(at(pixel[0], k.cx, k.fx), at(pixel[1], k.cy, k.fy), z);
+        Ok(Some(camera.camera_to_world().transform_point3(in_camera)))
+    }
+}
+
+/// A copy of a scene in buffers of its own, which later training does not change.
+pub fn frozen_copy(gpu: &Gpu, drawable: &Drawable) -> Drawable {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let mut copy = drawable.clone();
+    let splats = &mut copy.splats;
+    for buffer in [
+        &mut splats.means,
+        &mut splats.quats,
+        &mut splats.log_scales,
+        &mut splats.logit_opacities,
+        &mut splats.sh_dc,
+        &mut splats.sh_rest,
+    ] {
+        let target = gpu.storage("before the edit", buffer.size());
+        encoder.copy_buffer_to_buffer(buffer, 0, &target, 0, buffer.size());
+        *buffer = target;
+    }
+    gpu.queue.submit([encoder.finish()]);
+    copy
+}

@@ -1,0 +1,139 @@
+//! Controls generated from the table of settings: a row of the table is a row here, with its range, unit, help and
+//! default. A changed value is marked, and a right click on its name takes the default back.
+
+use super::theme;
+use crate::settings::{Kind, Setting, Settings, Value};
+use eframe::egui::{self, RichText};
+
+/// Share of a row's width that the name takes.
+const NAME_SHARE: f32 = 0.46;
+
+/// One row: name on the left, control on the right. A value that does not fit is not taken.
+pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings) {
+    let changed = setting.is_changed(settings);
+    let width = ui.available_width();
+    ui.horizontal(|ui| {
+        ui.set_min_height(theme::ROW_HEIGHT);
+        let name_size = egui::vec2(width * NAME_SHARE, theme::ROW_HEIGHT);
+        let name = ui
+            .allocate_ui_with_layout(
+                name_size,
+                egui::Layout::left_to_right(egui::Align::Center),
+                |ui| {
+                    ui.set_min_width(name_size.x);
+                    name(ui, setting, settings, changed)
+                },
+            )
+            .inner;
+        let mut value = (setting.get)(settings);
+        let before = value.clone();
+        let response = control(ui, setting, &mut value).labelled_by(name.id);
+        response.on_hover_text(tooltip(setting));
+        if value != before
+            && let Err(refusal) = setting.set(settings, value)
+        {
+            log::debug!("{refusal}");
+        }
+    });
+}
+
+fn name(
+    ui: &mut egui::Ui,
+    setting: &'static Setting,
+    settings: &mut Settings,
+    changed: bool,
+) -> egui::Response {
+    let text =
+        RichText::new(setting.label).color(if changed { theme::ACCENT } else { theme::TEXT });
+    let response = ui
+        .add(
+            egui::Label::new(text)
+                .truncate()
+                .selectable(false)
+                .sense(egui::Sense::click()),
+        )
+        .on_hover_text(tooltip(setting));
+    if changed {
+        let dot = response.rect.left_center() - egui::vec2(6.0, 0.0);
+        ui.painter().circle_filled(dot, 2.0, theme::ACCENT);
+    }
+    response.context_menu(|ui| {
+        let default = (setting.get)(&Settings::default());
+        let text = match &default {
+            Value::Text(text) if text.is_empty() => "Reset to empty".to_owned(),
+            default => format!("Reset to {default}"),
+        };
+        if ui.add_enabled(changed, egui::Button::new(text)).clicked() {
+            if let Err(refusal) = setting.set(settings, default) {
+                log::debug!("{refusal}");
+            }
+            ui.close();
+        }
+    });
+    response
+}
+
+fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Response {
+    let suffix = match setting.unit {
+        unit if unit.is_empty() || setting.label.to_lowercase().contains(unit) => String::new(),
+        unit => format!(" {unit}"),
+    };
+    match (setting.kind, value) {
+        (Kind::Float { min, max }, Value::Float(v)) => {
+            ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(40.0);
+            ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
+            ui.spacing_mut().button_padding.y = 1.0;
+            let slider = egui::Slider::new(v, min..=max)
+                .max_decimals(2)
+                .suffix(suffix);
+            ui.add(slider)
+        }
+        (Kind::Int { min, max }, Value::Int(v)) => {
+            let speed = if max - min > 1000 {
+                (*v as f64 * 0.01).max(1.0)
+            } else {
+                0.1
+            };
+            let drag = egui::DragValue::new(v)
+                .range(min..=max)
+                .speed(speed)
+                .suffix(suffix);
+            ui.add_sized([ui.available_width() - 2.0, theme::ROW_HEIGHT - 2.0], drag)
+        }
+        (Kind::Choice(choices), Value::Text(chosen)) => {
+            egui::ComboBox::from_id_salt(setting.key)
+                .selected_text(capitalized(chosen))
+                .width(ui.available_width() - 2.0)
+                .show_ui(ui, |ui| {
+                    for choice in choices {
+                        let is_chosen = chosen == choice;
+                        if ui
+                            .selectable_label(is_chosen, capitalized(choice))
+                            .clicked()
+                        {
+                            *chosen = (*choice).to_owned();
+                        }
+                    }
+                })
+                .response
+        }
+        (_, Value::Text(text)) => {
+            ui.add(egui::TextEdit::singleline(text).desired_width(ui.available_width() - 2.0))
+        }
+        (_, value) => ui.label(value.to_string()),
+    }
+}
+
+/// Help, range and default of a setting.
+pub fn tooltip(setting: &Setting) -> String {
+    let default = (setting.get)(&Settings::default());
+    let range = match setting.kind {
+        Kind::Text => String::new(),
+        _ => format!("\n\nTakes {}. Default: {default}.", setting.expects()),
+    };
+    format!("{}{range}\nRight-click the name to reset.", setting.help)
+}
+
+fn capitalized(text: &str) -> String {
+    super::model::sentence(text)
+}

@@ -1,0 +1,255 @@
+//! The right panel: what to turn the scene into, the buttons, how far it is, and, folded away, everything else that the
+//! table of settings offers.
+
+use super::{
+    Action,
+    chooser::Purpose,
+    commands::Facts,
+    model::{Model, sentence},
+    run_panel, settings_panel, theme,
+};
+use crate::{
+    settings::{SETTINGS, Settings, Tier, jobs},
+    worker::{Job, RunState},
+};
+use eframe::egui;
+
+/// What the panel remembers.
+#[derive(Default)]
+pub struct SidePanel {
+    /// An edit was asked for and refused: reasons show in full colour.
+    pub was_refused: bool,
+    /// Move the keyboard focus to the instruction in the next frame.
+    pub focus_prompt: bool,
+}
+
+impl SidePanel {
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        model: &mut Model,
+        facts: &Facts,
+        actions: &mut Vec<Action>,
+    ) {
+        egui::ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 6.0;
+                if facts.views == 0 {
+                    self.splat_file_only(ui);
+                } else if model.has_splats {
+                    self.instruction(ui, model, facts, actions);
+                } else {
+                    reconstruction(ui, model);
+                }
+                ui.add_space(theme::GAP);
+                if facts.views > 0 {
+                    run_panel::buttons(ui, model, facts, actions);
+                    if model.has_splats {
+                        self.refusal(ui, model, facts);
+                    }
+                    ui.add_space(theme::SECTION_GAP);
+                }
+                run_panel::progress(ui, model);
+                if facts.views > 0 {
+                    ui.add_space(theme::SECTION_GAP);
+                    advanced(ui, model, facts, actions);
+                }
+            });
+    }
+
+    fn splat_file_only(&self, ui: &mut egui::Ui) {
+        theme::section(ui, "Splat file");
+        ui.label(theme::weak(
+            "You can look at this scene and export it. To edit it by instruction, open the capture it was made from: \
+             edits start from its photos.",
+        ));
+    }
+
+    fn instruction(
+        &mut self,
+        ui: &mut egui::Ui,
+        model: &mut Model,
+        facts: &Facts,
+        actions: &mut Vec<Action>,
+    ) {
+        let title = theme::section(ui, "Instruction");
+        let is_empty = model.settings.prompt.trim().is_empty();
+        let mut frame = egui::Frame::new()
+            .fill(theme::SUNKEN)
+            .corner_radius(theme::CORNER)
+            .inner_margin(8);
+        frame.stroke = egui::Stroke::new(
+            1.0,
+            if is_empty && self.was_refused {
+                theme::WARNING
+            } else {
+                theme::LINE
+            },
+        );
+        let field = frame
+            .show(ui, |ui| {
+                ui.add(
+                    egui::TextEdit::multiline(&mut model.settings.prompt)
+                        .frame(egui::Frame::NONE)
+                        .desired_width(f32::INFINITY)
+                        .desired_rows(3)
+                        .hint_text("Make him a marble statue"),
+                )
+            })
+            .inner
+            .labelled_by(title.id);
+        if std::mem::take(&mut self.focus_prompt) {
+            field.request_focus();
+        }
+        if is_empty && (model.job().is_none() || self.was_refused) {
+            self.reason(ui, facts);
+        }
+        for key in ["guidance_scale", "image_guidance_scale", "edit_steps"] {
+            row(ui, key, &mut model.settings);
+        }
+        self.model_row(ui, model, actions);
+        if model.run == RunState::Running(Job::Edit) {
+            ui.label(theme::small(
+                "Instruction and guidance can be changed now: the next edited view follows them",
+            ));
+        }
+    }
+
+    fn model_row(&mut self, ui: &mut egui::Ui, model: &mut Model, actions: &mut Vec<Action>) {
+        let Some(setting) = Settings::info("model") else {
+            return;
+        };
+        ui.horizontal(|ui| {
+            let name = ui.label(setting.label).on_hover_text(setting.help);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if ui
+                    .button("Choose…")
+                    .accessible_name("Choose edit model…")
+                    .on_hover_text(setting.help)
+                    .clicked()
+                {
+                    actions.push(Action::Choose(Purpose::EditModel));
+                }
+                ui.add(
+                    egui::TextEdit::singleline(&mut model.settings.model)
+                        .desired_width(ui.available_width())
+                        .hint_text("Model folder"),
+                )
+                .labelled_by(name.id)
+                .on_hover_text(if model.settings.model.is_empty() {
+                    setting.help
+                } else {
+                    &model.settings.model
+                });
+            });
+        });
+    }
+
+    /// Under the buttons: why an edit cannot start, when the instruction is not the reason.
+    fn refusal(&mut self, ui: &mut egui::Ui, model: &Model, facts: &Facts) {
+        if facts.edit_refusal.is_none() {
+            self.was_refused = false;
+        } else if model.job().is_none() && !model.settings.prompt.trim().is_empty() {
+            self.reason(ui, facts);
+        }
+    }
+
+    fn reason(&self, ui: &mut egui::Ui, facts: &Facts) {
+        if let Some(refusal) = &facts.edit_refusal {
+            let color = if self.was_refused {
+                theme::WARNING
+            } else {
+                theme::TEXT_WEAK
+            };
+            ui.label(egui::RichText::new(sentence(refusal)).small().color(color));
+        }
+    }
+}
+
+fn reconstruction(ui: &mut egui::Ui, model: &mut Model) {
+    theme::section(ui, "Reconstruction");
+    ui.label(theme::weak(
+        "Makes a scene of the photos. You can watch, pause and stop at any time.",
+    ));
+    row(ui, "reconstruct_steps", &mut model.settings);
+}
+
+fn row(ui: &mut egui::Ui, key: &str, settings: &mut Settings) {
+    if let Some(setting) = Settings::info(key) {
+        settings_panel::row(ui, setting, settings);
+    }
+}
+
+/// The other tier of the table, grouped by the job that reads a setting.
+fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut Vec<Action>) {
+    let rows = |job: u8, other: u8| {
+        SETTINGS
+            .iter()
+            .filter(move |s| s.tier == Tier::Advanced && s.jobs & job != 0 && s.jobs & other == 0)
+    };
+    let both = || {
+        SETTINGS.iter().filter(|s| {
+            s.tier == Tier::Advanced && s.jobs & jobs::EDIT != 0 && s.jobs & jobs::RECONSTRUCT != 0
+        })
+    };
+    let changed = SETTINGS
+        .iter()
+        .filter(|s| s.tier == Tier::Advanced && s.is_changed(&model.settings))
+        .count();
+    let mut open = egui::collapsing_header::CollapsingState::load_with_default_open(
+        ui.ctx(),
+        ui.make_persistent_id("advanced"),
+        false,
+    );
+    let header = ui.horizontal(|ui| {
+        ui.spacing_mut().button_padding.x = 0.0;
+        let openness = open.openness(ui.ctx());
+        let (rect, _) =
+            ui.allocate_exact_size(egui::vec2(14.0, theme::ROW_HEIGHT), egui::Sense::hover());
+        let title = egui::RichText::new("Advanced")
+            .color(theme::TEXT_STRONG)
+            .strong();
+        let response = ui
+            .add(egui::Button::new(title).frame(false))
+            .on_hover_text("Everything else that the jobs read");
+        let icon = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(10.0));
+        let icon = response.clone().with_new_rect(icon);
+        egui::collapsing_header::paint_default_icon(ui, openness, &icon);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if changed > 0 {
+                ui.label(theme::small(format!("{changed} changed")));
+            }
+        });
+        response
+    });
+    if header.inner.clicked() {
+        open.toggle(ui);
+    }
+    open.show_body_unindented(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 4.0;
+        if model.has_splats {
+            ui.label(theme::small("Edit"));
+            for setting in rows(jobs::EDIT, jobs::RECONSTRUCT) {
+                settings_panel::row(ui, setting, &mut model.settings);
+            }
+            ui.add_space(theme::GAP);
+        }
+        ui.label(theme::small("Reconstruction"));
+        if model.has_splats {
+            row(ui, "reconstruct_steps", &mut model.settings);
+        }
+        for setting in rows(jobs::RECONSTRUCT, jobs::EDIT) {
+            settings_panel::row(ui, setting, &mut model.settings);
+        }
+        if model.has_splats {
+            let command = super::commands::UiCommand::Reconstruct;
+            run_panel::command_button(ui, command, "Reconstruct again", false, facts, actions);
+        }
+        ui.add_space(theme::GAP);
+        ui.label(theme::small("Both"));
+        for setting in both() {
+            settings_panel::row(ui, setting, &mut model.settings);
+        }
+    });
+}

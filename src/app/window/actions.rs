@@ -1,0 +1,265 @@
+//! What the artist asks for, carried out: commands of the table, actions of the panels, shortcuts, chosen paths.
+
+use super::App;
+use crate::{
+    app::{
+        Action,
+        chooser::{Choice, Purpose},
+        commands::{COMMANDS, Facts, UiCommand},
+        dialogs::{Dialog, Palette},
+    },
+    worker::{Command, SnapshotId},
+};
+use eframe::egui::{self, Key};
+use std::path::Path;
+
+impl App {
+    pub(super) fn facts(&self) -> Facts {
+        let scene = self.model.scene.as_ref();
+        let shown = self.shown_snapshot();
+        Facts {
+            has_scene: scene.is_some(),
+            views: scene.map_or(0, |s| s.views.len()),
+            has_splats: self.model.has_splats && scene.is_some(),
+            has_project: scene.is_some_and(|s| s.project.is_some()),
+            run: self.model.run,
+            edit_refusal: self
+                .model
+                .settings
+                .check_edit()
+                .err()
+                .map(|e| e.to_string()),
+            has_interrupted_job: scene.is_some_and(|s| s.interrupted.is_some()),
+            snapshots: self.model.snapshots.len(),
+            shows_snapshot: shown.is_some(),
+            can_go_back: self.model.neighbour(shown, false).is_some(),
+            looks_through_view: self.viewport.camera.view_index().is_some(),
+            has_before: self.viewport.before_kind().is_some(),
+            warnings: self.model.warnings.len(),
+        }
+    }
+
+    pub(super) fn act(&mut self, action: Action, ctx: &egui::Context) {
+        match action {
+            Action::Run(command) => self.run_command(command, ctx),
+            Action::Open(path) => self.open_when_idle(&path),
+            Action::ForgetRecent(path) => self.recents.forget(&path),
+            Action::Choose(purpose) => self.choose(purpose, ctx),
+            Action::Show(id) => self.show_snapshot(id),
+            Action::Pin(id, pinned) => self.send(Command::Pin(id, pinned)),
+            Action::LookThrough(index) => self.look_through(index),
+            Action::Inspect(number) => self.inspected = number,
+            Action::DismissError => self.model.error = None,
+        }
+    }
+
+    pub(super) fn open_when_idle(&mut self, path: &Path) {
+        if self.model.job().is_some() {
+            self.model.error = Some(format!(
+                "Stop what is under way before opening {}",
+                path.display()
+            ));
+        } else {
+            self.open(path);
+        }
+    }
+
+    fn choose(&mut self, purpose: Purpose, ctx: &egui::Context) {
+        let stem = self.model.scene.as_ref().map_or("scene", |scene| {
+            scene
+                .title
+                .split('.')
+                .next()
+                .filter(|s| !s.is_empty())
+                .unwrap_or("scene")
+        });
+        let suggestion = match purpose {
+            Purpose::SaveProject => format!("{stem}.luxedit"),
+            Purpose::ExportPly => format!("{stem}.ply"),
+            Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
+        };
+        self.chooser.ask(purpose, &suggestion, ctx);
+    }
+
+    pub(super) fn chosen(&mut self, choice: Choice) {
+        let Choice { purpose, path } = choice;
+        match purpose {
+            Purpose::OpenFolder | Purpose::OpenFile => self.open_when_idle(&path),
+            Purpose::SaveProject => {
+                self.send(Command::Project(path));
+                self.send(Command::Save);
+            }
+            Purpose::ExportPly => {
+                let path = if path.extension().is_none() {
+                    path.with_extension("ply")
+                } else {
+                    path
+                };
+                self.send(Command::Export(path));
+            }
+            Purpose::EditModel => self.model.settings.model = path.display().to_string(),
+        }
+    }
+
+    fn show_snapshot(&mut self, id: Option<SnapshotId>) {
+        if let Some(worker) = &self.worker {
+            let sent = self.outbox.show(worker.as_ref(), id);
+            self.report(sent);
+        }
+    }
+
+    fn look_through(&mut self, index: usize) {
+        let Some(view) = self.model.scene.as_ref().and_then(|s| s.views.get(index)) else {
+            return;
+        };
+        self.viewport.camera.look_through(index, &view.camera);
+    }
+
+    fn step_view(&mut self, step: isize) {
+        let views = self.model.scene.as_ref().map_or(0, |s| s.views.len());
+        if views == 0 {
+            return;
+        }
+        let next = match self.viewport.camera.view_index() {
+            Some(index) => (index as isize + step).rem_euclid(views as isize) as usize,
+            None => 0,
+        };
+        self.look_through(next);
+    }
+
+    fn start_edit(&mut self) {
+        if let Some(id) = self.shown_snapshot() {
+            self.send(Command::Restore(id));
+        }
+        self.viewport.keep_before();
+        self.keep_before_when_shown = !self.viewport.has_drawable();
+        self.recents.used_model(&self.model.settings.model);
+        self.send_settings(true);
+        self.send(Command::Edit);
+    }
+
+    pub(super) fn send_settings(&mut self, at_once: bool) -> bool {
+        let Some(worker) = &self.worker else {
+            return false;
+        };
+        let sent = self
+            .outbox
+            .settings(worker.as_ref(), &self.model.settings, at_once);
+        let waits = matches!(sent, Ok(true));
+        self.report(sent.map(|_| ()));
+        waits
+    }
+
+    fn run_command(&mut self, command: UiCommand, ctx: &egui::Context) {
+        if (command.info().enabled)(&self.facts()).is_err() {
+            if command == UiCommand::StartEdit {
+                self.side_panel.was_refused = true;
+                self.side_panel.focus_prompt = self.model.settings.prompt.trim().is_empty();
+                self.shown.side_panel = true;
+            }
+            return;
+        }
+        let neighbour = |forward| self.model.neighbour(self.shown_snapshot(), forward);
+        match command {
+            UiCommand::OpenFolder => self.choose(Purpose::OpenFolder, ctx),
+            UiCommand::OpenFile => self.choose(Purpose::OpenFile, ctx),
+            UiCommand::Save => self.send(Command::Save),
+            UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
+            UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
+            UiCommand::Quit => self.close(ctx),
+            UiCommand::Reconstruct => {
+                self.send_settings(true);
+                self.send(Command::Reconstruct);
+            }
+            UiCommand::StartEdit => self.start_edit(),
+            UiCommand::ResumeJob => {
+                self.viewport.keep_before();
+                self.send_settings(true);
+                self.send(Command::ResumeJob);
+            }
+            UiCommand::Pause => self.send(Command::Pause),
+            UiCommand::Resume => {
+                self.send_settings(true);
+                self.send(Command::Resume);
+            }
+            UiCommand::Stop => self.send(Command::Stop),
+            UiCommand::Evaluate => self.send(Command::Evaluate),
+            UiCommand::Home => self.viewport.camera.go_home(),
+            UiCommand::Focus => self.viewport.camera.focus_center(),
+            UiCommand::PreviousView => self.step_view(-1),
+            UiCommand::NextView => self.step_view(1),
+            UiCommand::LeaveView => self.viewport.camera.leave_view(),
+            UiCommand::ToggleCameras => self.viewport.cameras_on = !self.viewport.cameras_on,
+            UiCommand::ToggleWipe => self.viewport.wipe_on = !self.viewport.wipe_on,
+            UiCommand::ToggleReel => self.shown.reel = !self.shown.reel,
+            UiCommand::ToggleTimeline => self.shown.timeline = !self.shown.timeline,
+            UiCommand::ToggleSidePanel => self.shown.side_panel = !self.shown.side_panel,
+            UiCommand::PreviousSnapshot => {
+                if let Some(id) = neighbour(false) {
+                    self.show_snapshot(id);
+                }
+            }
+            UiCommand::NextSnapshot => {
+                if let Some(id) = neighbour(true) {
+                    self.show_snapshot(id);
+                }
+            }
+            UiCommand::BackToLive => self.show_snapshot(None),
+            UiCommand::RestoreSnapshot => {
+                if let Some(id) = self.shown_snapshot() {
+                    self.send(Command::Restore(id));
+                }
+            }
+            UiCommand::PinSnapshot => {
+                if let Some(snapshot) = self.shown_snapshot().and_then(|id| self.model.snapshot(id))
+                {
+                    self.send(Command::Pin(snapshot.id, !snapshot.pinned));
+                }
+            }
+            UiCommand::Palette => self.dialog = Dialog::Palette(Palette::default()),
+            UiCommand::Shortcuts => self.dialog = Dialog::Shortcuts,
+            UiCommand::Warnings => {
+                self.model.unread_warnings = 0;
+                self.dialog = Dialog::Warnings;
+            }
+        }
+    }
+
+    pub(super) fn is_on(&self, command: UiCommand) -> Option<bool> {
+        match command {
+            UiCommand::ToggleCameras => Some(self.viewport.cameras_on),
+            UiCommand::ToggleWipe => Some(self.viewport.wipe_on),
+            UiCommand::ToggleReel => Some(self.shown.reel),
+            UiCommand::ToggleTimeline => Some(self.shown.timeline),
+            UiCommand::ToggleSidePanel => Some(self.shown.side_panel),
+            _ => None,
+        }
+    }
+
+    /// Plain keys belong to a text field or a focused button first.
+    pub(super) fn shortcuts(&mut self, ctx: &egui::Context, facts: &Facts) {
+        let is_modal = self.dialog.is_open() || self.inspected.is_some();
+        if is_modal || self.chooser.asks_in_window() || self.is_closing {
+            return;
+        }
+        let is_typing = ctx.text_edit_focused();
+        let focus_elsewhere = ctx.memory(|m| m.focused().is_some()) && !self.viewport.has_focus;
+        let popup = ctx.any_popup_open();
+        let pressed = COMMANDS.iter().find(|info| {
+            let Some(shortcut) = info.shortcut else {
+                return false;
+            };
+            let is_plain = shortcut.conflicts_with_text_editing();
+            let is_confirm = matches!(shortcut.logical_key, Key::Space | Key::Enter);
+            if is_plain && (is_typing || popup || (is_confirm && focus_elsewhere)) {
+                return false;
+            }
+            // A refused edit says why.
+            let may_run = (info.enabled)(facts).is_ok() || info.command == UiCommand::StartEdit;
+            may_run && ctx.input_mut(|i| i.consume_shortcut(&shortcut))
+        });
+        if let Some(info) = pressed {
+            self.run_command(info.command, ctx);
+        }
+    }
+}

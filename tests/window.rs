@@ -1,0 +1,15 @@
+//! The window, driven by accessible labels: the whole path on the real worker, the window's own promises against a
+//! worker that plays a script, and the real program under a virtual display.
+
+#[path = "window/fake.rs"]
+mod fake;
+#[path = "window/harness.rs"]
+mod harness;
+#[path = "window/layout.rs"]
+mod layout;
+#[path = "window/program.rs"]
+mod program;
+#[path = "window/promises.rs"]
+mod promises;
+#[path = "window/whole_path.rs"]
+mod whole_path;
