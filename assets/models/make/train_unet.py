@@ -22,6 +22,7 @@ p.add_argument("--minutes", type=float, help="processor minutes of a process: th
 p.add_argument("--lr", type=float, default=5e-4)
 p.add_argument("--threads", type=int, default=1)
 p.add_argument("--pool", type=int, default=40, help="crops of each size that a process keeps")
+p.add_argument("--sides", type=int, nargs="*", help="only these of the sizes: the smallest learns most in little time")
 p.add_argument("--from", dest="start", type=pathlib.Path)
 p.add_argument("--device", default="cpu")
 a = p.parse_args()
@@ -32,6 +33,8 @@ pictures = Pictures(a.pictures)
 names = list(families.FAMILIES)
 # Side of the crops → (share of the steps, batch of a process).
 SIZES = {64: (0.70, 8), 96: (0.22, 4), 128: (0.08, 2)}
+if a.sides:
+    SIZES = {s: v for s, v in SIZES.items() if s in a.sides}
 DROP_TEXT, DROP_IMAGE, DROP_BOTH = 0.05, 0.05, 0.05
 
 vae, history = parts.make_vae(), {"vae_steps": 0, "vae_seconds": 0.0}
@@ -115,17 +118,18 @@ def noised(source, x0):
 
 
 if steps == 0 and not a.start:
-    refill(64, 3)
-    source, x0, ids = batch(64, 32)
+    first = min(SIZES)
+    refill(first, 8)
+    source, x0, ids = batch(first, 40)
     t, noisy, v = noised(source, x0)
     parts.warm_unet(unet, noisy, t, text(ids)[0], v)
     workers.same(unet)
     ema_unet.load_state_dict(unet.state_dict())
-    source, x0, ids = batch(64, 32)
+    source, x0, ids = batch(first, 40)
     t, noisy, v = noised(source, x0)
     with torch.no_grad():
         print("warm start, v-loss", F.mse_loss(unet(noisy, t, text(ids)[0]).sample, v).item(), "of", v.pow(2).mean().item())
-sides, shares = list(SIZES), np.array([SIZES[s][0] for s in SIZES])
+sides, shares = list(SIZES), np.array([SIZES[s][0] for s in SIZES]) / sum(v[0] for v in SIZES.values())
 print("ready", flush=True)
 begun, last, saved, losses, samples, go_on, local = time.process_time(), time.process_time(), time.time(), [], 0, a.minutes > 0, 0
 
@@ -142,7 +146,7 @@ while go_on:
     # All processes take the same size at the same step.
     side = sides[np.random.default_rng(steps).choice(len(sides), p=shares)]
     n = SIZES[side][1]
-    refill(side, 2 if len(pool[side]) < a.pool else int(rng.random() < 0.2))
+    refill(side, 2 if len(pool[side]) < a.pool else int(rng.random() < 0.15))
     source, x0, ids = batch(side, n)
     t, noisy, wanted = noised(source, x0)
     v = unet(noisy, t, text(ids)[0]).sample
