@@ -1,5 +1,9 @@
-"""Makes the capture of the rendered passes: ../images/*.jpg, ../transforms.json and ../points.ply."""
+"""Makes the capture of the rendered passes: ../images/*.jpg, ../transforms.json and ../points.ply.
 
+`finish.py --keep-photos` leaves photos that are there as they are, and makes only the rest.
+"""
+
+import argparse
 import json
 
 import mitsuba as mi
@@ -14,9 +18,9 @@ OUT = render.HERE.parent
 EXPOSURE = 1.8
 JPEG_QUALITY = 90
 # Points are thinned to one in each cube of this edge (metres), on the man and in the room.
-MAN_CUBE, ROOM_CUBE = 0.011, 0.045
-MAN_POINTS, ROOM_POINTS = 8000, 8000
-RAYS_PER_VIEW = 4000
+MAN_CUBE, ROOM_CUBE = 0.010, 0.035
+MAN_POINTS, ROOM_POINTS = 8000, 12000
+RAYS_PER_VIEW = 6000
 
 
 def denoised(total, passes):
@@ -69,6 +73,9 @@ def write_ply(path, points, colours):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep-photos", action="store_true")
+    keep = parser.parse_args().keep_photos
     (OUT / "images").mkdir(exist_ok=True)
     rng = np.random.default_rng(3)
     world = render.scene()
@@ -77,9 +84,11 @@ def main():
         total, passes = render.load(index)
         if passes == 0:
             continue
-        picture = developed(denoised(total, passes))
         name = f"images/view_{index:02}.jpg"
-        Image.fromarray(picture).save(OUT / name, quality=JPEG_QUALITY, optimize=True)
+        if not (keep and (OUT / name).exists()):
+            photo = Image.fromarray(developed(denoised(total, passes)))
+            photo.save(OUT / name, quality=JPEG_QUALITY, optimize=True)
+        picture = np.array(Image.open(OUT / name))
         pose = views.camera_to_world(eye, target)
         frames.append({"file_path": name, "transform_matrix": pose.round(9).tolist()})
         samples.append(passes * render.SAMPLES)
