@@ -6,9 +6,13 @@ use luxedit::{
     gpu::{Gpu, GpuImage},
     loss::{ImageLoss, LossOptions, Target},
     metric,
-    scene::{Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View, WorldFromFile},
+    scene::{
+        Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View,
+        WorldFromFile,
+    },
     splat::{
-        InitConfig, Phase, PruneConfig, RenderOptions, Rasterizer, SplatBuffers, SplatTrainer, TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
+        InitConfig, Phase, PruneConfig, Rasterizer, RenderOptions, SplatBuffers, SplatTrainer,
+        TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
     },
 };
 use rand_chacha::{
@@ -55,7 +59,11 @@ fn cameras(count: usize, size: u32) -> Vec<Camera> {
     (0..count)
         .map(|i| {
             let angle = i as f64 / count as f64 * std::f64::consts::TAU;
-            let eye = DVec3::new(4.0 * angle.cos(), 4.0 * angle.sin(), 1.0 + (i % 3) as f64 * 0.5);
+            let eye = DVec3::new(
+                4.0 * angle.cos(),
+                4.0 * angle.sin(),
+                1.0 + (i % 3) as f64 * 0.5,
+            );
             Camera::look_at(eye, DVec3::ZERO, DVec3::Z, intrinsics)
         })
         .collect()
@@ -153,7 +161,8 @@ impl Fixture {
             .map(|(camera, photo)| {
                 let image = GpuImage::new(&self.gpu, photo.width, photo.height);
                 trainer.render(camera, &image).expect("render");
-                metric::psnr(&image.read(&self.gpu).expect("pixels"), &photo.to_float()).expect("psnr")
+                metric::psnr(&image.read(&self.gpu).expect("pixels"), &photo.to_float())
+                    .expect("psnr")
             })
             .sum();
         sum / self.cameras.len() as f64
@@ -170,7 +179,13 @@ fn assert_same(a: &TrainState, b: &TrainState) {
             .zip(&b.data)
             .filter(|(a, b)| a.to_bits() != b.to_bits())
             .count();
-        assert_eq!(differing, 0, "{}: {differing} of {} values differ", a.name, a.data.len());
+        assert_eq!(
+            differing,
+            0,
+            "{}: {differing} of {} values differ",
+            a.name,
+            a.data.len()
+        );
     }
     assert_eq!(a.tensors.len(), b.tensors.len());
 }
@@ -205,7 +220,10 @@ fn a_disturbed_scene_is_learnt_again() {
     let after = fixture.psnr(&mut trainer);
     println!("loss {first:?} → {last:?}, PSNR {before:.2} → {after:.2} dB");
     assert!(last < first);
-    assert!(after > 27.0 && after > before + 7.0, "{before:.2} → {after:.2} dB");
+    assert!(
+        after > 27.0 && after > before + 7.0,
+        "{before:.2} → {after:.2} dB"
+    );
 }
 
 #[test]
@@ -236,10 +254,7 @@ fn resumed_is_uninterrupted() {
 #[test]
 fn a_state_with_a_missing_or_wrong_tensor_is_refused() {
     let fixture = fixture(20, 32);
-    let state = fixture
-        .trainer(fixture.config(10))
-        .state()
-        .expect("state");
+    let state = fixture.trainer(fixture.config(10)).state().expect("state");
     for i in 0..state.tensors.len() {
         let mut missing = state.clone();
         let name = missing.tensors.remove(i).name;
@@ -269,7 +284,10 @@ fn too_little_scratch_memory_does_not_show() {
     let mut short = make();
     fixture.train(&mut short, 4);
     let short_state = short.state().expect("state");
-    assert!(short.repeated_steps() > 0, "this scene was to overflow the scratch memory");
+    assert!(
+        short.repeated_steps() > 0,
+        "this scene was to overflow the scratch memory"
+    );
 
     let mut roomy = make();
     let image = GpuImage::new(&fixture.gpu, 64, 64);
@@ -344,13 +362,14 @@ fn removal_keeps_parameters_and_moments_together() {
         for (row, &i) in kept.iter().enumerate() {
             for c in 0..width {
                 let (b, a) = (before.data[i * width + c], after.data[row * width + c]);
-                let expected = if before.name.ends_with(".first") && !before.name.contains("sh_rest") {
-                    0.9 * b
-                } else if before.name.ends_with(".second") && !before.name.contains("sh_rest") {
-                    0.999 * b
-                } else {
-                    b
-                };
+                let expected =
+                    if before.name.ends_with(".first") && !before.name.contains("sh_rest") {
+                        0.9 * b
+                    } else if before.name.ends_with(".second") && !before.name.contains("sh_rest") {
+                        0.999 * b
+                    } else {
+                        b
+                    };
                 assert!(
                     (a - expected).abs() <= 1e-6 * expected.abs().max(1e-3),
                     "{} row {i}: {a}, expected {expected}",
@@ -404,7 +423,9 @@ fn refining_goes_on_from_a_finished_scene() {
 fn masked_pixels_teach_nothing() {
     let fixture = fixture(200, 32);
     let pixels = 32 * 32;
-    let mask: Vec<u8> = (0..pixels).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
+    let mask: Vec<u8> = (0..pixels)
+        .map(|i| if i % 32 < 16 { 0 } else { 255 })
+        .collect();
     let mut spoilt = fixture.photos[0].rgb.to_vec();
     for (i, rgb) in spoilt.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         if mask[i] == 0 {
@@ -458,17 +479,25 @@ fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
 fn splats_start_on_the_points() {
     let spacing = 0.125;
     let positions: Vec<DVec3> = (0..5)
-        .flat_map(|x| (0..5).flat_map(move |y| (0..5).map(move |z| DVec3::new(x.into(), y.into(), z.into()))))
+        .flat_map(|x| {
+            (0..5).flat_map(move |y| (0..5).map(move |z| DVec3::new(x.into(), y.into(), z.into())))
+        })
         .map(|p| p * spacing)
         .collect();
     let colors = vec![[255, 0, 51]; positions.len()];
     let points = PointCloud { positions, colors };
     let config = InitConfig::default();
-    let splats = initialize(&dataset(DatasetKind::Colmap, Some(points.clone())), &config).expect("splats");
+    let splats =
+        initialize(&dataset(DatasetKind::Colmap, Some(points.clone())), &config).expect("splats");
     assert!(splats.is_consistent());
     assert_eq!((splats.len(), splats.sh_degree), (125, 3));
     let expected = (spacing * config.scale_factor).ln() as f32;
-    assert!(splats.log_scales.iter().all(|s| (s - expected).abs() < 1e-5));
+    assert!(
+        splats
+            .log_scales
+            .iter()
+            .all(|s| (s - expected).abs() < 1e-5)
+    );
     for (i, p) in points.positions.iter().enumerate() {
         assert_eq!(splats.means[i * 3..i * 3 + 3], p.as_vec3().to_array());
         for (c, expected) in [1.0, 0.0, 0.2].into_iter().enumerate() {
@@ -508,14 +537,22 @@ fn without_points_splats_start_where_several_cameras_look() {
                 .count();
             assert!(seen >= 2, "{p} is seen {seen} times");
         }
-        assert!(splats.log_scales.iter().all(|s| s.is_finite() && s.exp() < 100.0));
+        assert!(
+            splats
+                .log_scales
+                .iter()
+                .all(|s| s.is_finite() && s.exp() < 100.0)
+        );
         assert_eq!(splats, initialize(&dataset, &config).expect("splats"));
         let other = InitConfig { seed: 1, ..config };
         assert_ne!(splats, initialize(&dataset, &other).expect("splats"));
     }
     let mut none = dataset(DatasetKind::Nerfstudio, None);
     none.split.train.clear();
-    println!("{}", initialize(&none, &InitConfig::default()).expect_err("no views"));
+    println!(
+        "{}",
+        initialize(&none, &InitConfig::default()).expect_err("no views")
+    );
 }
 
 #[test]
@@ -524,12 +561,17 @@ fn photos_that_show_only_background_leave_nothing() {
     for view in &mut empty.views {
         view.photo = Photo::new(64, 64, vec![255; 64 * 64 * 3]);
     }
-    println!("{}", initialize(&empty, &InitConfig::default()).expect_err("nothing to see"));
+    println!(
+        "{}",
+        initialize(&empty, &InitConfig::default()).expect_err("nothing to see")
+    );
 }
 
 #[test]
 fn schedules_are_splatfactos_at_its_length() {
-    let phase = Phase::Reconstruct { planned_steps: 30_000 };
+    let phase = Phase::Reconstruct {
+        planned_steps: 30_000,
+    };
     let divisors = [0, 2999, 3000, 5999, 6000, 29_999].map(|s| phase.divisor(s, true));
     assert_eq!(divisors, [4, 4, 2, 2, 1, 1]);
     assert_eq!(phase.divisor(0, false), 1);
@@ -545,7 +587,10 @@ fn schedules_are_splatfactos_at_its_length() {
         (Phase::Refine, 7500, 2.35e-6),
     ] {
         let got = lr(phase, step);
-        assert!((got / expected - 1.0).abs() < 0.01, "{phase:?} {step}: {got}");
+        assert!(
+            (got / expected - 1.0).abs() < 0.01,
+            "{phase:?} {step}: {got}"
+        );
     }
 }
 
@@ -572,7 +617,12 @@ fn views_are_drawn_without_replacement() {
 fn cpu_secs() -> f64 {
     std::fs::read_to_string("/proc/self/stat").map_or(0.0, |stat| {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split(' ').collect();
-        let ticks = |i: usize| fields.get(i).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0);
+        let ticks = |i: usize| {
+            fields
+                .get(i)
+                .and_then(|v| v.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
         (ticks(12) + ticks(13)) / 100.0
     })
 }
@@ -585,7 +635,9 @@ fn loss_speed() {
     for (width, height) in [(67, 120), (135, 240), (270, 480), (540, 960)] {
         let image = |value: f32| {
             let mut rng = ChaCha8Rng::seed_from_u64(value.to_bits().into());
-            let rgb = (0..width * height * 3).map(|_| uniform(&mut rng, 0.0, 1.0)).collect();
+            let rgb = (0..width * height * 3)
+                .map(|_| uniform(&mut rng, 0.0, 1.0))
+                .collect();
             GpuImage::from_float(&gpu, &luxedit::scene::FloatImage::new(width, height, rgb))
         };
         let (render, target) = (image(0.1), image(0.2));
@@ -605,6 +657,10 @@ fn loss_speed() {
             best = best.min(start.elapsed().as_secs_f64());
         }
         let cpu = (cpu_secs() - cpu_before) / 10.0;
-        println!("{width}×{height}: {:.2} ms, {:.2} ms of all cores", best * 1e3, cpu * 1e3);
+        println!(
+            "{width}×{height}: {:.2} ms, {:.2} ms of all cores",
+            best * 1e3,
+            cpu * 1e3
+        );
     }
 }

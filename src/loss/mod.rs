@@ -42,7 +42,10 @@ const SSIM_COLUMNS: ShaderSource = ShaderSource {
 };
 const PARTIALS_ROWS: ShaderSource = ShaderSource {
     name: "loss/partials_rows",
-    parts: &[SHARED, include_str!("../../shaders/loss/partials_rows.wgsl")],
+    parts: &[
+        SHARED,
+        include_str!("../../shaders/loss/partials_rows.wgsl"),
+    ],
 };
 const GRADIENT_COLUMNS: ShaderSource = ShaderSource {
     name: "loss/gradient_columns",
@@ -54,7 +57,10 @@ const GRADIENT_COLUMNS: ShaderSource = ShaderSource {
 };
 const REDUCE: ShaderSource = ShaderSource {
     name: "loss/reduce",
-    parts: &[WORKGROUP_SUM, include_str!("../../shaders/loss/reduce.wgsl")],
+    parts: &[
+        WORKGROUP_SUM,
+        include_str!("../../shaders/loss/reduce.wgsl"),
+    ],
 };
 const UNPACK: ShaderSource = ShaderSource {
     name: "loss/unpack",

@@ -126,8 +126,11 @@ impl TargetUnpacker {
             label: Some("photo"),
             timestamp_writes: None,
         });
-        self.kernel
-            .dispatch(&mut pass, &group, [width.div_ceil(16), height.div_ceil(4), 1]);
+        self.kernel.dispatch(
+            &mut pass,
+            &group,
+            [width.div_ceil(16), height.div_ceil(4), 1],
+        );
         Ok(())
     }
 }

@@ -2,7 +2,9 @@
 //! than tiles in shared memory: the same kernels are quick on a graphics card and on a software adapter, and channel by
 //! channel the planes stay small.
 
-use super::{GRADIENT_COLUMNS, MOMENTS_ROWS, PARTIALS_ROWS, Padding, REDUCE, SSIM_COLUMNS, SSIM_WINDOW};
+use super::{
+    GRADIENT_COLUMNS, MOMENTS_ROWS, PARTIALS_ROWS, Padding, REDUCE, SSIM_COLUMNS, SSIM_WINDOW,
+};
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Kernel},
@@ -245,7 +247,8 @@ impl ImageLoss {
         for [moments, ssim, partials, gradient] in channels {
             self.moments_rows.dispatch(&mut pass, moments, *row_groups);
             self.ssim_columns.dispatch(&mut pass, ssim, *column_groups);
-            self.partials_rows.dispatch(&mut pass, partials, *partial_row_groups);
+            self.partials_rows
+                .dispatch(&mut pass, partials, *partial_row_groups);
             self.gradient_columns
                 .dispatch(&mut pass, gradient, *column_groups);
         }

@@ -79,8 +79,11 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
             .collect(),
         _ => {
             // Photos composited over one colour show where there is nothing.
-            let empty = (dataset.kind == DatasetKind::Blender)
-                .then(|| dataset.background.map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8));
+            let empty = (dataset.kind == DatasetKind::Blender).then(|| {
+                dataset
+                    .background
+                    .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
+            });
             random_points(&views, empty, config.random_count as usize, &mut rng)?
         }
     };
@@ -130,7 +133,9 @@ fn common_focus(cameras: &[Camera]) -> (DVec3, f64) {
     };
     let reach = 10.0 * extent;
     let centre = cameras.iter().map(Camera::position).sum::<DVec3>() / n;
-    let focus = if focus.is_finite() && focus.distance(centre) < reach && 2 * ahead(focus) > cameras.len()
+    let focus = if focus.is_finite()
+        && focus.distance(centre) < reach
+        && 2 * ahead(focus) > cameras.len()
     {
         focus
     } else {
@@ -202,7 +207,11 @@ fn random_points(
                     (f64::from(pixel.y) - k.cy) / k.fy,
                     1.0,
                 );
-                let at = |depth: f32| view.camera.camera_to_world().transform_point3(ray * f64::from(depth));
+                let at = |depth: f32| {
+                    view.camera
+                        .camera_to_world()
+                        .transform_point3(ray * f64::from(depth))
+                };
                 let color = color_at(view, at(near as f32))?;
                 if empty == Some(color) {
                     return None;
@@ -250,11 +259,7 @@ fn color_at(view: &View, point: DVec3) -> Option<[u8; 3]> {
 }
 
 /// Round splats of the size of the gaps between them.
-fn splats_at(
-    points: &[Point],
-    config: &InitConfig,
-    rng: &mut ChaCha8Rng,
-) -> Splats {
+fn splats_at(points: &[Point], config: &InitConfig, rng: &mut ChaCha8Rng) -> Splats {
     let tree = RTree::bulk_load(
         points
             .iter()

@@ -35,7 +35,12 @@ impl Default for PruneConfig {
 
 impl PruneConfig {
     /// What a splat must satisfy to stay, at a step where removal is due.
-    pub fn rule(&self, phase_step: u64, planned_steps: u64, scene_extent: f32) -> Option<PruneRule> {
+    pub fn rule(
+        &self,
+        phase_step: u64,
+        planned_steps: u64,
+        scene_extent: f32,
+    ) -> Option<PruneRule> {
         let progress = phase_step as f64 / planned_steps.max(1) as f64;
         let due = phase_step > 0
             && phase_step.is_multiple_of(self.interval.max(1))

@@ -93,7 +93,10 @@ impl TrainState {
                 "a saved state of SH degree {sh_degree}: at most 3 is supported"
             )));
         }
-        let get = |group: usize| self.tensor(&format!("splats.{}", GROUPS[group]), group).map(<[f32]>::to_vec);
+        let get = |group: usize| {
+            self.tensor(&format!("splats.{}", GROUPS[group]), group)
+                .map(<[f32]>::to_vec)
+        };
         Ok(Splats {
             sh_degree,
             means: get(0)?,

@@ -78,7 +78,9 @@ impl Level {
         let (x1, y1) = ((x + 1).min(self.width - 1), (y + 1).min(self.height - 1));
         let (fx, fy) = (p.x - x as f32, p.y - y as f32);
         let at = |x: usize, y: usize| self.pixels[y * self.width + x];
-        at(x, y).lerp(at(x1, y), fx).lerp(at(x, y1).lerp(at(x1, y1), fx), fy)
+        at(x, y)
+            .lerp(at(x1, y), fx)
+            .lerp(at(x, y1).lerp(at(x1, y1), fx), fy)
     }
 }
 

@@ -4,8 +4,8 @@
 //! with more, together with those queued behind it.
 
 use super::{
-    AdamKernels, Phase, Progress, Rasterizer, RenderOptions, SplatBuffers, SplatGradients, TrainConfig,
-    TrainState,
+    AdamKernels, Phase, Progress, Rasterizer, RenderOptions, SplatBuffers, SplatGradients,
+    TrainConfig, TrainState,
     optimizer::{GROUPS, HALT, Moments, Optimizer, parameter_buffers, row_width},
     status,
 };
@@ -580,7 +580,10 @@ impl SplatTrainer {
             for (word, bytes) in status.iter_mut().zip(words.as_chunks::<4>().0) {
                 *word = u32::from_le_bytes(*bytes);
             }
-            (status, bytemuck::pod_read_unaligned(&loss[..size_of::<LossValues>()]))
+            (
+                status,
+                bytemuck::pod_read_unaligned(&loss[..size_of::<LossValues>()]),
+            )
         };
         pending.readback.unmap();
         Ok(read)

@@ -44,9 +44,8 @@ fn twin(a: &FloatImage, b: &FloatImage, padding: Padding) -> (f64, Vec<f64>) {
     let (width, height) = (a.width as i64, a.height as i64);
     let window: Vec<f64> = (-5..=5).map(|i| (-f64::from(i * i) / 4.5).exp()).collect();
     let sum: f64 = window.iter().sum();
-    let weight = |dx: i64, dy: i64| {
-        window[(dx + 5) as usize] * window[(dy + 5) as usize] / (sum * sum)
-    };
+    let weight =
+        |dx: i64, dy: i64| window[(dx + 5) as usize] * window[(dy + 5) as usize] / (sum * sum);
     let margin = if padding == Padding::Valid { 5 } else { 0 };
     let count = (3 * (width - 2 * margin) * (height - 2 * margin)) as f64;
     let mut gradient = vec![0.0; a.rgb.len()];
@@ -71,10 +70,7 @@ fn twin(a: &FloatImage, b: &FloatImage, padding: Padding) -> (f64, Vec<f64>) {
                 }
                 let [ma, mb, aa, bb, ab] = moments;
                 let (n1, n2) = (2.0 * ma * mb + 1e-4, 2.0 * (ab - ma * mb) + 9e-4);
-                let (d1, d2) = (
-                    ma * ma + mb * mb + 1e-4,
-                    aa - ma * ma + bb - mb * mb + 9e-4,
-                );
+                let (d1, d2) = (ma * ma + mb * mb + 1e-4, aa - ma * ma + bb - mb * mb + 9e-4);
                 let ssim = n1 * n2 / (d1 * d2);
                 total += ssim;
                 for &(i, w) in &neighbours {
@@ -82,9 +78,8 @@ fn twin(a: &FloatImage, b: &FloatImage, padding: Padding) -> (f64, Vec<f64>) {
                     // Derivatives of n1, n2, d1, d2 with respect to this pixel of a.
                     let (dn1, dn2) = (2.0 * w * mb, 2.0 * w * (b - mb));
                     let (dd1, dd2) = (2.0 * w * ma, 2.0 * w * (a - ma));
-                    gradient[i] += ((dn1 * n2 + n1 * dn2) / (d1 * d2)
-                        - ssim * (dd1 / d1 + dd2 / d2))
-                        / count;
+                    gradient[i] +=
+                        ((dn1 * n2 + n1 * dn2) / (d1 * d2) - ssim * (dd1 / d1 + dd2 / d2)) / count;
                 }
             }
         }
@@ -216,9 +211,20 @@ fn kernels() {
             difference += (f64::from(-g) - e).powi(2);
             norm += e * e;
         }
-        println!("{set} valid gradient: relative L2 {:.1e}", (difference / norm).sqrt());
+        println!(
+            "{set} valid gradient: relative L2 {:.1e}",
+            (difference / norm).sqrt()
+        );
         assert!(difference.sqrt() < 1e-3 * norm.sqrt());
-        let again = run(&gpu, &picture(&a, 0), &picture(&b, 0), LossOptions::default());
-        assert!(again == default[0], "{set}: the same pictures gave other bits");
+        let again = run(
+            &gpu,
+            &picture(&a, 0),
+            &picture(&b, 0),
+            LossOptions::default(),
+        );
+        assert!(
+            again == default[0],
+            "{set}: the same pictures gave other bits"
+        );
     }
 }
