@@ -21,7 +21,10 @@ fn main() {
 
 fn run() -> luxedit::Result<()> {
     // Cargo adds `--bench`.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
     let cpu_only = arguments.iter().any(|a| a == "cpu");
     let model = arguments.iter().find(|a| *a != "cpu").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ip2p_tiny"),
@@ -47,7 +50,10 @@ fn run() -> luxedit::Result<()> {
         None => None,
     };
     let software = adapter.as_ref().is_some_and(|gpu| gpu.is_software());
-    println!("{:>8} {:>12} {:>12} {:>12} {:>8}", "latents", "cpu ms", "adapter ms", "first s", "ratio");
+    println!(
+        "{:>8} {:>12} {:>12} {:>12} {:>8}",
+        "latents", "cpu ms", "adapter ms", "first s", "ratio"
+    );
     for size in CPU_SIZES {
         let cpu = cpu.step(size)?;
         match &gpu {

@@ -286,7 +286,7 @@ settings! {
         "Which weight files of the model folder are preferred.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
-    splat_count: u32 = 40_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
+    splat_count: u32 = 25_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
         "Random splats to start from when the capture has no points.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";

@@ -63,14 +63,21 @@ fn assert_says(message: &str, words: &[&str]) {
 const CAPTURE: &str = "assets/tiny";
 const MODEL: &str = "tests/fixtures/ip2p_tiny";
 
-
 fn path(dir: &TempDir, name: &str) -> String {
     dir.path().join(name).display().to_string()
 }
 
 fn reconstruct(project: &str, steps: &str) -> Value {
     json(&[
-        "reconstruct", CAPTURE, "-o", project, "--steps", steps, "--snapshot-interval", "20", "--json",
+        "reconstruct",
+        CAPTURE,
+        "-o",
+        project,
+        "--steps",
+        steps,
+        "--snapshot-interval",
+        "20",
+        "--json",
     ])
 }
 
@@ -120,7 +127,14 @@ fn reconstruct_edit_render_and_measure() {
     assert_eq!(report["finished"], true);
     let psnr = report["metrics"]["psnr"].as_f64().unwrap();
     assert!(psnr > 17.0, "held-out PSNR {psnr} after 120 steps");
-    for key in ["settings", "duration_secs", "steps_per_sec", "peak_memory_bytes", "splats", "adapter"] {
+    for key in [
+        "settings",
+        "duration_secs",
+        "steps_per_sec",
+        "peak_memory_bytes",
+        "splats",
+        "adapter",
+    ] {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
 
@@ -129,7 +143,11 @@ fn reconstruct_edit_render_and_measure() {
     let first = json(&edit_args(&scene, &a));
     assert_eq!(first["step"], 170);
     let views = 22;
-    assert_eq!(first["edits"], views + 20, "two sweeps: one whole, one of the 20 steps left");
+    assert_eq!(
+        first["edits"],
+        views + 20,
+        "two sweeps: one whole, one of the 20 steps left"
+    );
     let second = json(&edit_args(&scene, &b));
     assert_eq!(second["edits"], first["edits"]);
     let drawn = |project: &str| -> Vec<Value> {
@@ -140,7 +158,11 @@ fn reconstruct_edit_render_and_measure() {
             .map(|e| serde_json::json!([e["view"], e["step"], e["timestep"], e["noise_stream"]]))
             .collect()
     };
-    assert_eq!(drawn(&a), drawn(&b), "the same seed drew other views, noise levels or noises");
+    assert_eq!(
+        drawn(&a),
+        drawn(&b),
+        "the same seed drew other views, noise levels or noises"
+    );
     assert!(ply(&a) == ply(&b), "the same seed gave another scene");
     assert!(ply(&a) != ply(&scene), "the edit changed nothing");
     assert!(Path::new(&a).join("before-after.png").is_file());
@@ -154,7 +176,15 @@ fn reconstruct_edit_render_and_measure() {
     json(&["render", &a, "-o", &live, "--format", "exr", "--json"]);
     let file = format!("{a}/scene.ply");
     json(&[
-        "render", &file, "--cameras", CAPTURE, "-o", &exported, "--format", "exr", "--json",
+        "render",
+        &file,
+        "--cameras",
+        CAPTURE,
+        "-o",
+        &exported,
+        "--format",
+        "exr",
+        "--json",
     ]);
     let mut compared = 0;
     for entry in std::fs::read_dir(Path::new(&live).join("images")).unwrap() {
@@ -188,7 +218,10 @@ fn kill_when(args: &[&str], project: &str, is_time: impl Fn(&Value) -> bool) {
         if now.is_some_and(|m| is_time(&m)) {
             break;
         }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it was killed"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
@@ -218,8 +251,14 @@ fn killed_and_resumed_ends_where_an_uninterrupted_run_ends() {
         assert!(info["interrupted"]["done"].as_u64().unwrap() < 50, "{info}");
         let resumed = json(&["edit", &broken, "--resume", "--json"]);
         assert_eq!(resumed["step"], 110, "killed at {step}");
-        assert!(ply(&whole) == ply(&broken), "killed at {step}, it ended elsewhere");
-        assert_says(&failure(&["edit", &broken, "--resume"]), &["nothing to resume"]);
+        assert!(
+            ply(&whole) == ply(&broken),
+            "killed at {step}, it ended elsewhere"
+        );
+        assert_says(
+            &failure(&["edit", &broken, "--resume"]),
+            &["nothing to resume"],
+        );
     }
 }
 
@@ -239,7 +278,10 @@ fn killed_while_reconstructing_for_an_edit_the_resumed_run_edits() {
     });
     let resumed = json(&["edit", &broken, "--resume", "--json"]);
     assert_eq!(resumed["step"], 90);
-    assert!(ply(&whole) == ply(&broken), "the resumed run ended elsewhere");
+    assert!(
+        ply(&whole) == ply(&broken),
+        "the resumed run ended elsewhere"
+    );
     assert_says(
         &failure(&["edit", &broken, "--resume", "--seed", "7"]),
         &["--seed", "cannot change"],
@@ -251,7 +293,16 @@ fn a_project_is_open_in_one_process_at_a_time_and_only_reading_shares_it() {
     let dir = TempDir::new().unwrap();
     let project = path(&dir, "busy.luxedit");
     let mut child = luxedit()
-        .args(["reconstruct", CAPTURE, "-o", &project, "--steps", "100000", "--snapshot-interval", "10"])
+        .args([
+            "reconstruct",
+            CAPTURE,
+            "-o",
+            &project,
+            "--steps",
+            "100000",
+            "--snapshot-interval",
+            "10",
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -276,7 +327,10 @@ fn a_project_is_open_in_one_process_at_a_time_and_only_reading_shares_it() {
     child.kill().unwrap();
     child.wait().unwrap();
     let done = json(&["info", &project, "--json"])["interrupted"]["done"].clone();
-    assert!(done.as_u64().is_some_and(|d| d >= 10), "reading changed the project: {done}");
+    assert!(
+        done.as_u64().is_some_and(|d| d >= 10),
+        "reading changed the project: {done}"
+    );
 }
 
 #[test]
@@ -298,7 +352,17 @@ fn an_interrupt_stops_and_saves() {
     let dir = TempDir::new().unwrap();
     let project = path(&dir, "stopped.luxedit");
     let child = luxedit()
-        .args(["reconstruct", CAPTURE, "-o", &project, "--steps", "100000", "--snapshot-interval", "10", "--json"])
+        .args([
+            "reconstruct",
+            CAPTURE,
+            "-o",
+            &project,
+            "--steps",
+            "100000",
+            "--snapshot-interval",
+            "10",
+            "--json",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -310,7 +374,10 @@ fn an_interrupt_stops_and_saves() {
         assert!(began.elapsed() < Duration::from_secs(120), "no progress");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(kill.success());
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(0));
@@ -324,12 +391,25 @@ fn an_interrupt_stops_and_saves() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_says_what_is_expected() {
-    for args in [&["reconstruct"][..], &["edit", "x", "--sweep", "sideways"], &["info"]] {
+    for args in [
+        &["reconstruct"][..],
+        &["edit", "x", "--sweep", "sideways"],
+        &["info"],
+    ] {
         let out = run(args);
         assert_eq!(out.status.code(), Some(2), "{args:?}");
     }
     let help = text(&run(&["edit", "--help"]).stdout);
-    assert_says(&help, &["--guidance-scale", "12.5", "--sweep-interval", "2500", "--resume"]);
+    assert_says(
+        &help,
+        &[
+            "--guidance-scale",
+            "12.5",
+            "--sweep-interval",
+            "2500",
+            "--resume",
+        ],
+    );
 }
 
 #[test]
@@ -341,20 +421,45 @@ fn bad_settings_are_refused_before_anything_is_written() {
         &["instruction"],
     );
     assert_says(
-        &failure(&["edit", CAPTURE, "-o", &out, "--prompt", "   ", "--model", MODEL]),
+        &failure(&[
+            "edit", CAPTURE, "-o", &out, "--prompt", "   ", "--model", MODEL,
+        ]),
         &["instruction"],
     );
     assert_says(
-        &failure(&["edit", CAPTURE, "-o", &out, "--prompt", "x", "--model", MODEL, "--guidance-scale", "99"]),
+        &failure(&[
+            "edit",
+            CAPTURE,
+            "-o",
+            &out,
+            "--prompt",
+            "x",
+            "--model",
+            MODEL,
+            "--guidance-scale",
+            "99",
+        ]),
         &["--guidance-scale", "1 to 30", "99"],
     );
     assert_says(
         &failure(&[
-            "edit", CAPTURE, "-o", &out, "--prompt", "x", "--model", MODEL, "--lower-bound", "0.01",
+            "edit",
+            CAPTURE,
+            "-o",
+            &out,
+            "--prompt",
+            "x",
+            "--model",
+            MODEL,
+            "--lower-bound",
+            "0.01",
         ]),
         &["0.02"],
     );
-    assert_says(&failure(&["edit", CAPTURE, "--prompt", "x", "--model", MODEL]), &["-o"]);
+    assert_says(
+        &failure(&["edit", CAPTURE, "--prompt", "x", "--model", MODEL]),
+        &["-o"],
+    );
     assert!(!Path::new(&out).exists());
 }
 
@@ -379,7 +484,9 @@ fn broken_captures_are_named_and_leave_no_project() {
         message
     };
     let case = TempDir::new().unwrap();
-    let nan = broken_capture(&case, |t| t["frames"][3]["transform_matrix"][0][0] = "NaN".into());
+    let nan = broken_capture(&case, |t| {
+        t["frames"][3]["transform_matrix"][0][0] = "NaN".into()
+    });
     assert_says(&try_it(&nan), &["transforms.json"]);
 
     let case = TempDir::new().unwrap();
@@ -388,7 +495,11 @@ fn broken_captures_are_named_and_leave_no_project() {
 
     let case = TempDir::new().unwrap();
     let unreadable = broken_capture(&case, |_| {});
-    std::fs::write(Path::new(&unreadable).join("images/view_03.png"), b"not a picture").unwrap();
+    std::fs::write(
+        Path::new(&unreadable).join("images/view_03.png"),
+        b"not a picture",
+    )
+    .unwrap();
     assert_says(&try_it(&unreadable), &["view_03.png"]);
 
     let missing = path(&dir, "nowhere");
@@ -437,7 +548,9 @@ fn a_model_with_a_missing_tensor_is_named_and_the_scene_is_kept() {
     std::fs::write(&file, safetensors::serialize(kept, None).unwrap()).unwrap();
     let model = model.display().to_string();
     let before = std::fs::read(Path::new(&scene).join("scene.ply")).unwrap();
-    let message = failure(&["edit", &scene, "--prompt", "bronze", "--model", &model, "--steps", "2"]);
+    let message = failure(&[
+        "edit", &scene, "--prompt", "bronze", "--model", &model, "--steps", "2",
+    ]);
     assert_says(&message, &["conv_in.weight", "unet"]);
     assert!(before == std::fs::read(Path::new(&scene).join("scene.ply")).unwrap());
     json(&["info", &scene, "--json"]);
@@ -464,7 +577,10 @@ fn a_project_is_never_written_over() {
         &failure(&["reconstruct", CAPTURE, "-o", &below_a_file, "--steps", "1"]),
         &["photo.txt"],
     );
-    assert_eq!(std::fs::read(Path::new(&other).join("photo.txt")).unwrap(), b"mine");
+    assert_eq!(
+        std::fs::read(Path::new(&other).join("photo.txt")).unwrap(),
+        b"mine"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -485,7 +601,14 @@ fn a_full_disk_is_said_and_corrupts_nothing() {
     }
     let project = disk.join("scene.luxedit").display().to_string();
     let out = run(&[
-        "reconstruct", CAPTURE, "-o", &project, "--steps", "60", "--snapshot-interval", "10",
+        "reconstruct",
+        CAPTURE,
+        "-o",
+        &project,
+        "--steps",
+        "60",
+        "--snapshot-interval",
+        "10",
     ]);
     let stderr = text(&out.stderr);
     let info = run(&["info", &project, "--json"]);
@@ -494,5 +617,9 @@ fn a_full_disk_is_said_and_corrupts_nothing() {
     assert_eq!(out.status.code(), Some(1), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     assert_says(&stderr, &["No space left", "scene.luxedit"]);
-    assert!(info.status.success(), "the project is corrupt: {}", text(&info.stderr));
+    assert!(
+        info.status.success(),
+        "the project is corrupt: {}",
+        text(&info.stderr)
+    );
 }

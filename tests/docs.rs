@@ -6,7 +6,9 @@ const BEGIN: &str = "<!-- settings: made from src/settings.rs by tests/docs.rs -
 const END: &str = "<!-- /settings -->";
 
 fn table() -> String {
-    let mut text = String::from("| flag | default | values | used by | what it does |\n| --- | --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| flag | default | values | used by | what it does |\n| --- | --- | --- | --- | --- |\n",
+    );
     for s in SETTINGS {
         let default = (s.get)(&Settings::default()).to_string();
         let users = [
@@ -41,7 +43,11 @@ fn the_readme_lists_every_setting_as_it_is() {
         std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
         return;
     }
-    assert_eq!(found, table(), "run LUXEDIT_BLESS=1 cargo test --release --test docs");
+    assert_eq!(
+        found,
+        table(),
+        "run LUXEDIT_BLESS=1 cargo test --release --test docs"
+    );
 }
 
 #[test]
@@ -50,7 +56,8 @@ fn every_setting_accepts_its_default_and_refuses_what_is_out_of_range() {
     for s in SETTINGS {
         let mut settings = Settings::default();
         let default = (s.get)(&settings);
-        s.set(&mut settings, default).unwrap_or_else(|e| panic!("{}: {e}", s.key));
+        s.set(&mut settings, default)
+            .unwrap_or_else(|e| panic!("{}: {e}", s.key));
         let bad = match s.kind {
             Kind::Int { max: u64::MAX, .. } | Kind::Text => continue,
             Kind::Int { max, .. } => Value::Int(max + 1),

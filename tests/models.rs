@@ -4,8 +4,9 @@
 
 use burn::tensor::{Device, Tensor};
 use luxedit::diffusion::{
-    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix, NoiseSource, Precision,
-    Prediction, SchedulerConfig, SeededNoise, image_to_tensor, read, tensor_to_image,
+    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix,
+    NoiseSource, Precision, Prediction, SchedulerConfig, SeededNoise, image_to_tensor, read,
+    tensor_to_image,
 };
 use luxedit::error::Cancel;
 use luxedit::scene::FloatImage;
@@ -64,16 +65,26 @@ impl Folder {
             Ok(_) => panic!("the damaged model was loaded"),
             Err(error) => error,
         };
-        assert!(matches!(error, Error::File { .. } | Error::Io { .. }), "{error:?}");
+        assert!(
+            matches!(error, Error::File { .. } | Error::Io { .. }),
+            "{error:?}"
+        );
         let message = error.to_string();
         println!("{message}");
         for name in named {
-            assert!(message.contains(name), "`{name}` is not named in: {message}");
+            assert!(
+                message.contains(name),
+                "`{name}` is not named in: {message}"
+            );
         }
         message
     }
 
-    fn json(&self, name: &str, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
+    fn json(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+    ) {
         let path = self.path(name);
         let mut value: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&path).expect("a config")).expect("JSON");
@@ -131,7 +142,10 @@ fn an_unchanged_copy_loads() {
 #[test]
 fn missing_tensor() {
     for (file, name) in [
-        (UNET, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"),
+        (
+            UNET,
+            "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+        ),
         (UNET, "up_blocks.2.resnets.1.conv2.bias"),
         (VAE, "decoder.up_blocks.0.upsamplers.0.conv.weight"),
         (VAE, "encoder.mid_block.attentions.0.to_q.weight"),
@@ -148,14 +162,18 @@ fn missing_tensor() {
 #[test]
 fn missing_feed_forward() {
     let folder = Folder::new();
-    folder.tensors(UNET, |tensors| tensors.retain(|name, _| !name.contains(".ff.net.0.proj.")));
+    folder.tensors(UNET, |tensors| {
+        tensors.retain(|name, _| !name.contains(".ff.net.0.proj."))
+    });
     folder.refused(&["missing", "ff.net.0.proj.weight", "more"]);
 }
 
 #[test]
 fn all_tensors_missing() {
     let folder = Folder::new();
-    folder.tensors(UNET, |tensors| tensors.retain(|name, _| name == "conv_in.bias"));
+    folder.tensors(UNET, |tensors| {
+        tensors.retain(|name, _| name == "conv_in.bias")
+    });
     let message = folder.refused(&["missing", "conv_in.weight", "more"]);
     assert!(message.len() < 1500, "a short list: {message}");
 }
@@ -164,7 +182,11 @@ fn all_tensors_missing() {
 fn unknown_tensor() {
     let folder = Folder::new();
     folder.tensors(UNET, |tensors| {
-        let stored = Stored { dtype: Dtype::F32, shape: vec![1], bytes: vec![0; 4] };
+        let stored = Stored {
+            dtype: Dtype::F32,
+            shape: vec![1],
+            bytes: vec![0; 4],
+        };
         tensors.insert("down_blocks.7.surprise".into(), stored);
     });
     folder.refused(&["1 tensor unknown", "down_blocks.7.surprise", UNET]);
@@ -184,7 +206,10 @@ fn wrong_shape() {
 fn integers_for_weights() {
     let folder = Folder::new();
     folder.tensors(VAE, |tensors| {
-        tensors.get_mut("encoder.conv_in.bias").expect("a tensor").dtype = Dtype::I32;
+        tensors
+            .get_mut("encoder.conv_in.bias")
+            .expect("a tensor")
+            .dtype = Dtype::I32;
     });
     folder.refused(&["encoder.conv_in.bias", "I32"]);
 }
@@ -244,25 +269,61 @@ fn unsupported_and_impossible_settings() {
         ("unet/config.json", "act_fn", "\"mish\""),
         ("unet/config.json", "addition_embed_type", "\"text_time\""),
         ("unet/config.json", "class_embed_type", "\"timestep\""),
-        ("unet/config.json", "down_block_types", "[\"DownBlock2D\", \"AttnDownBlock2D\", \"DownBlock2D\"]"),
+        (
+            "unet/config.json",
+            "down_block_types",
+            "[\"DownBlock2D\", \"AttnDownBlock2D\", \"DownBlock2D\"]",
+        ),
         ("unet/config.json", "mid_block_type", "\"UNetMidBlock2D\""),
         ("unet/config.json", "num_attention_heads", "4"),
-        ("unet/config.json", "resnet_time_scale_shift", "\"scale_shift\""),
+        (
+            "unet/config.json",
+            "resnet_time_scale_shift",
+            "\"scale_shift\"",
+        ),
         ("unet/config.json", "norm_num_groups", "7"),
-        ("unet/config.json", "only_cross_attention", "[true, false, false]"),
+        (
+            "unet/config.json",
+            "only_cross_attention",
+            "[true, false, false]",
+        ),
         ("unet/config.json", "layers_per_block", "[2, 2]"),
         ("unet/config.json", "block_out_channels", "[24, -1, 40]"),
         ("unet/config.json", "norm_eps", "\"small\""),
-        ("vae/config.json", "up_block_types", "[\"AttnUpDecoderBlock2D\"]"),
+        (
+            "vae/config.json",
+            "up_block_types",
+            "[\"AttnUpDecoderBlock2D\"]",
+        ),
         ("vae/config.json", "shift_factor", "0.1"),
         ("vae/config.json", "block_out_channels", "null"),
         ("text_encoder/config.json", "hidden_act", "\"relu\""),
         ("text_encoder/config.json", "num_attention_heads", "5"),
-        ("scheduler/scheduler_config.json", "_class_name", "\"HeunDiscreteScheduler\""),
-        ("scheduler/scheduler_config.json", "prediction_type", "\"sample\""),
-        ("scheduler/scheduler_config.json", "beta_schedule", "\"sigmoid\""),
-        ("scheduler/scheduler_config.json", "timestep_spacing", "\"random\""),
-        ("scheduler/scheduler_config.json", "rescale_betas_zero_snr", "true"),
+        (
+            "scheduler/scheduler_config.json",
+            "_class_name",
+            "\"HeunDiscreteScheduler\"",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            "prediction_type",
+            "\"sample\"",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            "beta_schedule",
+            "\"sigmoid\"",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            "timestep_spacing",
+            "\"random\"",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            "rescale_betas_zero_snr",
+            "true",
+        ),
     ] {
         let folder = Folder::new();
         folder.json(file, |config| {
@@ -290,7 +351,9 @@ fn missing_parts() {
         folder.refused(&[file]);
     }
     let nowhere = Path::new("/nonexistent/model");
-    let error = InstructPix2Pix::load(nowhere, &device(), Precision::Full).err().expect("an error");
+    let error = InstructPix2Pix::load(nowhere, &device(), Precision::Full)
+        .err()
+        .expect("an error");
     assert!(error.to_string().contains("/nonexistent/model"), "{error}");
 }
 
@@ -304,7 +367,10 @@ fn optional_parts() {
     let model = folder.load().expect("a model");
     let ids = model.tokenizer.encode("");
     assert_eq!(ids.len(), model.text_encoder.max_length());
-    assert!(ids[1..].iter().all(|id| *id == ids[1]), "padded with the end of text");
+    assert!(
+        ids[1..].iter().all(|id| *id == ids[1]),
+        "padded with the end of text"
+    );
 }
 
 #[test]
@@ -350,24 +416,42 @@ fn other_float_types() {
     let picture = gradient(64, 64);
     let expected = {
         let model = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
-        read(model.original_latents(image_to_tensor(&picture, &device())).expect("latents")).expect("values")
+        read(
+            model
+                .original_latents(image_to_tensor(&picture, &device()))
+                .expect("latents"),
+        )
+        .expect("values")
     };
     for (dtype, tolerance) in [(Dtype::F64, 1e-6), (Dtype::BF16, 0.5)] {
         let folder = Folder::new();
         folder.tensors(VAE, |tensors| {
             for stored in tensors.values_mut() {
-                let values = stored.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+                let values = stored
+                    .bytes
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| f32::from_le_bytes(*b));
                 stored.bytes = match dtype {
                     Dtype::F64 => values.flat_map(|v| f64::from(v).to_le_bytes()).collect(),
-                    _ => values.flat_map(|v| half::bf16::from_f32(v).to_le_bytes()).collect(),
+                    _ => values
+                        .flat_map(|v| half::bf16::from_f32(v).to_le_bytes())
+                        .collect(),
                 };
                 stored.dtype = dtype;
             }
         });
         let model = folder.load().expect("a model");
-        let latents = model.original_latents(image_to_tensor(&picture, &device())).expect("latents");
+        let latents = model
+            .original_latents(image_to_tensor(&picture, &device()))
+            .expect("latents");
         let got = read(latents).expect("values");
-        let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = got
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         println!("{dtype:?}: worst difference {worst:.2e}");
         assert!(worst < tolerance, "{dtype:?}: {worst}");
     }
@@ -379,24 +463,36 @@ fn other_float_types() {
 fn equivalent_configs() {
     let predict = |folder: &Path| {
         let device = device();
-        let unet = luxedit::diffusion::UNet::load(folder, Precision::Full, &device).expect("a denoiser");
+        let unet =
+            luxedit::diffusion::UNet::load(folder, Precision::Full, &device).expect("a denoiser");
         let mut noise = SeededNoise::new(4);
         let sample = noise.next([2, unet.in_channels(), 7, 10], &device);
-        let prompt = noise.next([1, 2, 77, unet.prompt_features()], &device).squeeze_dim::<3>(0);
+        let prompt = noise
+            .next([1, 2, 77, unet.prompt_features()], &device)
+            .squeeze_dim::<3>(0);
         read(unet.forward(sample, &[321.5], &unet.prompt_keys(&prompt))).expect("values")
     };
     let expected = predict(&tiny().join("unet"));
     let scale = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
     let same = |folder: &Folder| {
         let got = predict(&folder.path("unet"));
-        let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = got
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst <= 1e-5 * scale, "{worst} of {scale}");
     };
 
     let folder = Folder::new();
     folder.json("unet/config.json", |config| {
         config.insert("use_linear_projection".into(), true.into());
-        for key in ["attention_head_dim", "layers_per_block", "transformer_layers_per_block", "cross_attention_dim"] {
+        for key in [
+            "attention_head_dim",
+            "layers_per_block",
+            "transformer_layers_per_block",
+            "cross_attention_dim",
+        ] {
             let value = config[key].clone();
             config.insert(key.into(), serde_json::Value::Array(vec![value; 3]));
         }
@@ -421,10 +517,23 @@ fn equivalent_configs() {
             .iter()
             .filter(|(name, _)| name.contains(".transformer_blocks.0."))
             .map(|(name, stored)| {
-                let silent = ["attn1.to_out.0", "attn2.to_out.0", "ff.net.2"].iter().any(|part| name.contains(part));
-                let bytes = if silent { vec![0; stored.bytes.len()] } else { stored.bytes.clone() };
+                let silent = ["attn1.to_out.0", "attn2.to_out.0", "ff.net.2"]
+                    .iter()
+                    .any(|part| name.contains(part));
+                let bytes = if silent {
+                    vec![0; stored.bytes.len()]
+                } else {
+                    stored.bytes.clone()
+                };
                 let name = name.replace(".transformer_blocks.0.", ".transformer_blocks.1.");
-                (name, Stored { dtype: stored.dtype, shape: stored.shape.clone(), bytes })
+                (
+                    name,
+                    Stored {
+                        dtype: stored.dtype,
+                        shape: stored.shape.clone(),
+                        bytes,
+                    },
+                )
             })
             .collect();
         tensors.extend(copies);
@@ -436,29 +545,48 @@ fn equivalent_configs() {
 #[test]
 fn velocity_prediction() {
     let epsilon = SchedulerConfig::load(&tiny().join("scheduler")).expect("a scheduler");
-    let velocity = SchedulerConfig { prediction: Prediction::Velocity, ..epsilon.clone() };
+    let velocity = SchedulerConfig {
+        prediction: Prediction::Velocity,
+        ..epsilon.clone()
+    };
     let mut noise = SeededNoise::new(9);
     let mut next = || noise.next([1, 4, 5, 6], &device());
     let (sample, eps, fresh) = (next(), next(), next());
     let close = |a: Tensor<4>, b: Tensor<4>| {
         let (a, b) = (read(a).expect("values"), read(b).expect("values"));
         let scale = a.iter().fold(1.0f32, |m, v| m.max(v.abs()));
-        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = a
+            .iter()
+            .zip(&b)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst <= 1e-4 * scale, "{worst} of {scale}");
     };
 
     let (by_noise, by_velocity) = (Ddim::new(&epsilon, 10), Ddim::new(&velocity, 10));
-    let (by_noise, by_velocity) = (by_noise.expect("a schedule"), by_velocity.expect("a schedule"));
+    let (by_noise, by_velocity) = (
+        by_noise.expect("a schedule"),
+        by_velocity.expect("a schedule"),
+    );
     for &t in &by_noise.timesteps {
         let alpha = epsilon.alphas_cumprod[t];
         let (a, b) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let clean = (sample.clone() - eps.clone() * b) / a;
         let v = eps.clone() * a - clean * b;
-        close(by_noise.step(eps.clone(), t, sample.clone()), by_velocity.step(v, t, sample.clone()));
+        close(
+            by_noise.step(eps.clone(), t, sample.clone()),
+            by_velocity.step(v, t, sample.clone()),
+        );
     }
 
-    let (by_noise, by_velocity) = (EulerAncestral::new(&epsilon, 10), EulerAncestral::new(&velocity, 10));
-    let (by_noise, by_velocity) = (by_noise.expect("a schedule"), by_velocity.expect("a schedule"));
+    let (by_noise, by_velocity) = (
+        EulerAncestral::new(&epsilon, 10),
+        EulerAncestral::new(&velocity, 10),
+    );
+    let (by_noise, by_velocity) = (
+        by_noise.expect("a schedule"),
+        by_velocity.expect("a schedule"),
+    );
     for i in 0..10 {
         let sigma = by_noise.sigmas[i];
         let root = (sigma * sigma + 1.0).sqrt();
@@ -501,7 +629,10 @@ fn edit(
 }
 
 const FEW_STEPS: EditSettings = EditSettings {
-    guidance: Guidance { guidance_scale: 7.5, image_guidance_scale: 1.5 },
+    guidance: Guidance {
+        guidance_scale: 7.5,
+        image_guidance_scale: 1.5,
+    },
     diffusion_steps: 3,
 };
 
@@ -510,14 +641,24 @@ fn any_size_comes_back_at_its_size() {
     let model = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
     for (width, height) in [(61, 45), (8, 8), (15, 33), (72, 40)] {
         let picture = gradient(width, height);
-        let edited = edit(&model, &picture, &FEW_STEPS, 700, 3, &Cancel::default(), &mut |_| {})
-            .expect("an edited picture");
+        let edited = edit(
+            &model,
+            &picture,
+            &FEW_STEPS,
+            700,
+            3,
+            &Cancel::default(),
+            &mut |_| {},
+        )
+        .expect("an edited picture");
         assert_eq!((edited.width, edited.height), (width, height));
         for v in &edited.rgb {
             assert!((0.0..=1.0).contains(v), "{width}×{height}: {v}");
         }
 
-        let embedding = model.encode_prompt("turn him into a clown", "").expect("an embedding");
+        let embedding = model
+            .encode_prompt("turn him into a clown", "")
+            .expect("an embedding");
         let tried = model
             .edit_image(
                 image_to_tensor(&picture, &device()),
@@ -531,8 +672,16 @@ fn any_size_comes_back_at_its_size() {
             .expect("an edited picture");
         assert_eq!(tried.dims(), [1, 3, height as usize, width as usize]);
     }
-    let error = edit(&model, &gradient(7, 64), &FEW_STEPS, 700, 3, &Cancel::default(), &mut |_| {})
-        .expect_err("too small");
+    let error = edit(
+        &model,
+        &gradient(7, 64),
+        &FEW_STEPS,
+        700,
+        3,
+        &Cancel::default(),
+        &mut |_| {},
+    )
+    .expect_err("too small");
     assert!(error.to_string().contains("7×64"), "{error}");
 }
 
@@ -551,7 +700,8 @@ fn floored_sides_are_resized_bilinearly() {
     let small = read(model.decode(latents(), h, w).expect("a picture")).expect("values");
     let large = read(model.decode(latents(), height, width).expect("a picture")).expect("values");
     let source = |at: usize, to: usize, from: usize| {
-        let position = ((at as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, (from - 1) as f64);
+        let position =
+            ((at as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, (from - 1) as f64);
         let low = position as usize;
         (low, (low + 1).min(from - 1), position - low as f64)
     };
@@ -564,7 +714,10 @@ fn floored_sides_are_resized_bilinearly() {
                 let bottom = pixel(y1, x0) * (1.0 - fx) + pixel(y1, x1) * fx;
                 let expected = top * (1.0 - fy) + bottom * fy;
                 let got = f64::from(large[(c * height + y) * width + x]);
-                assert!((got - expected).abs() < 1e-5, "({x}, {y}): {got}, expected {expected}");
+                assert!(
+                    (got - expected).abs() < 1e-5,
+                    "({x}, {y}): {got}, expected {expected}"
+                );
             }
         }
     }
@@ -575,8 +728,16 @@ fn a_seed_repeats_an_edit() {
     let model = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
     let picture = gradient(48, 32);
     let run = |seed| {
-        edit(&model, &picture, &FEW_STEPS, 900, seed, &Cancel::default(), &mut |_| {})
-            .expect("an edited picture")
+        edit(
+            &model,
+            &picture,
+            &FEW_STEPS,
+            900,
+            seed,
+            &Cancel::default(),
+            &mut |_| {},
+        )
+        .expect("an edited picture")
     };
     let first = run(11);
     assert_eq!(first, run(11));
@@ -587,7 +748,13 @@ fn a_seed_repeats_an_edit() {
 fn seeded_noise_is_standard_normal() {
     let values = SeededNoise::new(1).normals(100_001);
     let n = values.len() as f64;
-    let moment = |power: i32| values.iter().map(|&v| f64::from(v).powi(power)).sum::<f64>() / n;
+    let moment = |power: i32| {
+        values
+            .iter()
+            .map(|&v| f64::from(v).powi(power))
+            .sum::<f64>()
+            / n
+    };
     assert_eq!(values.len(), 100_001);
     assert!(moment(1).abs() < 0.02, "mean {}", moment(1));
     assert!((moment(2) - 1.0).abs() < 0.02, "variance {}", moment(2));
@@ -599,17 +766,37 @@ fn seeded_noise_is_standard_normal() {
 #[test]
 fn too_many_steps_are_explained() {
     let model = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
-    let settings = EditSettings { diffusion_steps: 20, ..FEW_STEPS };
+    let settings = EditSettings {
+        diffusion_steps: 20,
+        ..FEW_STEPS
+    };
     let refuse = |settings: &EditSettings, start: u32| {
-        edit(&model, &gradient(16, 16), settings, start, 1, &Cancel::default(), &mut |_| {})
-            .expect_err("an impossible schedule")
-            .to_string()
+        edit(
+            &model,
+            &gradient(16, 16),
+            settings,
+            start,
+            1,
+            &Cancel::default(),
+            &mut |_| {},
+        )
+        .expect_err("an impossible schedule")
+        .to_string()
     };
     let message = refuse(&settings, 19);
-    assert!(message.contains("20") && message.contains("19"), "{message}");
+    assert!(
+        message.contains("20") && message.contains("19"),
+        "{message}"
+    );
     let message = refuse(&settings, 2000);
     assert!(message.contains("2000"), "{message}");
-    let message = refuse(&EditSettings { diffusion_steps: 0, ..settings }, 500);
+    let message = refuse(
+        &EditSettings {
+            diffusion_steps: 0,
+            ..settings
+        },
+        500,
+    );
     assert!(message.contains("at least one"), "{message}");
 }
 
@@ -618,12 +805,20 @@ fn cancelling_stops_before_the_next_step() {
     let model = InstructPix2Pix::load(&tiny(), &device(), Precision::Full).expect("a model");
     let cancel = Cancel::default();
     let mut done = 0;
-    let error = edit(&model, &gradient(16, 16), &EditSettings::default(), 700, 1, &cancel, &mut |step| {
-        done = step.done;
-        if step.done == 2 {
-            cancel.cancel();
-        }
-    })
+    let error = edit(
+        &model,
+        &gradient(16, 16),
+        &EditSettings::default(),
+        700,
+        1,
+        &cancel,
+        &mut |step| {
+            done = step.done;
+            if step.done == 2 {
+                cancel.cancel();
+            }
+        },
+    )
     .expect_err("stopped");
     assert!(matches!(error, Error::Cancelled), "{error:?}");
     assert_eq!(done, 2);

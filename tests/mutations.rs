@@ -65,12 +65,24 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 fn mutants() -> usize {
-    std::env::var("LUXEDIT_MUTANTS").map_or(2000, |n| n.parse().expect("LUXEDIT_MUTANTS is a number"))
+    std::env::var("LUXEDIT_MUTANTS")
+        .map_or(2000, |n| n.parse().expect("LUXEDIT_MUTANTS is a number"))
 }
 
 /// Numbers that break arithmetic.
 const EXTREMES: [u32; 12] = [
-    0, 1, 2, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x7f80_0000, 0x7fc0_0000, 0x0001_0000,
+    0,
+    1,
+    2,
+    0x7f,
+    0xff,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    0x7f80_0000,
+    0x7fc0_0000,
+    0x0001_0000,
 ];
 
 fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
@@ -79,7 +91,11 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
             return;
         }
         // Headers matter most.
-        let reach = if rng.random_bool(0.5) { bytes.len().min(96) } else { bytes.len() };
+        let reach = if rng.random_bool(0.5) {
+            bytes.len().min(96)
+        } else {
+            bytes.len()
+        };
         let at = rng.random_range(0..reach);
         match rng.random_range(0..9) {
             0 | 1 => bytes[at] ^= 1 << rng.random_range(0..8),
@@ -113,21 +129,27 @@ fn survive(name: &str, path: &Path, bytes: &[u8], size: usize, format: SplatForm
     let allowed = (8 << 20) + size * 1000;
     let problem = match &result {
         Err(_) => Some("it panicked".to_owned()),
-        _ if began.elapsed() > Duration::from_secs(5) => Some(format!("it took {:?}", began.elapsed())),
+        _ if began.elapsed() > Duration::from_secs(5) => {
+            Some(format!("it took {:?}", began.elapsed()))
+        }
         _ if peak > allowed => Some(format!("it held {peak} bytes for a file of {size}")),
-        Ok(Ok(splats)) if !splats.is_consistent() || splats.is_empty() => Some("its splats are no scene".to_owned()),
+        Ok(Ok(splats)) if !splats.is_consistent() || splats.is_empty() => {
+            Some("its splats are no scene".to_owned())
+        }
         Ok(_) => None,
     };
     let Some(problem) = problem else {
         return matches!(result, Ok(Ok(_)));
     };
-    let kept = std::env::temp_dir().join(format!("luxedit-mutant-{}", name.replace([' ', '.'], "-")));
+    let kept =
+        std::env::temp_dir().join(format!("luxedit-mutant-{}", name.replace([' ', '.'], "-")));
     std::fs::write(&kept, bytes).unwrap();
     panic!("{name}: {problem}; the file is kept as {}", kept.display());
 }
 
 fn seed_of(name: &str) -> u64 {
-    name.bytes().fold(7, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)))
+    name.bytes()
+        .fold(7, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)))
 }
 
 fn attack(name: &str, bytes: &[u8], format: SplatFormat) {
@@ -141,7 +163,10 @@ fn attack(name: &str, bytes: &[u8], format: SplatFormat) {
         mutate(&mut mutant, &mut rng);
         opened += usize::from(survive(name, &path, &mutant, mutant.len(), format));
     }
-    println!("{name}: {count} mutants of {} bytes, {opened} of them still open", bytes.len());
+    println!(
+        "{name}: {count} mutants of {} bytes, {opened} of them still open",
+        bytes.len()
+    );
 }
 
 fn written(format: SplatFormat, degree: u32) -> Vec<u8> {
@@ -164,19 +189,31 @@ fn ply() {
 
 #[test]
 fn compressed_ply() {
-    attack("compressed PLY", &written(SplatFormat::CompressedPly, 1), SplatFormat::CompressedPly);
+    attack(
+        "compressed PLY",
+        &written(SplatFormat::CompressedPly, 1),
+        SplatFormat::CompressedPly,
+    );
 }
 
 #[test]
 fn splat() {
-    attack(".splat", &written(SplatFormat::Splat, 0), SplatFormat::Splat);
+    attack(
+        ".splat",
+        &written(SplatFormat::Splat, 0),
+        SplatFormat::Splat,
+    );
 }
 
 #[test]
 fn ksplat() {
     for level in 0..3 {
         let (mut bytes, _) = made::ksplat(level);
-        attack(&format!(".ksplat level {level}"), &bytes, SplatFormat::Ksplat);
+        attack(
+            &format!(".ksplat level {level}"),
+            &bytes,
+            SplatFormat::Ksplat,
+        );
         // The header is mostly empty: damage the section's too.
         let name = format!(".ksplat section of level {level}");
         let mut rng = ChaCha8Rng::seed_from_u64(u64::from(level));
@@ -186,7 +223,13 @@ fn ksplat() {
             mutate(&mut section, &mut rng);
             section.resize(48, 0);
             bytes[4096..4096 + 48].copy_from_slice(&section);
-            survive(&name, Path::new(&name), &bytes, bytes.len(), SplatFormat::Ksplat);
+            survive(
+                &name,
+                Path::new(&name),
+                &bytes,
+                bytes.len(),
+                SplatFormat::Ksplat,
+            );
             bytes = old;
         }
     }
@@ -195,10 +238,22 @@ fn ksplat() {
 #[test]
 fn spz() {
     for version in 1..=4 {
-        attack(&format!("SPZ version {version}"), &made::spz(version, 30, true), SplatFormat::Spz);
-        attack(&format!("unpacked SPZ version {version}"), &made::spz(version, 30, false), SplatFormat::Spz);
+        attack(
+            &format!("SPZ version {version}"),
+            &made::spz(version, 30, true),
+            SplatFormat::Spz,
+        );
+        attack(
+            &format!("unpacked SPZ version {version}"),
+            &made::spz(version, 30, false),
+            SplatFormat::Spz,
+        );
     }
-    attack("written SPZ", &written(SplatFormat::Spz, 3), SplatFormat::Spz);
+    attack(
+        "written SPZ",
+        &written(SplatFormat::Spz, 3),
+        SplatFormat::Spz,
+    );
 }
 
 #[test]
@@ -208,8 +263,14 @@ fn sog() {
     let folder = tempfile::tempdir().unwrap();
     made::sog_v1(folder.path(), 60);
     let meta = folder.path().join("meta.json");
-    let names: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
-    let size: u64 = names.iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
+    let names: Vec<PathBuf> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    let size: u64 = names
+        .iter()
+        .map(|p| std::fs::metadata(p).unwrap().len())
+        .sum();
     let mut rng = ChaCha8Rng::seed_from_u64(17);
     let mut opened = 0;
     for i in 0..mutants() {
@@ -219,10 +280,19 @@ fn sog() {
         mutate(&mut mutant, &mut rng);
         std::fs::write(path, &mutant).unwrap();
         let description = std::fs::read(&meta).unwrap();
-        opened += usize::from(survive("SOG folder", &meta, &description, size as usize, SplatFormat::Sog));
+        opened += usize::from(survive(
+            "SOG folder",
+            &meta,
+            &description,
+            size as usize,
+            SplatFormat::Sog,
+        ));
         std::fs::write(path, whole).unwrap();
     }
-    println!("SOG folder: {} mutants, {opened} of them still open", mutants());
+    println!(
+        "SOG folder: {} mutants, {opened} of them still open",
+        mutants()
+    );
 }
 
 #[test]
@@ -233,8 +303,10 @@ fn gltf() {
     let len = u32::from_le_bytes([glb[12], glb[13], glb[14], glb[15]]) as usize;
     let text = String::from_utf8(glb[20..20 + len].to_vec()).unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    document["buffers"][0]["uri"] = format!("data:;base64,{}", "AAAA".repeat(glb.len() / 3 + 1)).into();
-    document["nodes"] = serde_json::json!([{ "children": [1], "rotation": [0.0, 0.6, 0.0, 0.8] }, { "mesh": 0 }]);
+    document["buffers"][0]["uri"] =
+        format!("data:;base64,{}", "AAAA".repeat(glb.len() / 3 + 1)).into();
+    document["nodes"] =
+        serde_json::json!([{ "children": [1], "rotation": [0.0, 0.6, 0.0, 0.8] }, { "mesh": 0 }]);
     attack("glTF", document.to_string().as_bytes(), SplatFormat::Gltf);
 }
 
@@ -244,11 +316,16 @@ fn recognition() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dropped");
     let mut rng = ChaCha8Rng::seed_from_u64(23);
-    let beginnings: Vec<Vec<u8>> = [SplatFormat::CompressedPly, SplatFormat::Spz, SplatFormat::Sog, SplatFormat::Gltf]
-        .map(|format| written(format, 1))
-        .into_iter()
-        .chain([made::ksplat(1).0, written(SplatFormat::Splat, 0)])
-        .collect();
+    let beginnings: Vec<Vec<u8>> = [
+        SplatFormat::CompressedPly,
+        SplatFormat::Spz,
+        SplatFormat::Sog,
+        SplatFormat::Gltf,
+    ]
+    .map(|format| written(format, 1))
+    .into_iter()
+    .chain([made::ksplat(1).0, written(SplatFormat::Splat, 0)])
+    .collect();
     for i in 0..mutants() {
         let mut mutant = beginnings[i % beginnings.len()].clone();
         mutate(&mut mutant, &mut rng);

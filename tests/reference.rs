@@ -2,12 +2,12 @@
 //! code). The folder is `LUXEDIT_REFERENCE` when set, else `tests/fixtures`. Shapes, configs, prompts and cameras are all
 //! read from the files, so that another folder of the same layout passes unchanged. What is absent is skipped, and said.
 
+#[path = "reference/cameras.rs"]
+mod cameras;
 #[path = "reference/diffusion.rs"]
 mod diffusion;
 #[path = "reference/fixture.rs"]
 mod fixture;
-#[path = "reference/cameras.rs"]
-mod cameras;
 #[path = "reference/splat_twin.rs"]
 mod splat_twin;
 #[path = "reference/splats.rs"]

@@ -2,13 +2,13 @@
 
 #[path = "splat_files/compare.rs"]
 mod compare;
+#[path = "splat_files/damaged.rs"]
+mod damaged;
+#[path = "splat_files/frames.rs"]
+mod frames;
 #[path = "splat_files/made.rs"]
 mod made;
 #[path = "splat_files/peers.rs"]
 mod peers;
 #[path = "splat_files/written.rs"]
 mod written;
-#[path = "splat_files/frames.rs"]
-mod frames;
-#[path = "splat_files/damaged.rs"]
-mod damaged;

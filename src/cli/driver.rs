@@ -210,7 +210,10 @@ impl Driver {
             message = format!("{:.1} steps/s", p.steps_per_sec);
         }
         if let Some(eta) = p.eta_secs {
-            message.push_str(&format!(", {} left", indicatif::HumanDuration(Duration::from_secs_f64(eta.max(0.0)))));
+            message.push_str(&format!(
+                ", {} left",
+                indicatif::HumanDuration(Duration::from_secs_f64(eta.max(0.0)))
+            ));
         }
         if let Some(loss) = p.loss {
             message.push_str(&format!(", loss {loss:.4}"));

@@ -15,7 +15,11 @@ pub fn command() -> Command {
     flags::add(
         Command::new("edit")
             .about("Edit a scene by instruction (Instruct-GS2GS)")
-            .arg(flags::input("data", "DATA", "Project, or capture (reconstructed first unless --scene is given)"))
+            .arg(flags::input(
+                "data",
+                "DATA",
+                "Project, or capture (reconstructed first unless --scene is given)",
+            ))
             .arg(flags::output(
                 "PROJECT",
                 "Project folder to make; a project is edited in place without it",
@@ -53,7 +57,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             )));
         }
         if output.is_none() {
-            return Err(Error::invalid("say where the project goes: -o NAME.luxedit"));
+            return Err(Error::invalid(
+                "say where the project goes: -o NAME.luxedit",
+            ));
         }
         settings.check_edit()?;
     }
@@ -96,7 +102,13 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// What may differ when a job goes on; the rest is as it began.
-const RESUMABLE: &[&str] = &["model", "edit_device", "precision", "snapshot_interval", "autosave_secs"];
+const RESUMABLE: &[&str] = &[
+    "model",
+    "edit_device",
+    "precision",
+    "snapshot_interval",
+    "autosave_secs",
+];
 
 /// # Errors
 /// [`Error::Invalid`] names a flag that would have no effect.

@@ -72,5 +72,8 @@ pub fn output(value_name: &'static str, help: &'static str) -> Arg {
 
 /// A path argument that clap made sure of.
 pub fn path(matches: &ArgMatches, name: &str) -> PathBuf {
-    matches.get_one::<PathBuf>(name).cloned().unwrap_or_default()
+    matches
+        .get_one::<PathBuf>(name)
+        .cloned()
+        .unwrap_or_default()
 }

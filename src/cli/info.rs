@@ -7,7 +7,11 @@ use clap::{ArgMatches, Command};
 pub fn command() -> Command {
     Command::new("info")
         .about("Say what a capture, splat file or project holds")
-        .arg(flags::input("path", "PATH", "Capture, splat file or project"))
+        .arg(flags::input(
+            "path",
+            "PATH",
+            "Capture, splat file or project",
+        ))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {

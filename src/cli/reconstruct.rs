@@ -13,7 +13,11 @@ pub fn command() -> Command {
     flags::add(
         Command::new("reconstruct")
             .about("Reconstruct a scene from photos with poses")
-            .arg(flags::input("data", "DATA", "Capture: a COLMAP, nerfstudio, instant-ngp or Blender folder"))
+            .arg(flags::input(
+                "data",
+                "DATA",
+                "Capture: a COLMAP, nerfstudio, instant-ngp or Blender folder",
+            ))
             .arg(flags::output("PROJECT", "Project folder to make").required(true)),
         RECONSTRUCT,
     )
@@ -31,10 +35,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         return Err(Error::Cancelled);
     }
     let finished = driver.run(worker::Command::Reconstruct)?;
-    let has_eval = finished && driver
-        .scene
-        .as_ref()
-        .is_some_and(|s| s.views.iter().any(|v| v.is_eval));
+    let has_eval = finished
+        && driver
+            .scene
+            .as_ref()
+            .is_some_and(|s| s.views.iter().any(|v| v.is_eval));
     if has_eval {
         driver.run(worker::Command::Evaluate)?;
     }

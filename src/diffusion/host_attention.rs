@@ -234,7 +234,11 @@ fn softmax<const FUSED: bool>(scores: &mut [f32], keys: usize) -> f32 {
     let mut highest = [f32::NEG_INFINITY; PADDING];
     for chunk in scores.as_chunks::<PADDING>().0 {
         for lane in 0..PADDING {
-            highest[lane] = if chunk[lane] > highest[lane] { chunk[lane] } else { highest[lane] };
+            highest[lane] = if chunk[lane] > highest[lane] {
+                chunk[lane]
+            } else {
+                highest[lane]
+            };
         }
     }
     let highest = highest.into_iter().fold(f32::NEG_INFINITY, f32::max);
@@ -259,7 +263,14 @@ fn exp2<const FUSED: bool>(x: f32) -> f32 {
     let fraction = x - (shifted - ROUND);
     // Taylor terms ln(2)^n / n!, |fraction| ≤ ½.
     let mut p = 1.540_353e-4;
-    for c in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
+    for c in [
+        1.333_355_8e-3,
+        9.618_129e-3,
+        5.550_411e-2,
+        0.240_226_5,
+        std::f32::consts::LN_2,
+        1.0,
+    ] {
         p = multiply_add::<FUSED>(p, fraction, c);
     }
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
@@ -283,7 +294,8 @@ fn weighted<const FUSED: bool>(weights: &[f32], values: &[f32]) -> f32 {
 /// of line, because inlined it makes the compiler split the accumulators of its callers into narrow vectors.
 #[inline(never)]
 fn total(lanes: &[f32; PADDING]) -> f32 {
-    let mut sums: [f32; 8] = std::array::from_fn(|i| lanes[i] + lanes[i + 8] + (lanes[i + 16] + lanes[i + 24]));
+    let mut sums: [f32; 8] =
+        std::array::from_fn(|i| lanes[i] + lanes[i + 8] + (lanes[i + 16] + lanes[i + 24]));
     for n in [4, 2, 1] {
         for lane in 0..n {
             sums[lane] += sums[lane + n];

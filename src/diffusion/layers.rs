@@ -30,7 +30,11 @@ impl Conv2d {
     /// 3×3, stride 2. `padding` 0 pads one row below and one column to the right instead (diffusers'
     /// `Downsample2D`).
     pub fn load_downsample(scope: &Scope, channels: usize, padding: usize) -> Self {
-        let sides = if padding == 0 { (0, 1) } else { (padding, padding) };
+        let sides = if padding == 0 {
+            (0, 1)
+        } else {
+            (padding, padding)
+        };
         Self::with_options(
             scope,
             channels,
@@ -113,7 +117,13 @@ impl Linear {
         let bias = scope.tensor("bias", [2 * features_each]);
         // A stand-in for a missing tensor has nothing to split; the load fails later, with its name.
         let half = |i: usize| {
-            let narrow = |n: usize| if n == 2 * features_each { (i * features_each, features_each) } else { (0, n) };
+            let narrow = |n: usize| {
+                if n == 2 * features_each {
+                    (i * features_each, features_each)
+                } else {
+                    (0, n)
+                }
+            };
             let (w0, wn) = narrow(weight.dims()[0]);
             let (b0, bn) = narrow(bias.dims()[0]);
             Self::from_stored(

@@ -33,9 +33,9 @@ pub fn tensor_to_image(tensor: Tensor<4>) -> Result<FloatImage> {
 /// # Errors
 /// [`Error::Gpu`] when the device fails.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as::<f32>().map_err(|e| {
-        Error::Gpu(format!("the device that runs the edit model failed: {e:?}"))
-    })
+    tensor
+        .try_into_vec_as::<f32>()
+        .map_err(|e| Error::Gpu(format!("the device that runs the edit model failed: {e:?}")))
 }
 
 /// Bilinear, pixel centres at ½ (`align_corners=False`), no antialiasing.

@@ -82,7 +82,10 @@ impl InstructPix2Pix {
     /// belong together.
     pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
         if !folder.is_dir() {
-            return Err(Error::file(folder, "is not a folder; a model is a diffusers folder"));
+            return Err(Error::file(
+                folder,
+                "is not a folder; a model is a diffusers folder",
+            ));
         }
         let absent: Vec<String> = PARTS
             .iter()
@@ -92,7 +95,10 @@ impl InstructPix2Pix {
         if !absent.is_empty() {
             return Err(Error::file(
                 folder,
-                format!("is not a complete diffusers folder: {} missing", absent.join(", ")),
+                format!(
+                    "is not a complete diffusers folder: {} missing",
+                    absent.join(", ")
+                ),
             ));
         }
         let scheduler = SchedulerConfig::load(&folder.join("scheduler"))?;
@@ -152,7 +158,10 @@ impl InstructPix2Pix {
     /// # Errors
     /// When tokenizer and text encoder do not belong together.
     pub fn encode_prompt(&self, prompt: &str, negative: &str) -> Result<PromptEmbedding> {
-        let ids = [self.tokenizer.encode(prompt), self.tokenizer.encode(negative)];
+        let ids = [
+            self.tokenizer.encode(prompt),
+            self.tokenizer.encode(negative),
+        ];
         let both = self.text_encoder.forward(&ids)?;
         Ok(PromptEmbedding {
             prompt: both.clone().narrow(0, 0, 1),
@@ -185,7 +194,11 @@ impl InstructPix2Pix {
     ///
     /// # Errors
     /// As [`Self::original_latents`], and noise of another shape than the latents.
-    pub fn render_latents(&self, render: Tensor<4>, posterior_noise: &Tensor<4>) -> Result<Tensor<4>> {
+    pub fn render_latents(
+        &self,
+        render: Tensor<4>,
+        posterior_noise: &Tensor<4>,
+    ) -> Result<Tensor<4>> {
         self.check_picture(&render)?;
         let [_, _, height, width] = render.dims();
         self.check_latents("the noise", posterior_noise, height, width)?;
@@ -205,7 +218,10 @@ impl InstructPix2Pix {
     /// # Errors
     /// [`Error::Cancelled`] within one denoising step of the request; [`Error::Invalid`] when there are more steps than
     /// T, T is beyond the training timesteps, or sizes disagree; [`Error::Gpu`] when the device fails.
-    #[expect(clippy::too_many_arguments, reason = "each is a different kind of thing, and all are needed")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different kind of thing, and all are needed"
+    )]
     pub fn edit(
         &self,
         render: Tensor<4>,
@@ -254,7 +270,10 @@ impl InstructPix2Pix {
     ///
     /// # Errors
     /// As [`Self::edit`].
-    #[expect(clippy::too_many_arguments, reason = "each is a different kind of thing, and all are needed")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different kind of thing, and all are needed"
+    )]
     pub fn edit_image(
         &self,
         picture: Tensor<4>,
@@ -327,9 +346,9 @@ impl InstructPix2Pix {
 
     /// Wait for the device, so that no more than one step is ever queued and its errors surface here.
     fn settle(&self) -> Result<()> {
-        self.device.sync().map_err(|e| {
-            Error::Gpu(format!("the device that runs the edit model failed: {e:?}"))
-        })
+        self.device
+            .sync()
+            .map_err(|e| Error::Gpu(format!("the device that runs the edit model failed: {e:?}")))
     }
 
     fn check_picture(&self, picture: &Tensor<4>) -> Result<()> {
@@ -348,7 +367,13 @@ impl InstructPix2Pix {
         Ok(())
     }
 
-    fn check_latents(&self, what: &str, latents: &Tensor<4>, height: usize, width: usize) -> Result<()> {
+    fn check_latents(
+        &self,
+        what: &str,
+        latents: &Tensor<4>,
+        height: usize,
+        width: usize,
+    ) -> Result<()> {
         let expected = self.latent_shape(height, width);
         if latents.dims() == expected {
             return Ok(());
@@ -423,7 +448,11 @@ impl<'a> Denoiser<'a> {
         }
     }
 
-    fn unguided(model: &'a InstructPix2Pix, embedding: &PromptEmbedding, condition: Tensor<4>) -> Self {
+    fn unguided(
+        model: &'a InstructPix2Pix,
+        embedding: &PromptEmbedding,
+        condition: Tensor<4>,
+    ) -> Self {
         Self {
             unet: &model.unet,
             prompt: model.unet.prompt_keys(&embedding.prompt),

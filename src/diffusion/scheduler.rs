@@ -63,7 +63,10 @@ impl SchedulerConfig {
             | "LMSDiscreteScheduler"
             | "EulerDiscreteScheduler"
             | "DPMSolverMultistepScheduler" => {
-                log::warn!("{}: {class} is run as DDIMScheduler", config.path().display());
+                log::warn!(
+                    "{}: {class} is run as DDIMScheduler",
+                    config.path().display()
+                );
                 Solver::Ddim
             }
             _ => {
@@ -79,7 +82,11 @@ impl SchedulerConfig {
             "v_prediction" => Prediction::Velocity,
             _ => return Err(config.unsupported("prediction_type", "epsilon, v_prediction")),
         };
-        let default = if solver == Solver::Ddim { "leading" } else { "linspace" };
+        let default = if solver == Solver::Ddim {
+            "leading"
+        } else {
+            "linspace"
+        };
         let spacing = match config.str_or("timestep_spacing", default)? {
             "leading" => Spacing::Leading,
             "linspace" => Spacing::Linspace,
@@ -88,7 +95,11 @@ impl SchedulerConfig {
                 return Err(config.unsupported("timestep_spacing", "leading, linspace, trailing"));
             }
         };
-        for key in ["rescale_betas_zero_snr", "thresholding", "use_karras_sigmas"] {
+        for key in [
+            "rescale_betas_zero_snr",
+            "thresholding",
+            "use_karras_sigmas",
+        ] {
             config.require(key, &json!(false))?;
         }
         let clip = config.bool_or("clip_sample", is_ddim)? && solver == Solver::Ddim;
@@ -131,15 +142,18 @@ fn alphas_cumprod(config: &Config) -> Result<Vec<f64>> {
             "squaredcos_cap_v2" => {
                 let bar = |i: usize| {
                     let t = i as f64 / n as f64;
-                    ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2)
+                    ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
+                        .cos()
+                        .powi(2)
                 };
-                (0..n).map(|i| (1.0 - bar(i + 1) / bar(i)).min(0.999)).collect()
+                (0..n)
+                    .map(|i| (1.0 - bar(i + 1) / bar(i)).min(0.999))
+                    .collect()
             }
             _ => {
-                return Err(config.unsupported(
-                    "beta_schedule",
-                    "linear, scaled_linear, squaredcos_cap_v2",
-                ));
+                return Err(
+                    config.unsupported("beta_schedule", "linear, scaled_linear, squaredcos_cap_v2")
+                );
             }
         },
     };
@@ -170,11 +184,24 @@ fn spaced(spacing: Spacing, steps: usize, train: usize, offset: usize, whole: bo
     match spacing {
         Spacing::Leading => {
             let ratio = train / steps;
-            (0..steps).rev().map(|i| (i * ratio + offset) as f64).collect()
+            (0..steps)
+                .rev()
+                .map(|i| (i * ratio + offset) as f64)
+                .collect()
         }
         Spacing::Linspace => {
-            let list = if steps == 1 { vec![0.0] } else { linspace(0.0, n - 1.0, steps) };
-            let round = |t: f64| if whole { t.round_ties_even() } else { f64::from(t as f32) };
+            let list = if steps == 1 {
+                vec![0.0]
+            } else {
+                linspace(0.0, n - 1.0, steps)
+            };
+            let round = |t: f64| {
+                if whole {
+                    t.round_ties_even()
+                } else {
+                    f64::from(t as f32)
+                }
+            };
             list.into_iter().rev().map(round).collect()
         }
         Spacing::Trailing => {
@@ -240,7 +267,12 @@ impl Ddim {
         })
     }
 
-    fn spaced(config: &SchedulerConfig, steps: usize, train: usize, spacing: Spacing) -> Result<Self> {
+    fn spaced(
+        config: &SchedulerConfig,
+        steps: usize,
+        train: usize,
+        spacing: Spacing,
+    ) -> Result<Self> {
         check_steps(steps, train)?;
         let timesteps: Vec<usize> = spaced(spacing, steps, train, config.steps_offset, true)
             .into_iter()
@@ -257,7 +289,11 @@ impl Ddim {
         Ok(Self {
             timesteps,
             stride: train / steps,
-            final_alpha_cumprod: if config.set_alpha_to_one { 1.0 } else { table[0] },
+            final_alpha_cumprod: if config.set_alpha_to_one {
+                1.0
+            } else {
+                table[0]
+            },
             alphas_cumprod: table.clone(),
             prediction: config.prediction,
             clip_sample: config.clip_sample,
@@ -285,7 +321,10 @@ impl Ddim {
         timestep: usize,
         sample: Tensor<4>,
     ) -> (Tensor<4>, Tensor<4>) {
-        let (a, b) = (self.alphas_cumprod[timestep].sqrt(), (1.0 - self.alphas_cumprod[timestep]).sqrt());
+        let (a, b) = (
+            self.alphas_cumprod[timestep].sqrt(),
+            (1.0 - self.alphas_cumprod[timestep]).sqrt(),
+        );
         let (clean, noise) = match self.prediction {
             Prediction::Epsilon => ((sample - prediction.clone() * b) / a, prediction),
             Prediction::Velocity => (
@@ -354,7 +393,11 @@ impl EulerAncestral {
             let above = (below + 1).min(last);
             table[below] + (table[above] - table[below]) * (t - below as f64)
         };
-        let sigmas: Vec<f64> = timesteps.iter().map(|&t| sigma_at(t)).chain([0.0]).collect();
+        let sigmas: Vec<f64> = timesteps
+            .iter()
+            .map(|&t| sigma_at(t))
+            .chain([0.0])
+            .collect();
         let max = sigmas.iter().copied().fold(0.0, f64::max);
         Ok(Self {
             timesteps,
@@ -382,7 +425,9 @@ impl EulerAncestral {
         fresh: Tensor<4>,
     ) -> Tensor<4> {
         let (from, to) = (self.sigmas[index], self.sigmas[index + 1]);
-        let up = (to * to * (from * from - to * to) / (from * from)).max(0.0).sqrt();
+        let up = (to * to * (from * from - to * to) / (from * from))
+            .max(0.0)
+            .sqrt();
         let down = (to * to - up * up).max(0.0).sqrt();
         // (sample − clean) / σ.
         let slope = match self.prediction {

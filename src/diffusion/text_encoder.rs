@@ -150,7 +150,11 @@ impl TextEncoder {
     pub fn pooled(&self, last_hidden_state: Tensor<3>, ids: &[Vec<u32>]) -> Tensor<2> {
         let rows = ids.iter().enumerate().map(|(row, ids)| {
             let highest = ids.iter().max().copied().unwrap_or(0);
-            let wanted = if self.eos_id == 2 { highest } else { self.eos_id };
+            let wanted = if self.eos_id == 2 {
+                highest
+            } else {
+                self.eos_id
+            };
             let at = ids.iter().position(|&id| id == wanted).unwrap_or(0);
             last_hidden_state
                 .clone()
@@ -170,7 +174,11 @@ impl TextEncoder {
                 ids.iter().map(Vec::len).collect::<Vec<_>>()
             )));
         }
-        if let Some(id) = ids.iter().flatten().find(|&&id| id as usize >= self.vocabulary) {
+        if let Some(id) = ids
+            .iter()
+            .flatten()
+            .find(|&&id| id as usize >= self.vocabulary)
+        {
             return Err(Error::invalid(format!(
                 "token {id} is outside the text encoder's vocabulary of {}: tokenizer and text encoder do not belong together",
                 self.vocabulary
@@ -181,11 +189,11 @@ impl TextEncoder {
             TensorData::new(flat, [ids.len() * length]),
             &self.tokens.device(),
         );
-        let tokens = self
-            .tokens
-            .clone()
-            .select(0, indices)
-            .reshape([ids.len(), length, self.width]);
+        let tokens =
+            self.tokens
+                .clone()
+                .select(0, indices)
+                .reshape([ids.len(), length, self.width]);
         Ok(tokens + self.positions.clone().narrow(0, 0, length).unsqueeze::<3>())
     }
 }
@@ -194,7 +202,11 @@ impl Layer {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let normed = self.norm1.forward(x.clone());
         let project = |layer: &Linear| layer.forward(normed.clone());
-        let (q, k, v) = (project(&self.query), project(&self.key), project(&self.value));
+        let (q, k, v) = (
+            project(&self.query),
+            project(&self.key),
+            project(&self.value),
+        );
         let attended = attend(q, k, v, self.heads, true);
         let x = self.out.forward(attended) + x;
         let hidden = self.up.forward(self.norm2.forward(x.clone()));

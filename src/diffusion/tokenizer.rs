@@ -72,9 +72,7 @@ impl Tokenizer {
         Ok(Self {
             merges,
             bytes,
-            words: compile(
-                r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
-            )?,
+            words: compile(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")?,
             spaces: compile(r"\s+")?,
             bos: bos.id,
             eos: eos.id,
@@ -279,7 +277,10 @@ impl SpecialTokenFiles {
     }
 
     fn max_length(&self) -> Option<usize> {
-        let value = self.configs.iter().find_map(|c| c.get("model_max_length"))?;
+        let value = self
+            .configs
+            .iter()
+            .find_map(|c| c.get("model_max_length"))?;
         // Files without a limit hold 1e30.
         value.as_f64().map(|n| n as usize)
     }
@@ -308,7 +309,12 @@ impl SpecialTokenFiles {
                 }
             },
         };
-        let added = |config: &Config| config.get(content).and_then(Value::as_u64).map(|n| n as u32);
+        let added = |config: &Config| {
+            config
+                .get(content)
+                .and_then(Value::as_u64)
+                .map(|n| n as u32)
+        };
         let id = vocabulary
             .get(content)
             .copied()

@@ -45,14 +45,19 @@ impl SpatialTransformer {
             linear_projection,
         } = config;
         let inner = heads * (channels / heads);
-        let project = if linear_projection { Linear::load } else { Linear::load_pointwise };
+        let project = if linear_projection {
+            Linear::load
+        } else {
+            Linear::load_pointwise
+        };
         Self {
             norm: GroupNorm::load(&scope.at("norm"), channels, groups, 1e-6),
             proj_in: project(&scope.at("proj_in"), channels, inner),
             blocks: (0..depth)
                 .map(|i| {
                     let scope = scope.at("transformer_blocks").at(i);
-                    let block = TransformerBlock::load(&scope, inner, heads, prompt_features, *layer);
+                    let block =
+                        TransformerBlock::load(&scope, inner, heads, prompt_features, *layer);
                     *layer += 1;
                     block
                 })
@@ -70,7 +75,9 @@ impl SpatialTransformer {
     /// `[batch, channels, h, w]` → the same.
     pub fn forward(&self, x: Tensor<4>, keys: &PromptKeys) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
-        let mut tokens = self.proj_in.forward(to_tokens(self.norm.forward(x.clone())));
+        let mut tokens = self
+            .proj_in
+            .forward(to_tokens(self.norm.forward(x.clone())));
         for block in &self.blocks {
             tokens = block.forward(tokens, keys);
         }
@@ -91,7 +98,13 @@ struct TransformerBlock {
 }
 
 impl TransformerBlock {
-    fn load(scope: &Scope, inner: usize, heads: usize, prompt_features: usize, layer: usize) -> Self {
+    fn load(
+        scope: &Scope,
+        inner: usize,
+        heads: usize,
+        prompt_features: usize,
+        layer: usize,
+    ) -> Self {
         let norm = |name| LayerNorm::load(&scope.at(name), inner, 1e-5);
         Self {
             norm1: norm("norm1"),
@@ -134,7 +147,10 @@ impl Attention {
     }
 
     fn keys(&self, source: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        (self.key.forward(source.clone()), self.value.forward(source.clone()))
+        (
+            self.key.forward(source.clone()),
+            self.value.forward(source.clone()),
+        )
     }
 
     fn forward(&self, x: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {

@@ -108,18 +108,32 @@ impl UNet {
         let first = shape.widths[0];
         let unet = Self {
             time: TimeEmbedding::load(&root.at("time_embedding"), &shape.time),
-            conv_in: Conv2d::load(&root.at("conv_in"), shape.in_channels, first, shape.kernel_in),
+            conv_in: Conv2d::load(
+                &root.at("conv_in"),
+                shape.in_channels,
+                first,
+                shape.kernel_in,
+            ),
             down,
             mid,
             up,
             norm_out: GroupNorm::load(&root.at("conv_norm_out"), first, shape.groups, shape.eps),
-            conv_out: Conv2d::load(&root.at("conv_out"), first, shape.out_channels, shape.kernel_out),
+            conv_out: Conv2d::load(
+                &root.at("conv_out"),
+                first,
+                shape.out_channels,
+                shape.kernel_out,
+            ),
             in_channels: shape.in_channels,
             out_channels: shape.out_channels,
             prompt_features: shape.prompt_features[0],
             hash: String::new(),
         };
-        if shape.prompt_features.iter().any(|&n| n != unet.prompt_features) {
+        if shape
+            .prompt_features
+            .iter()
+            .any(|&n| n != unet.prompt_features)
+        {
             return Err(config.unsupported("cross_attention_dim", "the same width in all blocks"));
         }
         let hash = weights.finish()?;
@@ -303,8 +317,8 @@ impl TimeEmbedding {
         for &t in timesteps {
             let angles: Vec<f64> = (0..half)
                 .map(|i| {
-                    let exponent = -(10000f64.ln() as f32) * i as f32
-                        / (half as f32 - self.freq_shift as f32);
+                    let exponent =
+                        -(10000f64.ln() as f32) * i as f32 / (half as f32 - self.freq_shift as f32);
                     f64::from(t * f64::from(exponent).exp() as f32)
                 })
                 .collect();
@@ -318,7 +332,10 @@ impl TimeEmbedding {
             // An odd width ends in a zero.
             values.resize(values.len().next_multiple_of(self.inputs), 0.0);
         }
-        Tensor::from_data(TensorData::new(values, [timesteps.len(), self.inputs]), device)
+        Tensor::from_data(
+            TensorData::new(values, [timesteps.len(), self.inputs]),
+            device,
+        )
     }
 
     fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
@@ -401,16 +418,26 @@ impl UNetShape {
         let up_attends = attends("up_block_types", "UpBlock2D", "CrossAttnUpBlock2D")?;
 
         let heads = config.usize_per_level("attention_head_dim", levels, Some(8))?;
-        if heads.iter().zip(&widths).any(|(heads, width)| heads > width) {
+        if heads
+            .iter()
+            .zip(&widths)
+            .any(|(heads, width)| heads > width)
+        {
             return Err(config.unsupported("attention_head_dim", "at most block_out_channels"));
         }
         let groups = config.usize_or("norm_num_groups", 32)?;
         if widths.iter().any(|width| !width.is_multiple_of(groups)) {
-            return Err(config.unsupported("norm_num_groups", "a divisor of all block_out_channels"));
+            return Err(
+                config.unsupported("norm_num_groups", "a divisor of all block_out_channels")
+            );
         }
         let kernel = |key: &str| -> Result<usize> {
             let size = config.usize_or(key, 3)?;
-            if size % 2 == 1 { Ok(size) } else { Err(config.unsupported(key, "odd sizes")) }
+            if size % 2 == 1 {
+                Ok(size)
+            } else {
+                Err(config.unsupported(key, "odd sizes"))
+            }
         };
         let downsample_padding = match config.get("downsample_padding") {
             Some(value) => match value.as_u64() {
@@ -422,7 +449,9 @@ impl UNetShape {
         let transformer_depths =
             config.usize_per_level("transformer_layers_per_block", levels, Some(1))?;
         let up_transformer_depths = match config.get("reverse_transformer_layers_per_block") {
-            Some(_) => config.usize_per_level("reverse_transformer_layers_per_block", levels, None)?,
+            Some(_) => {
+                config.usize_per_level("reverse_transformer_layers_per_block", levels, None)?
+            }
             None => transformer_depths.iter().rev().copied().collect(),
         };
         let features = config.usize_or("time_embedding_dim", 4 * widths[0])?;
@@ -489,7 +518,12 @@ impl LayerLoader {
     ) -> UNetLayer {
         let width = config.channels;
         UNetLayer {
-            resnet: ResnetBlock::load(&scope.at("resnets").at(index), channels_in, width, self.resnet),
+            resnet: ResnetBlock::load(
+                &scope.at("resnets").at(index),
+                channels_in,
+                width,
+                self.resnet,
+            ),
             transformer: attends.then(|| {
                 SpatialTransformer::load(&scope.at("attentions").at(index), config, &mut self.next)
             }),

@@ -73,7 +73,9 @@ impl Vae {
         let depth = config.usize_or("layers_per_block", 1)?;
         let groups = config.usize_or("norm_num_groups", 32)?;
         if widths.iter().any(|width| !width.is_multiple_of(groups)) {
-            return Err(config.unsupported("norm_num_groups", "a divisor of all block_out_channels"));
+            return Err(
+                config.unsupported("norm_num_groups", "a divisor of all block_out_channels")
+            );
         }
         let latent_channels = config.usize_or("latent_channels", 4)?;
         let attention = config.bool_or("mid_block_add_attention", true)?;
@@ -254,13 +256,19 @@ impl Decoder {
     fn load(scope: &Scope, shape: &Shape) -> Self {
         let levels = shape.widths.len();
         let mut from = shape.last();
-        let blocks = shape.widths.iter().rev().enumerate().map(|(level, &width)| {
-            let scope = scope.at("up_blocks").at(level);
-            let resnets = resnets(&scope, shape, shape.depth + 1, from, width);
-            from = width;
-            let up = (level + 1 < levels).then(|| Upsample::load(&scope.at("upsamplers.0"), width));
-            (resnets, up)
-        });
+        let blocks = shape
+            .widths
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(level, &width)| {
+                let scope = scope.at("up_blocks").at(level);
+                let resnets = resnets(&scope, shape, shape.depth + 1, from, width);
+                from = width;
+                let up =
+                    (level + 1 < levels).then(|| Upsample::load(&scope.at("upsamplers.0"), width));
+                (resnets, up)
+            });
         Self {
             conv_in: Conv2d::load(&scope.at("conv_in"), shape.latent_channels, shape.last(), 3),
             mid: Mid::load(&scope.at("mid_block"), shape),
@@ -290,11 +298,22 @@ impl Decoder {
     }
 }
 
-fn resnets(scope: &Scope, shape: &Shape, depth: usize, from: usize, width: usize) -> Vec<ResnetBlock> {
+fn resnets(
+    scope: &Scope,
+    shape: &Shape,
+    depth: usize,
+    from: usize,
+    width: usize,
+) -> Vec<ResnetBlock> {
     (0..depth)
         .map(|i| {
             let channels_in = if i == 0 { from } else { width };
-            ResnetBlock::load(&scope.at("resnets").at(i), channels_in, width, shape.resnet())
+            ResnetBlock::load(
+                &scope.at("resnets").at(i),
+                channels_in,
+                width,
+                shape.resnet(),
+            )
         })
         .collect()
 }
@@ -308,7 +327,8 @@ struct Mid {
 impl Mid {
     fn load(scope: &Scope, shape: &Shape) -> Self {
         let width = shape.last();
-        let resnet = |i: usize| ResnetBlock::load(&scope.at("resnets").at(i), width, width, shape.resnet());
+        let resnet =
+            |i: usize| ResnetBlock::load(&scope.at("resnets").at(i), width, width, shape.resnet());
         Self {
             first: resnet(0),
             attention: shape
@@ -344,7 +364,11 @@ impl PixelAttention {
     fn load(scope: &Scope, shape: &Shape) -> Self {
         let width = shape.last();
         let project = |name: &str, legacy: &str| {
-            let name = if scope.has(&format!("{legacy}.weight")) { legacy } else { name };
+            let name = if scope.has(&format!("{legacy}.weight")) {
+                legacy
+            } else {
+                name
+            };
             Linear::load_either(&scope.at(name), width, width)
         };
         Self {
@@ -360,7 +384,11 @@ impl PixelAttention {
         let [_, _, h, w] = x.dims();
         let tokens = to_tokens(self.norm.forward(x.clone()));
         let project = |layer: &Linear| layer.forward(tokens.clone());
-        let (q, k, v) = (project(&self.query), project(&self.key), project(&self.value));
+        let (q, k, v) = (
+            project(&self.query),
+            project(&self.key),
+            project(&self.value),
+        );
         let attended = attend(q, k, v, 1, false);
         from_tokens(self.out.forward(attended), h, w) + x
     }

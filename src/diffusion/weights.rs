@@ -50,10 +50,15 @@ impl Weights {
         };
         match order.into_iter().find(|path| path.is_file()) {
             Some(path) => Self::open_file(path, device),
-            None if folder.join(format!("{stem}.safetensors.index.json")).is_file() => {
+            None if folder
+                .join(format!("{stem}.safetensors.index.json"))
+                .is_file() =>
+            {
                 Err(Error::file(
                     folder,
-                    format!("`{stem}` is split into several files, which is not supported; save it in one file"),
+                    format!(
+                        "`{stem}` is split into several files, which is not supported; save it in one file"
+                    ),
                 ))
             }
             None if folder.join(format!("{stem}.bin")).is_file()
@@ -61,7 +66,9 @@ impl Weights {
             {
                 Err(Error::file(
                     folder,
-                    format!("has no {stem}.safetensors, only a .bin file; convert it to safetensors"),
+                    format!(
+                        "has no {stem}.safetensors, only a .bin file; convert it to safetensors"
+                    ),
                 ))
             }
             None => Err(Error::file(
@@ -81,7 +88,10 @@ impl Weights {
         let damaged = |e: safetensors::SafeTensorError| {
             Error::file(
                 path,
-                format!("is not a whole safetensors file ({e}); {} bytes: download or copy it again", map.len()),
+                format!(
+                    "is not a whole safetensors file ({e}); {} bytes: download or copy it again",
+                    map.len()
+                ),
             )
         };
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
@@ -136,9 +146,10 @@ impl Weights {
         let (start, end) = info.data_offsets;
         let bytes = &self.map[self.data_start + start..self.data_start + end];
         let Some(data) = to_f32(bytes, info.dtype) else {
-            self.misshapen
-                .borrow_mut()
-                .push(format!("{name} is stored as {:?}, not as floats", info.dtype));
+            self.misshapen.borrow_mut().push(format!(
+                "{name} is stored as {:?}, not as floats",
+                info.dtype
+            ));
             return stand_in();
         };
         Tensor::from_data(TensorData::new(data, shape), &self.device)
@@ -206,7 +217,12 @@ fn to_f32(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
 }
 
 fn convert<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|b| convert(*b)).collect()
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|b| convert(*b))
+        .collect()
 }
 
 /// A name prefix within a file, so that a block asks for `conv1.weight` wherever it sits.
@@ -240,7 +256,8 @@ impl<'a> Scope<'a> {
     }
 
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
-        self.weights.tensor(&format!("{}{name}", self.prefix), shape)
+        self.weights
+            .tensor(&format!("{}{name}", self.prefix), shape)
     }
 
     pub fn tensor_any<const D: usize>(

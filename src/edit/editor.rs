@@ -5,8 +5,7 @@ use super::{ImageEditor, Instruction};
 use crate::{
     Result,
     diffusion::{
-        self,
-        EditNoise, EditSettings, Guidance, InstructPix2Pix, PromptEmbedding, SeededNoise,
+        self, EditNoise, EditSettings, Guidance, InstructPix2Pix, PromptEmbedding, SeededNoise,
         image_to_tensor, tensor_to_image,
     },
     error::Cancel,

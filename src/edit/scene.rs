@@ -4,8 +4,8 @@
 use crate::{
     Result,
     gpu::GpuImage,
-    scene::Camera,
     loss::Target,
+    scene::Camera,
     splat::{Drawable, SplatTrainer, StepReport, StepResult, TrainState},
 };
 

@@ -25,11 +25,11 @@ pub use split::EvalSplit;
 
 use crate::error::Cancel;
 use crate::scene::Dataset;
-use splats::Recognized;
 use crate::{Error, Result};
 use capture::Capture;
 use glam::DVec3;
 use serde::{Deserialize, Serialize};
+use splats::Recognized;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,9 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
 fn no_capture(file: &Path, what: &str) -> Error {
     Error::file(
         file,
-        format!("is {what}, not a capture: it has no photos; open the folder of the photos and their poses"),
+        format!(
+            "is {what}, not a capture: it has no photos; open the folder of the photos and their poses"
+        ),
     )
 }
 
@@ -146,7 +148,10 @@ pub fn inspect(path: &Path) -> Result<Info> {
 enum Source {
     Transforms(PathBuf),
     Blender(PathBuf),
-    Colmap { model: PathBuf, others: usize },
+    Colmap {
+        model: PathBuf,
+        others: usize,
+    },
     Splats(Recognized),
     /// Points; splats are told apart before.
     Ply(PathBuf),

@@ -26,7 +26,9 @@ impl TensorBuffer {
     /// [`Error::Gpu`] when the tensor does not live on the shared device, or is a strided view of another.
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Result<Self> {
         let failed = |e: &dyn std::fmt::Debug| {
-            Error::Gpu(format!("burn cannot share a tensor with the kernels: {e:?}"))
+            Error::Gpu(format!(
+                "burn cannot share a tensor with the kernels: {e:?}"
+            ))
         };
         let device = tensor.device();
         let fused = tensor

@@ -57,7 +57,9 @@ impl GpuImage {
         Ok(FloatImage::new(
             self.width,
             self.height,
-            rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
+            rgba.chunks_exact(4)
+                .flat_map(|p| [p[0], p[1], p[2]])
+                .collect(),
         ))
     }
 }

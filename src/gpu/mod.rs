@@ -102,7 +102,10 @@ impl Gpu {
             // `Destroyed` is the ordinary end of the program.
             if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
                 on_lost.0.store(true, Ordering::Relaxed);
-                remember(&on_lost.1, format!("the graphics device was lost: {message}"));
+                remember(
+                    &on_lost.1,
+                    format!("the graphics device was lost: {message}"),
+                );
             }
         });
         let on_error = last_error.clone();
@@ -152,10 +155,7 @@ impl Gpu {
     /// # Errors
     /// The first driver or validation error since the last call; a lost device stays an error.
     pub fn check(&self) -> Result<()> {
-        let message = self
-            .last_error
-            .lock()
-            .map_or(None, |mut slot| slot.take());
+        let message = self.last_error.lock().map_or(None, |mut slot| slot.take());
         match message {
             Some(message) => Err(Error::Gpu(message)),
             None => self.check_lost(),

@@ -65,12 +65,13 @@ impl Camera {
     /// A camera at `eye` looking at `target`; `up` is the world's up direction.
     pub fn look_at(eye: DVec3, target: DVec3, up: DVec3, intrinsics: Intrinsics) -> Self {
         let forward = (target - eye).normalize_or(DVec3::Y);
-        let right = forward.cross(up).normalize_or(forward.any_orthonormal_vector());
+        let right = forward
+            .cross(up)
+            .normalize_or(forward.any_orthonormal_vector());
         let down = forward.cross(right);
         let camera_from_world = DMat3::from_cols(right, down, forward).transpose();
         Self {
-            world_to_camera: DMat4::from_mat3(camera_from_world)
-                * DMat4::from_translation(-eye),
+            world_to_camera: DMat4::from_mat3(camera_from_world) * DMat4::from_translation(-eye),
             intrinsics,
         }
     }

@@ -46,7 +46,10 @@ impl Photo {
         if divisor <= 1 {
             return self.clone();
         }
-        let (w, h) = ((self.width / divisor).max(1), (self.height / divisor).max(1));
+        let (w, h) = (
+            (self.width / divisor).max(1),
+            (self.height / divisor).max(1),
+        );
         let (dx, dy) = (divisor.min(self.width), divisor.min(self.height));
         let mut rgb = Vec::with_capacity(w as usize * h as usize * 3);
         for y in 0..h {

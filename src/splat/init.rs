@@ -41,7 +41,7 @@ impl Default for InitConfig {
         Self {
             seed: 0,
             sh_degree: 3,
-            random_count: 40_000,
+            random_count: 25_000,
             opacity: 0.1,
             scale_factor: 1.0,
         }

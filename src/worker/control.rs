@@ -139,7 +139,10 @@ impl Control {
             | Command::Export(_)
             | Command::Save
             | Command::Project(_) => self.between.push_back(command),
-            Command::Open(_) | Command::OpenReadOnly(_) | Command::AttachSplats(_) | Command::Restore(_) => {
+            Command::Open(_)
+            | Command::OpenReadOnly(_)
+            | Command::AttachSplats(_)
+            | Command::Restore(_) => {
                 self.stop();
                 self.after.push_back(command);
             }

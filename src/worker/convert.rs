@@ -33,7 +33,11 @@ pub fn convert(input: &Path, output: &Path, turns: &[usize]) -> Result<Conversio
     let output_format = SplatFormat::of_name(output)?;
     let scene_file;
     let input = if Project::is_project(input) {
-        let folder = if input.is_dir() { Some(input) } else { input.parent() };
+        let folder = if input.is_dir() {
+            Some(input)
+        } else {
+            input.parent()
+        };
         scene_file = folder.unwrap_or(input).join(SCENE_FILE);
         &scene_file
     } else {

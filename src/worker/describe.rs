@@ -1,10 +1,7 @@
 //! What a path holds, in words and as JSON, without a graphics adapter and without decoding photos.
 
 use super::project::{Access, Project};
-use crate::{
-    Error, Result,
-    formats,
-};
+use crate::{Error, Result, formats};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -41,7 +38,10 @@ fn describe_project(path: &Path) -> Result<Description> {
         ));
     }
     for s in &m.snapshots {
-        lines.push(format!("snapshot {}: step {}, {}", s.id.0, s.state.step, s.label));
+        lines.push(format!(
+            "snapshot {}: step {}, {}",
+            s.id.0, s.state.step, s.label
+        ));
     }
     if let Some(job) = &m.job {
         lines.push(format!(

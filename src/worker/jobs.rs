@@ -44,7 +44,13 @@ impl Session {
         let settings = control.settings.clone();
         let views = self.training_views()?;
         let dataset = self.dataset()?;
-        let extent = scene_extent(dataset.split.train.iter().map(|&i| &dataset.views[i].camera));
+        let extent = scene_extent(
+            dataset
+                .split
+                .train
+                .iter()
+                .map(|&i| &dataset.views[i].camera),
+        );
         let config = TrainConfig {
             seed: settings.seed,
             ..TrainConfig::reconstruct(
@@ -120,7 +126,9 @@ impl Session {
 
     fn training_views(&self) -> Result<usize> {
         match self.dataset()?.split.train.len() {
-            0 => Err(Error::invalid("the capture has no training views: all its photos are held out")),
+            0 => Err(Error::invalid(
+                "the capture has no training views: all its photos are held out",
+            )),
             views => Ok(views),
         }
     }
@@ -203,11 +211,9 @@ impl Session {
     }
 
     fn job(&mut self) -> Result<&mut JobRecord> {
-        self.job
-            .as_mut()
-            .ok_or_else(|| {
-                Error::invalid("the project was not interrupted: there is nothing to resume")
-            })
+        self.job.as_mut().ok_or_else(|| {
+            Error::invalid("the project was not interrupted: there is nothing to resume")
+        })
     }
 
     /// Take in commands; while paused, save once and wait for them.
@@ -415,7 +421,9 @@ impl Session {
     /// A snapshot of the running job. One that fails for want of disk must not end the run.
     fn keep_snapshot(&mut self, editor: &Option<LoadedEditor>, control: &Control) {
         let (label, settings) = match &self.job {
-            Some(job) if job.job == Job::Edit => (job.settings.prompt.clone(), job.settings.clone()),
+            Some(job) if job.job == Job::Edit => {
+                (job.settings.prompt.clone(), job.settings.clone())
+            }
             Some(job) => ("Reconstruction".to_owned(), job.settings.clone()),
             None => ("Scene".to_owned(), control.settings.clone()),
         };
@@ -476,7 +484,8 @@ pub fn load_editor<'a>(
 
 /// Where the model is, from wherever the project is resumed.
 fn absolute_model(model: &str) -> String {
-    std::fs::canonicalize(model).map_or_else(|_| model.to_owned(), |path| path.display().to_string())
+    std::fs::canonicalize(model)
+        .map_or_else(|_| model.to_owned(), |path| path.display().to_string())
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.

@@ -50,7 +50,10 @@ pub enum Command {
     /// Measure the scene on the held-out views.
     Evaluate,
     /// Edit one picture, no scene, with the current settings.
-    EditImage { image: PathBuf, output: PathBuf },
+    EditImage {
+        image: PathBuf,
+        output: PathBuf,
+    },
     /// Draw the scene from cameras, into `<folder>/<view name>.<format>`.
     Render {
         /// A capture whose views are taken; `None`: the open capture's.
@@ -193,7 +196,10 @@ pub enum Event {
     SplatsReady,
     ViewEdited(Box<ViewEdit>),
     /// In step order.
-    Loss { step: u32, loss: f32 },
+    Loss {
+        step: u32,
+        loss: f32,
+    },
     Snapshot(SnapshotInfo),
     SnapshotRemoved(SnapshotId),
     SnapshotPinned(SnapshotId, bool),
@@ -210,7 +216,11 @@ pub enum Event {
     /// The job that [`Command::ResumeJob`] would go on with, and the step it stands at. Sent before [`Event::Done`].
     Interrupted(Option<(Job, u32)>),
     /// The job ended: all of it, or as far as the stop.
-    Done { job: Job, finished: bool, step: u32 },
+    Done {
+        job: Job,
+        finished: bool,
+        step: u32,
+    },
 }
 
 /// A slot that holds only the newest value.

@@ -28,10 +28,7 @@ pub fn open(
     control: &Control,
 ) -> Result<(Session, Settings)> {
     if !path.exists() {
-        return Err(Error::Invalid(format!(
-            "{} does not exist",
-            path.display()
-        )));
+        return Err(Error::Invalid(format!("{} does not exist", path.display())));
     }
     let mut session = Session::new(old.gpu.clone());
     session.wanted_folder = old.wanted_folder.clone();
@@ -49,7 +46,12 @@ pub fn open(
     Ok((session, settings))
 }
 
-fn load_dataset(path: &Path, downscale: u32, session: &mut Session, control: &Control) -> Result<()> {
+fn load_dataset(
+    path: &Path,
+    downscale: u32,
+    session: &mut Session,
+    control: &Control,
+) -> Result<()> {
     let options = LoadOptions {
         downscale: Some(downscale).filter(|&d| d > 0),
         ..Default::default()
@@ -107,7 +109,10 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
     let splats = splats::read_splats(path)?;
     let (background, extent) = match &session.dataset {
-        Some(d) => (d.background, scene_extent(d.views.iter().map(|v| &v.camera))),
+        Some(d) => (
+            d.background,
+            scene_extent(d.views.iter().map(|v| &v.camera)),
+        ),
         None => ([0.0; 3], 1.0),
     };
     let config = TrainConfig {
@@ -185,7 +190,9 @@ pub fn announce(session: &mut Session, settings: &Settings, control: &Control) -
     if let Some(project) = &session.project {
         for s in &project.manifest.snapshots {
             let thumbnail = project.read_thumbnail(s).unwrap_or_else(|e| {
-                control.emit(Event::Warning(format!("a timeline picture is missing: {e}")));
+                control.emit(Event::Warning(format!(
+                    "a timeline picture is missing: {e}"
+                )));
                 Photo::new(1, 1, vec![0; 3])
             });
             control.emit(Event::Snapshot(SnapshotInfo {
@@ -257,7 +264,10 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
         .as_ref()
         .map_or(source.as_path(), Project::folder)
         .file_name()
-        .map_or_else(|| source.display().to_string(), |n| n.to_string_lossy().into_owned());
+        .map_or_else(
+            || source.display().to_string(),
+            |n| n.to_string_lossy().into_owned(),
+        );
     Ok(SceneInfo {
         title,
         source,

@@ -29,7 +29,11 @@ impl Session {
             Some(path) => cameras_of(path, control)?,
             None => self
                 .dataset()
-                .map_err(|_| Error::invalid("a splat file has no cameras of its own: name a capture with --cameras"))?
+                .map_err(|_| {
+                    Error::invalid(
+                        "a splat file has no cameras of its own: name a capture with --cameras",
+                    )
+                })?
                 .views
                 .iter()
                 .map(|v| (v.name.clone(), v.camera))
@@ -115,7 +119,10 @@ fn picture_paths(folder: &Path, names: &[&str], format: RenderFormat) -> Vec<Pat
     };
     let stem = |name: &str| {
         let lower = name.to_ascii_lowercase();
-        let ending = PICTURES.iter().find(|e| lower.ends_with(*e)).map_or(0, |e| e.len());
+        let ending = PICTURES
+            .iter()
+            .find(|e| lower.ends_with(*e))
+            .map_or(0, |e| e.len());
         name[..name.len() - ending].to_owned()
     };
     let mut counts = std::collections::HashMap::<String, u32>::new();
@@ -126,7 +133,11 @@ fn picture_paths(folder: &Path, names: &[&str], format: RenderFormat) -> Vec<Pat
         .iter()
         .map(|name| {
             let short = stem(name);
-            let unique = if counts[&short] == 1 { short } else { (*name).to_owned() };
+            let unique = if counts[&short] == 1 {
+                short
+            } else {
+                (*name).to_owned()
+            };
             // A capture's names may climb out of its folder; the pictures must not.
             let inside: PathBuf = Path::new(&format!("{unique}.{extension}"))
                 .components()

@@ -240,7 +240,9 @@ impl Project {
             if !path.is_file() {
                 return Err(Error::file(
                     self.folder.join(MANIFEST),
-                    format!("the project names {name}, which does not exist; copy the project folder whole"),
+                    format!(
+                        "the project names {name}, which does not exist; copy the project folder whole"
+                    ),
                 ));
             }
         }
@@ -261,7 +263,11 @@ impl Project {
     fn referenced(&self) -> BTreeSet<String> {
         let m = &self.manifest;
         let mut names = self.essential();
-        names.extend(m.snapshots.iter().map(|s| format!("thumbnails/{}", s.thumbnail)));
+        names.extend(
+            m.snapshots
+                .iter()
+                .map(|s| format!("thumbnails/{}", s.thumbnail)),
+        );
         for edit in &m.edits {
             names.insert(format!("edits/{}", edit.edited));
             names.insert(format!("edits/{}", edit.render));
@@ -279,7 +285,11 @@ impl Project {
             .flatten()
             .filter_map(|entry| {
                 let name = entry.file_name();
-                name.to_string_lossy().split('-').next()?.parse::<u64>().ok()
+                name.to_string_lossy()
+                    .split('-')
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
             })
             .max()
             .unwrap_or(0)
@@ -301,10 +311,13 @@ impl Project {
     fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         let path = self.folder.join(MANIFEST);
         if self.is_read_only() {
-            return Err(Error::file(&path, "the project was opened for reading only"));
+            return Err(Error::file(
+                &path,
+                "the project was opened for reading only",
+            ));
         }
-        let json = serde_json::to_vec_pretty(manifest)
-            .map_err(|e| Error::file(&path, e.to_string()))?;
+        let json =
+            serde_json::to_vec_pretty(manifest).map_err(|e| Error::file(&path, e.to_string()))?;
         write_atomic(&path, |w| w.write_all(&json))
     }
 
@@ -369,8 +382,8 @@ impl Project {
         let path = self.folder.join("states").join(&record.file);
         let bytes = fs::read(&path).map_err(Error::io(&path))?;
         let damaged = |e: String| Error::file(&path, format!("damaged state: {e}"));
-        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
-            .map_err(|e| damaged(e.to_string()))?;
+        let (_, header) =
+            safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         let header = header
             .metadata()
             .as_ref()
@@ -378,8 +391,8 @@ impl Project {
             .ok_or_else(|| damaged("no training header".into()))?;
         let (config, progress) =
             serde_json::from_str(header).map_err(|e| damaged(e.to_string()))?;
-        let file = safetensors::SafeTensors::deserialize(&bytes)
-            .map_err(|e| damaged(e.to_string()))?;
+        let file =
+            safetensors::SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
         let mut tensors = Vec::new();
         for (name, view) in file.tensors() {
             if view.dtype() != safetensors::Dtype::F32 {

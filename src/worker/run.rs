@@ -122,7 +122,9 @@ impl Worker {
                     .map(|()| true)
             }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
-            other => Err(Error::Invalid(format!("{other:?} cannot wait for a job's end"))),
+            other => Err(Error::Invalid(format!(
+                "{other:?} cannot wait for a job's end"
+            ))),
         }
     }
 
@@ -187,7 +189,12 @@ impl Worker {
         let settings = self.control.settings.clone();
         settings.check_edit()?;
         if self.session.trainer.is_none() && self.session.dataset.is_some() {
-            load_editor(&self.session.gpu, &mut self.editor, &settings, &self.control)?;
+            load_editor(
+                &self.session.gpu,
+                &mut self.editor,
+                &settings,
+                &self.control,
+            )?;
             return self
                 .session
                 .begin_reconstruction(Some(settings), &self.control);
@@ -209,7 +216,8 @@ impl Worker {
                 Some(settings) if finished => {
                     self.control.settings = *settings;
                     self.session.begin_edit(&mut self.editor, &self.control)?;
-                    self.control.emit(Event::State(RunState::Running(Job::Edit)));
+                    self.control
+                        .emit(Event::State(RunState::Running(Job::Edit)));
                 }
                 _ => return Ok(finished),
             }
@@ -243,7 +251,9 @@ impl Worker {
             })
             .collect();
         if views.is_empty() {
-            return Err(Error::invalid("the capture has no held-out views to measure on"));
+            return Err(Error::invalid(
+                "the capture has no held-out views to measure on",
+            ));
         }
         let (mut psnr, mut ssim) = (0.0, 0.0);
         for (camera, photo, mask) in &views {

@@ -302,7 +302,11 @@ impl Session {
     }
 
     fn snapshot_drawable(&mut self, id: SnapshotId) -> Result<Drawable> {
-        if let Some(i) = self.shown_cache.iter().position(|(cached, _)| *cached == id) {
+        if let Some(i) = self
+            .shown_cache
+            .iter()
+            .position(|(cached, _)| *cached == id)
+        {
             let entry = self.shown_cache.remove(i);
             let drawable = entry.1.clone();
             self.shown_cache.push(entry);
@@ -488,7 +492,9 @@ fn side_by_side(parts: &[Photo]) -> Photo {
 /// A folder for a project that the artist has not placed yet; kept like any other.
 fn unsaved_folder(source: &Path) -> Result<PathBuf> {
     let base = data_folder().ok_or_else(|| {
-        Error::invalid("there is no home folder to keep the project in; choose one with Save project as…")
+        Error::invalid(
+            "there is no home folder to keep the project in; choose one with Save project as…",
+        )
     })?;
     let stem = source
         .file_stem()
@@ -506,12 +512,19 @@ fn unsaved_folder(source: &Path) -> Result<PathBuf> {
             return Ok(folder);
         }
     }
-    Err(Error::Invalid(format!("{} is full of projects", base.display())))
+    Err(Error::Invalid(format!(
+        "{} is full of projects",
+        base.display()
+    )))
 }
 
 /// Where projects go that were not placed by the artist.
 pub fn data_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     let base = if cfg!(windows) {
         var("APPDATA")
     } else if cfg!(target_os = "macos") {

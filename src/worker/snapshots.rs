@@ -77,8 +77,7 @@ impl Session {
         });
         let keep: Vec<SnapshotId> = shown.into_iter().collect();
         let budget_bytes = u64::from(settings.snapshot_budget_mib) << 20;
-        let removed =
-            project.thin_out(&mut manifest, settings.snapshot_limit, budget_bytes, &keep);
+        let removed = project.thin_out(&mut manifest, settings.snapshot_limit, budget_bytes, &keep);
         if let Err(e) = project.commit(manifest) {
             project.discard(&state_file);
             project.discard(&format!("thumbnails/{thumbnail_file}"));
@@ -110,6 +109,7 @@ impl Session {
             return Ok(());
         }
         let settings = control.settings.clone();
-        self.take_snapshot(label, &settings, "", control).map(|_| ())
+        self.take_snapshot(label, &settings, "", control)
+            .map(|_| ())
     }
 }

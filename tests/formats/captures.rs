@@ -181,7 +181,11 @@ fn every_ply_opens_or_says_why_not() {
                 continue;
             }
             match Kind::of(&path).unwrap() {
-                Kind::Splats { count, sh_degree, is_compressed } => {
+                Kind::Splats {
+                    count,
+                    sh_degree,
+                    is_compressed,
+                } => {
                     compressed += usize::from(is_compressed);
                     let scene = read_splats(&path).unwrap();
                     println!(

@@ -4,8 +4,8 @@
 use crate::fixture::{Array, Fixture, path_or_skip};
 use burn::tensor::{Device, Tensor, TensorData};
 use luxedit::diffusion::{
-    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix, NoiseSource,
-    Precision, SchedulerConfig, Solver, TextEncoder, Tokenizer, UNet, Vae, read,
+    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix,
+    NoiseSource, Precision, SchedulerConfig, Solver, TextEncoder, Tokenizer, UNet, Vae, read,
 };
 use luxedit::error::Cancel;
 use std::collections::{BTreeSet, VecDeque};
@@ -37,7 +37,11 @@ fn cases(fixture: &Fixture, suffix: &str) -> Vec<String> {
         .iter()
         .filter_map(|name| name.strip_suffix(suffix).map(str::to_owned))
         .collect();
-    assert!(!cases.is_empty(), "{} has no case with {suffix}", fixture.name);
+    assert!(
+        !cases.is_empty(),
+        "{} has no case with {suffix}",
+        fixture.name
+    );
     cases.into_iter().collect()
 }
 
@@ -59,11 +63,15 @@ fn ids(array: &Array) -> Vec<Vec<u32>> {
 }
 
 fn number(value: &serde_json::Value, key: &str) -> f64 {
-    value[key].as_f64().unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
+    value[key]
+        .as_f64()
+        .unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
 }
 
 fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
+    value[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
 }
 
 /// Cases that the manifest's params name.
@@ -111,9 +119,15 @@ impl Traced<'_> {
 
 #[test]
 fn tokenizer() {
-    let Some(fixture) = Fixture::open("fixtures/tokenizer.safetensors") else { return };
-    let Some(listing) = path_or_skip("fixtures/tokenizer.json") else { return };
-    let Some(folder) = part("tokenizer") else { return };
+    let Some(fixture) = Fixture::open("fixtures/tokenizer.safetensors") else {
+        return;
+    };
+    let Some(listing) = path_or_skip("fixtures/tokenizer.json") else {
+        return;
+    };
+    let Some(folder) = part("tokenizer") else {
+        return;
+    };
     let listing: serde_json::Value =
         serde_json::from_slice(&std::fs::read(listing).expect("tokenizer.json")).expect("JSON");
     let length = number(&listing, "context_length") as usize;
@@ -121,7 +135,10 @@ fn tokenizer() {
     assert_eq!(tokenizer.length(), length);
 
     let fast = ids(&fixture.get("ids_fast"));
-    let others = [ids(&fixture.get("ids_slow_ftfy")), ids(&fixture.get("ids_slow_basic"))];
+    let others = [
+        ids(&fixture.get("ids_slow_ftfy")),
+        ids(&fixture.get("ids_slow_basic")),
+    ];
     let agree = fixture.get("agree").data;
     let rows = listing["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), fast.len());
@@ -131,18 +148,34 @@ fn tokenizer() {
         let got = tokenizer.encode(prompt);
         same_as_fast += usize::from(got == fast[i]);
         let any = agree[i] == 0.0 && others.iter().any(|other| got == other[i]);
-        assert!(got == fast[i] || any, "{prompt:?}: {got:?}, expected {:?}", fast[i]);
+        assert!(
+            got == fast[i] || any,
+            "{prompt:?}: {got:?}, expected {:?}",
+            fast[i]
+        );
         let untruncated = &entry["untruncated_len"];
-        let counts = ["fast", "slow_ftfy", "slow_basic"].map(|key| number(untruncated, key) as usize);
-        assert!(counts.contains(&tokenizer.count(prompt)), "{prompt:?}: {} tokens", tokenizer.count(prompt));
+        let counts =
+            ["fast", "slow_ftfy", "slow_basic"].map(|key| number(untruncated, key) as usize);
+        assert!(
+            counts.contains(&tokenizer.count(prompt)),
+            "{prompt:?}: {} tokens",
+            tokenizer.count(prompt)
+        );
     }
-    println!("tokenizer: {same_as_fast} of {} rows as the fast tokenizer", rows.len());
+    println!(
+        "tokenizer: {same_as_fast} of {} rows as the fast tokenizer",
+        rows.len()
+    );
 }
 
 #[test]
 fn text_encoder() {
-    let Some(fixture) = Fixture::open("fixtures/text_encoder.safetensors") else { return };
-    let Some(folder) = part("text_encoder") else { return };
+    let Some(fixture) = Fixture::open("fixtures/text_encoder.safetensors") else {
+        return;
+    };
+    let Some(folder) = part("text_encoder") else {
+        return;
+    };
     let tokens = ids(&fixture.get("ids"));
     let encoder = TextEncoder::load(&folder, Precision::Full, &cpu()).expect("a text encoder");
     let last = encoder.forward(&tokens).expect("embeddings");
@@ -172,12 +205,17 @@ fn text_encoder() {
     let name = "last_hidden_state_f16w";
     let half = TextEncoder::load(&folder, Precision::Half, &cpu()).expect("a text encoder");
     let n = fixture.get(name).shape[0];
-    fixture.check(name, &values(&half.forward(&tokens[..n]).expect("embeddings")));
+    fixture.check(
+        name,
+        &values(&half.forward(&tokens[..n]).expect("embeddings")),
+    );
 }
 
 #[test]
 fn vae() {
-    let Some(fixture) = Fixture::open("fixtures/vae.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/vae.safetensors") else {
+        return;
+    };
     let Some(folder) = part("vae") else { return };
     let device = cpu();
     let vae = Vae::load(&folder, Precision::Full, &device).expect("an autoencoder");
@@ -201,7 +239,11 @@ fn check_vae(fixture: &Fixture, vae: &Vae) {
     for case in cases(fixture, ".image") {
         let name = |what: &str| format!("{case}.{what}");
         let get = |what: &str| tensor::<4>(&fixture.get(&name(what)), &device);
-        let mut traced = Traced { fixture, prefix: case.clone(), checked: 0 };
+        let mut traced = Traced {
+            fixture,
+            prefix: case.clone(),
+            checked: 0,
+        };
         let posterior =
             vae.encode_traced(get("image") * 2.0 - 1.0, &mut |at, x| traced.check(at, x));
         fixture.check(&name("mean"), &values(&posterior.mean));
@@ -214,14 +256,22 @@ fn check_vae(fixture: &Fixture, vae: &Vae) {
         checked += 1;
     }
     println!("vae: {checked} cases, {traces} intermediate activations");
-    let listed = fixture.names().iter().filter(|name| name.contains(".mid.")).count();
+    let listed = fixture
+        .names()
+        .iter()
+        .filter(|name| name.contains(".mid."))
+        .count();
     assert_eq!(traces, listed, "intermediate activations compared");
 }
 
 #[test]
 fn vae_legacy_attention() {
-    let Some(legacy) = Fixture::open("fixtures/vae_legacy_attention.safetensors") else { return };
-    let Some(fixture) = Fixture::open("fixtures/vae.safetensors") else { return };
+    let Some(legacy) = Fixture::open("fixtures/vae_legacy_attention.safetensors") else {
+        return;
+    };
+    let Some(fixture) = Fixture::open("fixtures/vae.safetensors") else {
+        return;
+    };
     let Some(folder) = part("vae") else { return };
     let device = cpu();
     for squeezed in [true, false] {
@@ -238,14 +288,19 @@ fn legacy_vae(folder: &Path, legacy: &Fixture, to: &Path, squeezed: bool) {
     std::fs::copy(folder.join("config.json"), to.join("config.json")).expect("config.json");
     let bytes = std::fs::read(folder.join(file)).expect("weights");
     let weights = safetensors::SafeTensors::deserialize(&bytes).expect("weights");
-    let mapping = legacy.params["mapping"].as_object().expect("the mapping of names");
+    let mapping = legacy.params["mapping"]
+        .as_object()
+        .expect("the mapping of names");
     let replaced: BTreeSet<String> = legacy
         .names()
         .iter()
         .map(|name| {
             mapping.iter().fold(name.clone(), |name, (old, new)| {
                 // The new name, before any remark.
-                let new = new.as_str().and_then(|new| new.split(' ').next()).expect("a name");
+                let new = new
+                    .as_str()
+                    .and_then(|new| new.split(' ').next())
+                    .expect("a name");
                 name.replace(&format!(".{old}."), &format!(".{new}."))
             })
         })
@@ -254,9 +309,20 @@ fn legacy_vae(folder: &Path, legacy: &Fixture, to: &Path, squeezed: bool) {
         .tensors()
         .into_iter()
         .filter(|(name, _)| !replaced.contains(name))
-        .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .map(|(name, view)| {
+            (
+                name,
+                view.dtype(),
+                view.shape().to_vec(),
+                view.data().to_vec(),
+            )
+        })
         .collect();
-    assert_eq!(tensors.len() + replaced.len(), weights.len(), "every legacy name replaces a new one");
+    assert_eq!(
+        tensors.len() + replaced.len(),
+        weights.len(),
+        "every legacy name replaces a new one"
+    );
     for name in legacy.names() {
         let Array { mut shape, data } = legacy.get(&name);
         if !squeezed && shape.len() == 2 {
@@ -274,7 +340,9 @@ fn legacy_vae(folder: &Path, legacy: &Fixture, to: &Path, squeezed: bool) {
 
 #[test]
 fn unet() {
-    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else {
+        return;
+    };
     let Some(folder) = part("unet") else { return };
     let device = cpu();
     let unet = UNet::load(&folder, Precision::Full, &device).expect("a denoiser");
@@ -282,7 +350,11 @@ fn unet() {
     for case in cases(&fixture, ".sample") {
         let name = |what: &str| format!("{case}.{what}");
         let timesteps = fixture.get(&name("timestep")).data;
-        let mut traced = Traced { fixture: &fixture, prefix: case.clone(), checked: 0 };
+        let mut traced = Traced {
+            fixture: &fixture,
+            prefix: case.clone(),
+            checked: 0,
+        };
         let keys = unet.prompt_keys(&tensor(&fixture.get(&name("context")), &device));
         let sample = tensor(&fixture.get(&name("sample")), &device);
         let eps = unet.forward_traced(sample, &timesteps, &keys, &mut |at, x| traced.check(at, x));
@@ -312,7 +384,9 @@ fn unet() {
 /// One timestep for the whole batch is the same as that timestep for every element.
 #[test]
 fn unet_shared_timestep() {
-    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else {
+        return;
+    };
     let Some(folder) = part("unet") else { return };
     let device = cpu();
     let unet = UNet::load(&folder, Precision::Full, &device).expect("a denoiser");
@@ -322,14 +396,20 @@ fn unet_shared_timestep() {
     let t = fixture.get(&format!("{case}.timestep")).data[0];
     let each = values(&unet.forward(sample.clone(), &vec![t; sample.dims()[0]], &keys));
     let shared = values(&unet.forward(sample, &[t], &keys));
-    let worst = each.iter().zip(&shared).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = each
+        .iter()
+        .zip(&shared)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     assert!(worst < 1e-5, "{worst}");
 }
 
 /// The smallest case on the graphics adapter, software or not.
 #[test]
 fn unet_on_the_adapter() {
-    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/unet.safetensors") else {
+        return;
+    };
     let Some(folder) = part("unet") else { return };
     let gpu = match luxedit::gpu::Gpu::headless() {
         Ok(gpu) => gpu,
@@ -341,13 +421,20 @@ fn unet_on_the_adapter() {
     let device = gpu.burn_device().expect("burn on the adapter");
     let unet = UNet::load(&folder, Precision::Full, &device).expect("a denoiser");
     let pixels = |case: &String| fixture.get(&format!("{case}.sample")).data.len();
-    let case = cases(&fixture, ".sample").into_iter().min_by_key(pixels).expect("a case");
+    let case = cases(&fixture, ".sample")
+        .into_iter()
+        .min_by_key(pixels)
+        .expect("a case");
     let start = std::time::Instant::now();
     let keys = unet.prompt_keys(&tensor(&fixture.get(&format!("{case}.context")), &device));
     let sample = tensor(&fixture.get(&format!("{case}.sample")), &device);
     let timesteps = fixture.get(&format!("{case}.timestep")).data;
     let eps = values(&unet.forward(sample, &timesteps, &keys));
-    println!("{}: case {case}, first pass {:.1} s", gpu.info.name, start.elapsed().as_secs_f64());
+    println!(
+        "{}: case {case}, first pass {:.1} s",
+        gpu.info.name,
+        start.elapsed().as_secs_f64()
+    );
     fixture.check(&format!("{case}.eps"), &eps);
 }
 
@@ -405,24 +492,38 @@ fn chain(
 
 #[test]
 fn schedulers_ddim() {
-    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else { return };
-    let Some(config) = scheduler(Solver::Ddim) else { return };
+    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else {
+        return;
+    };
+    let Some(config) = scheduler(Solver::Ddim) else {
+        return;
+    };
     let device = cpu();
     fixture.check("alphas_cumprod", &as_f32(&config.alphas_cumprod, |v| v));
     for steps in counts(&fixture, "ddim.timesteps_") {
         let ddim = Ddim::new(&config, steps).expect("a schedule");
-        fixture.check(&format!("ddim.timesteps_{steps}"), &as_f32(&ddim.timesteps, |t| t as f64));
+        fixture.check(
+            &format!("ddim.timesteps_{steps}"),
+            &as_f32(&ddim.timesteps, |t| t as f64),
+        );
     }
 
     let eps = fixture.get("ddim.eps");
     let steps = eps.shape[0];
     let ddim = Ddim::new(&config, steps).expect("a schedule");
     let mut clean = Vec::new();
-    chain(&fixture, "ddim.x_init", "ddim.prev_sample", |i, eps, sample| {
-        let t = ddim.timesteps[i];
-        clean.extend(values(&ddim.clean_and_noise(eps.clone(), t, sample.clone()).0));
-        ddim.step(eps, t, sample)
-    });
+    chain(
+        &fixture,
+        "ddim.x_init",
+        "ddim.prev_sample",
+        |i, eps, sample| {
+            let t = ddim.timesteps[i];
+            clean.extend(values(
+                &ddim.clean_and_noise(eps.clone(), t, sample.clone()).0,
+            ));
+            ddim.step(eps, t, sample)
+        },
+    );
     fixture.check("ddim.pred_x0", &clean);
 
     let noise = fixture.get("ddim.eta.noise");
@@ -431,7 +532,13 @@ fn schedulers_ddim() {
     for (k, timestep) in [951, 501, 1].into_iter().enumerate() {
         let eps = tensor(&row(&eps, k), &device);
         let fresh = tensor(&row(&noise, k), &device);
-        all.extend(values(&ddim.step_stochastic(eps, timestep, sample.clone(), 0.6, fresh)));
+        all.extend(values(&ddim.step_stochastic(
+            eps,
+            timestep,
+            sample.clone(),
+            0.6,
+            fresh,
+        )));
     }
     fixture.check("ddim.eta.prev", &all);
 
@@ -446,8 +553,12 @@ fn schedulers_ddim() {
 
 #[test]
 fn schedulers_in2n() {
-    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else { return };
-    let Some(config) = scheduler(Solver::Ddim) else { return };
+    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else {
+        return;
+    };
+    let Some(config) = scheduler(Solver::Ddim) else {
+        return;
+    };
     let steps = fixture.get("in2n.timesteps").shape[1];
     let mut all = Vec::new();
     for &start in &fixture.get("in2n.T").data {
@@ -457,46 +568,73 @@ fn schedulers_in2n() {
     fixture.check("in2n.timesteps", &all);
     for start in counts(&fixture, "in2n.prev_sample_T") {
         let ddim = Ddim::starting_at(&config, steps, start).expect("a schedule");
-        chain(&fixture, "ddim.x_init", &format!("in2n.prev_sample_T{start}"), |i, eps, sample| {
-            ddim.step(eps, ddim.timesteps[i], sample)
-        });
+        chain(
+            &fixture,
+            "ddim.x_init",
+            &format!("in2n.prev_sample_T{start}"),
+            |i, eps, sample| ddim.step(eps, ddim.timesteps[i], sample),
+        );
     }
-    let error = Ddim::starting_at(&config, steps, steps - 1).expect_err("too few timesteps").to_string();
+    let error = Ddim::starting_at(&config, steps, steps - 1)
+        .expect_err("too few timesteps")
+        .to_string();
     assert!(error.contains(&steps.to_string()), "{error}");
 }
 
 #[test]
 fn schedulers_euler_ancestral() {
-    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else { return };
-    let Some(config) = scheduler(Solver::EulerAncestral) else { return };
+    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else {
+        return;
+    };
+    let Some(config) = scheduler(Solver::EulerAncestral) else {
+        return;
+    };
     let device = cpu();
     for steps in counts(&fixture, "euler_a.timesteps_") {
         let euler = EulerAncestral::new(&config, steps).expect("a schedule");
-        fixture.check(&format!("euler_a.timesteps_{steps}"), &as_f32(&euler.timesteps, |v| v));
-        fixture.check(&format!("euler_a.sigmas_{steps}"), &as_f32(&euler.sigmas, |v| v));
+        fixture.check(
+            &format!("euler_a.timesteps_{steps}"),
+            &as_f32(&euler.timesteps, |v| v),
+        );
+        fixture.check(
+            &format!("euler_a.sigmas_{steps}"),
+            &as_f32(&euler.sigmas, |v| v),
+        );
     }
     let noise = fixture.get("euler_a.noise");
     let euler = EulerAncestral::new(&config, noise.shape[0]).expect("a schedule");
     fixture.check("euler_a.init_noise_sigma", &[euler.init_noise_sigma as f32]);
     let mut inputs = Vec::new();
-    chain(&fixture, "euler_a.x_init", "euler_a.prev_sample", |i, eps, sample| {
-        inputs.extend(values(&euler.scale_input(sample.clone(), i)));
-        euler.step(eps, i, sample, tensor(&row(&noise, i), &device))
-    });
+    chain(
+        &fixture,
+        "euler_a.x_init",
+        "euler_a.prev_sample",
+        |i, eps, sample| {
+            inputs.extend(values(&euler.scale_input(sample.clone(), i)));
+            euler.step(eps, i, sample, tensor(&row(&noise, i), &device))
+        },
+    );
     fixture.check("euler_a.scaled_input", &inputs);
 }
 
 #[test]
 fn guidance() {
-    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/schedulers.safetensors") else {
+        return;
+    };
     let eps = fixture.get("cfg.eps");
-    let [three, n, c, h, w] = eps.shape[..] else { panic!("cfg.eps has rank 5") };
+    let [three, n, c, h, w] = eps.shape[..] else {
+        panic!("cfg.eps has rank 5")
+    };
     let scales = fixture.get("cfg.scales").data;
     let guidance = Guidance {
         guidance_scale: f64::from(scales[0]),
         image_guidance_scale: f64::from(scales[1]),
     };
-    let rows = Array { shape: vec![three * n, c, h, w], data: eps.data };
+    let rows = Array {
+        shape: vec![three * n, c, h, w],
+        data: eps.data,
+    };
     fixture.check("cfg.out", &values(&guidance.combine(tensor(&rows, &cpu()))));
 }
 
@@ -528,7 +666,9 @@ fn model() -> Option<InstructPix2Pix> {
 
 #[test]
 fn pipeline() {
-    let Some(fixture) = Fixture::open("fixtures/pipeline.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/pipeline.safetensors") else {
+        return;
+    };
     let Some(model) = model() else { return };
     let device = cpu();
     for (case, params) in param_cases(&fixture) {
@@ -537,7 +677,9 @@ fn pipeline() {
             "ea" => Solver::EulerAncestral,
             other => panic!("{case}: scheduler {other}"),
         };
-        let Some(scheduler) = scheduler(solver) else { continue };
+        let Some(scheduler) = scheduler(solver) else {
+            continue;
+        };
         let name = |what: &str| format!("{case}.{what}");
         let get = |what: &str| tensor::<4>(&fixture.get(&name(what)), &device);
         let mut noise = VecDeque::from([get("latents")]);
@@ -567,7 +709,9 @@ fn pipeline() {
 
 #[test]
 fn in2n_edit() {
-    let Some(fixture) = Fixture::open("fixtures/in2n_edit.safetensors") else { return };
+    let Some(fixture) = Fixture::open("fixtures/in2n_edit.safetensors") else {
+        return;
+    };
     let Some(model) = model() else { return };
     let device = cpu();
     for (case, params) in param_cases(&fixture) {
@@ -578,12 +722,22 @@ fn in2n_edit() {
         let schedule =
             Ddim::starting_at(&model.scheduler, settings.diffusion_steps, start as usize)
                 .expect("a schedule");
-        fixture.check(&name("timesteps"), &as_f32(&schedule.timesteps, |t| t as f64));
+        fixture.check(
+            &name("timesteps"),
+            &as_f32(&schedule.timesteps, |t| t as f64),
+        );
 
-        let noise = EditNoise { posterior: get("noise_posterior"), diffusion: get("noise") };
-        let original = model.original_latents(get("original")).expect("the condition");
+        let noise = EditNoise {
+            posterior: get("noise_posterior"),
+            diffusion: get("noise"),
+        };
+        let original = model
+            .original_latents(get("original"))
+            .expect("the condition");
         fixture.check(&name("cond"), &values(&original));
-        let clean = model.render_latents(get("render"), &noise.posterior).expect("latents");
+        let clean = model
+            .render_latents(get("render"), &noise.posterior)
+            .expect("latents");
         fixture.check(&name("z0"), &values(&clean));
         let noisy = schedule.add_noise(clean, noise.diffusion.clone(), schedule.timesteps[0]);
         fixture.check(&name("noisy"), &values(&noisy));

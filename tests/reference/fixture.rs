@@ -107,7 +107,11 @@ impl Fixture {
                 norm += f64::from(*e).powi(2);
             }
             let (difference, norm) = (difference.sqrt(), norm.sqrt());
-            println!("{} {tensor}: relative L2 {:.2e} (limit {limit:.0e})", self.name, difference / norm.max(1e-30));
+            println!(
+                "{} {tensor}: relative L2 {:.2e} (limit {limit:.0e})",
+                self.name,
+                difference / norm.max(1e-30)
+            );
             assert!(
                 difference.is_finite() && difference <= limit * norm,
                 "{} {tensor}: relative L2 {:.3e} > {limit:.1e}",
@@ -153,7 +157,10 @@ impl Fixture {
                 worst = (difference, i);
             }
         }
-        println!("{} {tensor}: worst |difference| {:.2e} at {}", self.name, worst.0, worst.1);
+        println!(
+            "{} {tensor}: worst |difference| {:.2e} at {}",
+            self.name, worst.0, worst.1
+        );
     }
 
     /// The manifest's element tolerance of `tensor`.

@@ -30,18 +30,34 @@ impl Differences {
             })
             .fold(0.0, f32::max);
         let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
-        let mut most = Self { place: 0.0, rotation: 0.0, scale: 0.0, opacity: 0.0, color: 0.0, sh: 0.0 };
+        let mut most = Self {
+            place: 0.0,
+            rotation: 0.0,
+            scale: 0.0,
+            opacity: 0.0,
+            color: 0.0,
+            sh: 0.0,
+        };
         let bands = a.rest_count().min(b.rest_count()) * 3;
         for (j, &i) in order.iter().enumerate() {
             let triple = |list: &[f32], i: usize| [list[i * 3], list[i * 3 + 1], list[i * 3 + 2]];
-            let apart = |x: [f32; 3], y: [f32; 3]| (0..3).map(|k| (x[k] - y[k]).abs()).fold(0.0, f32::max);
-            most.place = most.place.max(apart(triple(&a.means, i), triple(&b.means, j)) / extent);
-            most.scale = most.scale.max(apart(triple(&a.log_scales, i), triple(&b.log_scales, j)));
+            let apart =
+                |x: [f32; 3], y: [f32; 3]| (0..3).map(|k| (x[k] - y[k]).abs()).fold(0.0, f32::max);
+            most.place = most
+                .place
+                .max(apart(triple(&a.means, i), triple(&b.means, j)) / extent);
+            most.scale = most
+                .scale
+                .max(apart(triple(&a.log_scales, i), triple(&b.log_scales, j)));
             let color = |list: &[f32], i: usize| triple(list, i).map(|dc| 0.5 + 0.282_094_8 * dc);
-            most.color = most.color.max(apart(color(&a.sh_dc, i), color(&b.sh_dc, j)));
+            most.color = most
+                .color
+                .max(apart(color(&a.sh_dc, i), color(&b.sh_dc, j)));
             let opacity = sigmoid(a.logit_opacities[i]) - sigmoid(b.logit_opacities[j]);
             most.opacity = most.opacity.max(opacity.abs());
-            most.rotation = most.rotation.max(angle(&a.quats[i * 4..][..4], &b.quats[j * 4..][..4]));
+            most.rotation = most
+                .rotation
+                .max(angle(&a.quats[i * 4..][..4], &b.quats[j * 4..][..4]));
             let rest = |s: &Splats, i: usize, k: usize| s.sh_rest[i * s.rest_count() * 3 + k];
             for k in 0..bands {
                 most.sh = most.sh.max((rest(a, i, k) - rest(b, j, k)).abs());
@@ -61,7 +77,10 @@ impl Differences {
             ("color", self.color, limits.color),
             ("sh", self.sh, limits.sh),
         ] {
-            assert!(value <= limit, "{what}: {name} differs by {value}, more than {limit}");
+            assert!(
+                value <= limit,
+                "{what}: {name} differs by {value}, more than {limit}"
+            );
         }
     }
 }
@@ -73,7 +92,11 @@ fn angle(a: &[f32], b: &[f32]) -> f32 {
     let length = |q: &[f64]| q.iter().map(|v| v * v).sum::<f64>().sqrt();
     let (la, lb) = (length(&a), length(&b));
     let apart = |sign: f64| -> f64 {
-        let difference: Vec<f64> = a.iter().zip(&b).map(|(x, y)| x / la - sign * y / lb).collect();
+        let difference: Vec<f64> = a
+            .iter()
+            .zip(&b)
+            .map(|(x, y)| x / la - sign * y / lb)
+            .collect();
         length(&difference)
     };
     (4.0 * (apart(1.0).min(apart(-1.0)) / 2.0).min(1.0).asin()) as f32

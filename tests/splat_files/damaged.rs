@@ -8,7 +8,10 @@ use std::path::Path;
 fn files(folder: &Path) -> Vec<(Vec<u8>, SplatFormat)> {
     let scene = made::scene(40, 2, 31);
     let mut files = Vec::new();
-    for format in SplatFormat::ALL.into_iter().filter(|f| f.can_read() && f.can_write()) {
+    for format in SplatFormat::ALL
+        .into_iter()
+        .filter(|f| f.can_read() && f.can_write())
+    {
         let path = folder.join(format!("d.{}", format.extension()));
         write_splats(&path, &scene, format).unwrap();
         files.push((std::fs::read(path).unwrap(), format));
@@ -23,7 +26,15 @@ fn cut_files_say_that_they_end_early() {
     let folder = tempfile::tempdir().unwrap();
     for (bytes, format) in files(folder.path()) {
         let path = folder.path().join(format!("cut.{}", format.extension()));
-        for cut in [bytes.len() - 1, bytes.len() - 9, bytes.len() * 2 / 3, bytes.len() / 2, 5000, 40, 13] {
+        for cut in [
+            bytes.len() - 1,
+            bytes.len() - 9,
+            bytes.len() * 2 / 3,
+            bytes.len() / 2,
+            5000,
+            40,
+            13,
+        ] {
             let cut = cut.min(bytes.len() - 1);
             std::fs::write(&path, &bytes[..cut]).unwrap();
             // The last byte of some formats means nothing.
@@ -32,14 +43,21 @@ fn cut_files_say_that_they_end_early() {
                 assert!(sentence.contains("cut"), "{sentence}");
             } else {
                 let may = matches!(format, SplatFormat::Splat) && cut % 32 == 0
-                    || matches!(format, SplatFormat::Spz | SplatFormat::Gltf) && bytes.len() - cut < 16;
+                    || matches!(format, SplatFormat::Spz | SplatFormat::Gltf)
+                        && bytes.len() - cut < 16;
                 assert!(may, "{} cut to {cut} of {}", format.name(), bytes.len());
             }
             if cut > 4200 || (cut >= 40 && format != SplatFormat::Ksplat) {
                 let found = recognize(&path);
                 assert!(
                     matches!(&found, Ok(Some(r)) if r.format == format)
-                        || matches!(format, SplatFormat::Splat | SplatFormat::Ply | SplatFormat::CompressedPly | SplatFormat::Ksplat),
+                        || matches!(
+                            format,
+                            SplatFormat::Splat
+                                | SplatFormat::Ply
+                                | SplatFormat::CompressedPly
+                                | SplatFormat::Ksplat
+                        ),
                     "{} cut to {cut}: {found:?}",
                     format.name()
                 );
@@ -57,7 +75,10 @@ fn counts_that_no_memory_could_hold_are_refused() {
         bytes[8..12].fill(0xff);
         std::fs::write(&path, &bytes).unwrap();
         let sentence = read_splats(&path).unwrap_err().to_string();
-        assert!(sentence.contains("SPZ") && sentence.contains("ends early"), "{sentence}");
+        assert!(
+            sentence.contains("SPZ") && sentence.contains("ends early"),
+            "{sentence}"
+        );
     }
     let mut bytes = made::spz(4, 20, true);
     bytes[8..12].fill(0xff);
@@ -90,9 +111,19 @@ fn sog_descriptions_reach_nothing_outside_of_their_folder() {
         assert!(sentence.contains("no plain file name"), "{sentence}");
     }
     std::fs::write(&path, meta.replace("quats.webp", "absent.webp")).unwrap();
-    assert!(read_splats(&path).unwrap_err().to_string().contains("absent.webp"));
+    assert!(
+        read_splats(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("absent.webp")
+    );
     std::fs::write(&path, meta.replace("[30,3]", "[31000,3]")).unwrap();
-    assert!(read_splats(&path).unwrap_err().to_string().contains("31000 splats"));
+    assert!(
+        read_splats(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("31000 splats")
+    );
 }
 
 #[test]
@@ -102,13 +133,22 @@ fn other_files_are_not_taken_for_splats() {
     let text = "the quick brown fox jumps over the lazy dog\n".repeat(64);
     let zeros = vec![0u8; 8192];
     let contents: [&[u8]; 7] = [
-        b"", b"{}", b"{\"frames\": []}", text.as_bytes(), &zeros, b"PK\x03\x04 something else", b"\x1f\x8b\x08 no",
+        b"",
+        b"{}",
+        b"{\"frames\": []}",
+        text.as_bytes(),
+        &zeros,
+        b"PK\x03\x04 something else",
+        b"\x1f\x8b\x08 no",
     ];
     for content in contents {
         std::fs::write(&path, content).unwrap();
         assert_eq!(recognize(&path).unwrap(), None, "{content:?}");
         let sentence = read_splats(&path).unwrap_err().to_string();
-        assert!(sentence.contains("no splat file that is known"), "{sentence}");
+        assert!(
+            sentence.contains("no splat file that is known"),
+            "{sentence}"
+        );
     }
     assert!(recognize(&folder.path().join("absent")).is_err());
 }

@@ -13,22 +13,48 @@ fn color(splats: &Splats, i: usize, d: DVec3) -> [f64; 3] {
     let (xx, yy, zz, xy, yz, xz) = (x * x, y * y, z * z, x * y, y * z, x * z);
     let (c1, c2, c3) = (
         0.4886025119029199,
-        [1.0925484305920792, -1.0925484305920792, 0.31539156525252005, -1.0925484305920792, 0.5462742152960396],
         [
-            -0.5900435899266435, 2.890611442640554, -0.4570457994644658, 0.3731763325901154, -0.4570457994644658,
-            1.445305721320277, -0.5900435899266435,
+            1.0925484305920792,
+            -1.0925484305920792,
+            0.31539156525252005,
+            -1.0925484305920792,
+            0.5462742152960396,
+        ],
+        [
+            -0.5900435899266435,
+            2.890611442640554,
+            -0.4570457994644658,
+            0.3731763325901154,
+            -0.4570457994644658,
+            1.445305721320277,
+            -0.5900435899266435,
         ],
     );
     let weights = [
-        -c1 * y, c1 * z, -c1 * x,
-        c2[0] * xy, c2[1] * yz, c2[2] * (2.0 * zz - xx - yy), c2[3] * xz, c2[4] * (xx - yy),
-        c3[0] * y * (3.0 * xx - yy), c3[1] * xy * z, c3[2] * y * (4.0 * zz - xx - yy),
-        c3[3] * z * (2.0 * zz - 3.0 * xx - 3.0 * yy), c3[4] * x * (4.0 * zz - xx - yy), c3[5] * z * (xx - yy),
+        -c1 * y,
+        c1 * z,
+        -c1 * x,
+        c2[0] * xy,
+        c2[1] * yz,
+        c2[2] * (2.0 * zz - xx - yy),
+        c2[3] * xz,
+        c2[4] * (xx - yy),
+        c3[0] * y * (3.0 * xx - yy),
+        c3[1] * xy * z,
+        c3[2] * y * (4.0 * zz - xx - yy),
+        c3[3] * z * (2.0 * zz - 3.0 * xx - 3.0 * yy),
+        c3[4] * x * (4.0 * zz - xx - yy),
+        c3[5] * z * (xx - yy),
         c3[6] * x * (xx - 3.0 * yy),
     ];
     [0, 1, 2].map(|c| {
         let rest = |k: usize| f64::from(splats.sh_rest[(i * 15 + k) * 3 + c]);
-        weights.iter().enumerate().map(|(k, w)| w * rest(k)).sum::<f64>() + f64::from(splats.sh_dc[i * 3 + c])
+        weights
+            .iter()
+            .enumerate()
+            .map(|(k, w)| w * rest(k))
+            .sum::<f64>()
+            + f64::from(splats.sh_dc[i * 3 + c])
     })
 }
 
@@ -48,9 +74,22 @@ fn assert_same_from_turned_camera(before: &Splats, after: &Splats, matrix: DMat4
         assert!(mean(after).distance(matrix.transform_point3(mean(before))) < 1e-4);
         let expected = linear * covariance(before, i) * linear.transpose();
         let difference = covariance(after, i) - expected;
-        let size = expected.to_cols_array().into_iter().map(f64::abs).fold(0.0, f64::max);
-        assert!(difference.to_cols_array().iter().all(|v| v.abs() < 1e-5 * size));
-        for d in [DVec3::new(0.3, -0.8, 0.2), DVec3::new(-0.5, 0.1, 0.9), DVec3::Z] {
+        let size = expected
+            .to_cols_array()
+            .into_iter()
+            .map(f64::abs)
+            .fold(0.0, f64::max);
+        assert!(
+            difference
+                .to_cols_array()
+                .iter()
+                .all(|v| v.abs() < 1e-5 * size)
+        );
+        for d in [
+            DVec3::new(0.3, -0.8, 0.2),
+            DVec3::new(-0.5, 0.1, 0.9),
+            DVec3::Z,
+        ] {
             let d = d.normalize();
             let (a, b) = (color(before, i, d), color(after, i, linear * d / scale));
             assert!((0..3).all(|c| (a[c] - b[c]).abs() < 1e-5), "{a:?} {b:?}");
@@ -63,7 +102,11 @@ fn turned_scenes_look_the_same() {
     let scene = made::scene(60, 3, 21);
     let turn = DMat3::from_quat(DQuat::from_xyzw(0.3, -0.5, 0.1, 0.9).normalize());
     for (scale, turn) in [(1.0, turn), (2.5, turn), (0.3, -turn)] {
-        let similarity = Similarity { scale, turn, translation: DVec3::new(1.0, -2.0, 3.0) };
+        let similarity = Similarity {
+            scale,
+            turn,
+            translation: DVec3::new(1.0, -2.0, 3.0),
+        };
         let mut turned = scene.clone();
         similarity.apply(&mut turned);
         let mut matrix = DMat4::from_mat3(turn * scale);
@@ -75,7 +118,11 @@ fn turned_scenes_look_the_same() {
         Similarity::half_turn(axis).apply(&mut turned);
         assert_ne!(turned.sh_rest, scene.sh_rest);
         Similarity::half_turn(axis).apply(&mut turned);
-        assert_eq!((&turned.means, &turned.sh_rest), (&scene.means, &scene.sh_rest), "half turns are exact");
+        assert_eq!(
+            (&turned.means, &turned.sh_rest),
+            (&scene.means, &scene.sh_rest),
+            "half turns are exact"
+        );
     }
 }
 
@@ -88,7 +135,14 @@ fn gltf_nodes_move_their_splats() {
     floats(&scene.means);
     floats(&[0.0, 0.0, 0.0]);
     binary.extend([0i16, 0, 23170, 23170].iter().flat_map(|v| v.to_le_bytes()));
-    binary.extend([(-0.5f32).to_le_bytes(), 0.25f32.to_le_bytes(), (-2.0f32).to_le_bytes()].concat());
+    binary.extend(
+        [
+            (-0.5f32).to_le_bytes(),
+            0.25f32.to_le_bytes(),
+            (-2.0f32).to_le_bytes(),
+        ]
+        .concat(),
+    );
     binary.extend([191, 0, 0, 0]);
     let views: Vec<_> = [(0, 12), (12, 12), (24, 8), (32, 12), (44, 1)]
         .map(|(at, len)| json!({ "buffer": 0, "byteOffset": at, "byteLength": len }))
@@ -98,8 +152,16 @@ fn gltf_nodes_move_their_splats() {
     let text: String = binary
         .chunks(3)
         .flat_map(|c| {
-            let bits = u32::from(c[0]) << 16 | u32::from(*c.get(1).unwrap_or(&0)) << 8 | u32::from(*c.get(2).unwrap_or(&0));
-            (0..4).map(move |i| if i <= c.len() { char::from(digits[(bits >> (18 - 6 * i) & 63) as usize]) } else { '=' })
+            let bits = u32::from(c[0]) << 16
+                | u32::from(*c.get(1).unwrap_or(&0)) << 8
+                | u32::from(*c.get(2).unwrap_or(&0));
+            (0..4).map(move |i| {
+                if i <= c.len() {
+                    char::from(digits[(bits >> (18 - 6 * i) & 63) as usize])
+                } else {
+                    '='
+                }
+            })
         })
         .collect();
     let document = json!({
@@ -122,7 +184,13 @@ fn gltf_nodes_move_their_splats() {
             { "mesh": 0 },
         ],
     });
-    let read = |document: &serde_json::Value| decode(Path::new("a.gltf"), document.to_string().as_bytes(), SplatFormat::Gltf);
+    let read = |document: &serde_json::Value| {
+        decode(
+            Path::new("a.gltf"),
+            document.to_string().as_bytes(),
+            SplatFormat::Gltf,
+        )
+    };
     let splats = read(&document).unwrap();
     assert_eq!(splats.len(), 2);
     let [x, y, z] = [0, 1, 2].map(|k| scene.means[k]);
@@ -137,18 +205,37 @@ fn gltf_nodes_move_their_splats() {
     assert!((splats.logit_opacities[0] - (191.0f32 / 64.0).ln()).abs() < 1e-5);
     // A quarter turn about z, and half a one: three quarters.
     let h = std::f32::consts::FRAC_1_SQRT_2;
-    let dot: f32 = splats.quats[..4].iter().zip([-h, 0.0, 0.0, h]).map(|(a, b)| a * b).sum();
+    let dot: f32 = splats.quats[..4]
+        .iter()
+        .zip([-h, 0.0, 0.0, h])
+        .map(|(a, b)| a * b)
+        .sum();
     assert!((dot.abs() - 1.0).abs() < 1e-4, "{:?}", &splats.quats[..4]);
     let says = |change: &dyn Fn(&mut serde_json::Value), part: &str| {
         let mut changed = document.clone();
         change(&mut changed);
         let sentence = read(&changed).unwrap_err().to_string();
-        assert!(sentence.contains("a.gltf") && sentence.contains(part), "{sentence}");
+        assert!(
+            sentence.contains("a.gltf") && sentence.contains(part),
+            "{sentence}"
+        );
     };
-    says(&|d| d["nodes"][1]["scale"] = json!([2.0, 1.0, 1.0]), "stretches");
+    says(
+        &|d| d["nodes"][1]["scale"] = json!([2.0, 1.0, 1.0]),
+        "stretches",
+    );
     says(&|d| d["nodes"][1]["children"] = json!([1]), "twice");
-    says(&|d| d["buffers"][0]["uri"] = json!("../secret.bin"), "secret.bin");
-    says(&|d| d["accessors"][0]["count"] = json!(u64::MAX), "18446744073709551615");
+    says(
+        &|d| d["buffers"][0]["uri"] = json!("../secret.bin"),
+        "secret.bin",
+    );
+    says(
+        &|d| d["accessors"][0]["count"] = json!(u64::MAX),
+        "18446744073709551615",
+    );
     says(&|d| d["accessors"][3]["count"] = json!(0), "SCALE");
-    says(&|d| d["meshes"][0]["primitives"][0]["extensions"] = json!({}), "without Gaussian splats");
+    says(
+        &|d| d["meshes"][0]["primitives"][0]["extensions"] = json!({}),
+        "without Gaussian splats",
+    );
 }

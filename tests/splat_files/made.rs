@@ -17,12 +17,22 @@ pub fn scene(n: usize, sh_degree: u32, seed: u64) -> Splats {
     };
     for i in 0..n {
         let reach = if i % 50 == 7 { 60.0 } else { 2.0 };
-        splats.means.extend((0..3).map(|_| rng.random_range(-reach..reach)));
-        splats.quats.extend((0..4).map(|_| rng.random_range(-2.0f32..2.0)));
-        splats.log_scales.extend((0..3).map(|_| rng.random_range(-7.0f32..0.5)));
+        splats
+            .means
+            .extend((0..3).map(|_| rng.random_range(-reach..reach)));
+        splats
+            .quats
+            .extend((0..4).map(|_| rng.random_range(-2.0f32..2.0)));
+        splats
+            .log_scales
+            .extend((0..3).map(|_| rng.random_range(-7.0f32..0.5)));
         splats.logit_opacities.push(rng.random_range(-5.0..7.0));
-        splats.sh_dc.extend((0..3).map(|_| rng.random_range(-1.7f32..1.7)));
-        splats.sh_rest.extend((0..rest).map(|_| rng.random_range(-0.6f32..0.6)));
+        splats
+            .sh_dc
+            .extend((0..3).map(|_| rng.random_range(-1.7f32..1.7)));
+        splats
+            .sh_rest
+            .extend((0..rest).map(|_| rng.random_range(-0.6f32..0.6)));
     }
     splats
 }
@@ -131,7 +141,9 @@ pub fn ksplat(level: u16) -> (Vec<u8>, Splats) {
                 out.extend(half(v));
             }
         };
-        scene.log_scales[i * 3..][..3].iter().for_each(|v| float(v.exp()));
+        scene.log_scales[i * 3..][..3]
+            .iter()
+            .for_each(|v| float(v.exp()));
         scene.quats[i * 4..][..4].iter().for_each(|v| float(*v));
         let byte = |v: f32| (v * 255.0).round().clamp(0.0, 255.0) as u8;
         let color = |dc: f32| 0.5 + 0.282_094_8 * dc;
@@ -155,20 +167,23 @@ pub fn ksplat(level: u16) -> (Vec<u8>, Splats) {
 pub fn sog_v1(folder: &Path, n: usize) {
     let side = (n as f64).sqrt().ceil() as u32;
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let mut webp = |name: &str, width: u32, height: u32, alpha: std::ops::RangeInclusive<u8>, limit: u8| {
-        let mut rgba: Vec<u8> = (0..width * height * 4).map(|_| rng.random_range(0..=limit)).collect();
-        for pixel in rgba.as_chunks_mut::<4>().0 {
-            pixel[3] = rng.random_range(alpha.clone());
-            if name == "shN_labels.webp" {
-                pixel[1] = 0;
+    let mut webp =
+        |name: &str, width: u32, height: u32, alpha: std::ops::RangeInclusive<u8>, limit: u8| {
+            let mut rgba: Vec<u8> = (0..width * height * 4)
+                .map(|_| rng.random_range(0..=limit))
+                .collect();
+            for pixel in rgba.as_chunks_mut::<4>().0 {
+                pixel[3] = rng.random_range(alpha.clone());
+                if name == "shN_labels.webp" {
+                    pixel[1] = 0;
+                }
             }
-        }
-        let mut out = Vec::new();
-        image_webp::WebPEncoder::new(&mut out)
-            .encode(&rgba, width, height, image_webp::ColorType::Rgba8)
-            .unwrap();
-        std::fs::write(folder.join(name), out).unwrap();
-    };
+            let mut out = Vec::new();
+            image_webp::WebPEncoder::new(&mut out)
+                .encode(&rgba, width, height, image_webp::ColorType::Rgba8)
+                .unwrap();
+            std::fs::write(folder.join(name), out).unwrap();
+        };
     for name in ["means_l.webp", "means_u.webp", "scales.webp"] {
         webp(name, side, side, 255..=255, 255);
     }

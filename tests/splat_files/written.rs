@@ -9,24 +9,56 @@ use std::process::Command;
 
 /// What rounding may do to a scene of [`made::scene`]; exact formats have the rounding of f32 arithmetic.
 fn limits(format: SplatFormat) -> Differences {
-    let exact = Differences { place: 0.0, rotation: 1e-6, scale: 1e-6, opacity: 2e-7, color: 1e-7, sh: 0.0 };
+    let exact = Differences {
+        place: 0.0,
+        rotation: 1e-6,
+        scale: 1e-6,
+        opacity: 2e-7,
+        color: 1e-7,
+        sh: 0.0,
+    };
     // Half a step of a byte.
     let byte = 0.5 / 255.0 + 1e-6;
     match format {
         SplatFormat::Ply => exact,
-        SplatFormat::Gltf => Differences { scale: 2e-6, opacity: 1e-6, ..exact },
-        SplatFormat::Splat => Differences { rotation: 0.02, scale: 2e-6, opacity: byte, color: byte, sh: 0.0, ..exact },
+        SplatFormat::Gltf => Differences {
+            scale: 2e-6,
+            opacity: 1e-6,
+            ..exact
+        },
+        SplatFormat::Splat => Differences {
+            rotation: 0.02,
+            scale: 2e-6,
+            opacity: byte,
+            color: byte,
+            sh: 0.0,
+            ..exact
+        },
         SplatFormat::Spz => Differences {
-            place: 1e-6, rotation: 0.008, scale: 0.5 / 16.0 + 1e-5, opacity: byte,
-            color: 0.5 / 255.0 / 0.15 * 0.283, sh: 0.5 / 16.0 + 1e-5,
+            place: 1e-6,
+            rotation: 0.008,
+            scale: 0.5 / 16.0 + 1e-5,
+            opacity: byte,
+            color: 0.5 / 255.0 / 0.15 * 0.283,
+            sh: 0.5 / 16.0 + 1e-5,
         },
         // A chunk may be as large as the scene; SH truncate.
         SplatFormat::CompressedPly => Differences {
-            place: 0.5 / 1023.0, rotation: 0.006, scale: 7.5 * 0.5 / 1023.0, opacity: byte, color: byte, sh: 8.0 / 256.0,
+            place: 0.5 / 1023.0,
+            rotation: 0.006,
+            scale: 7.5 * 0.5 / 1023.0,
+            opacity: byte,
+            color: byte,
+            sh: 8.0 / 256.0,
         },
         // Quaternions in 8 bits a component; places finer near the middle.
         SplatFormat::Sog => Differences {
-            place: 1.3e-4, rotation: 0.03, scale: 0.03, opacity: byte, color: 0.004, sh: 0.01,
+            place: 1.3e-4,
+            rotation: 0.03,
+            scale: 0.03,
+            opacity: byte,
+            color: 0.004,
+            sh: 0.01,
         },
         SplatFormat::Ksplat | SplatFormat::Html => panic!("not both read and written"),
     }
@@ -41,14 +73,24 @@ fn order(format: SplatFormat, scene: &Splats, read: &Splats) -> Vec<usize> {
             .as_chunks::<3>()
             .0
             .iter()
-            .map(|mean| scene.means.as_chunks::<3>().0.iter().position(|m| m == mean).expect("its place is exact"))
+            .map(|mean| {
+                scene
+                    .means
+                    .as_chunks::<3>()
+                    .0
+                    .iter()
+                    .position(|m| m == mean)
+                    .expect("its place is exact")
+            })
             .collect(),
         _ => (0..scene.len()).collect(),
     }
 }
 
 fn both_ways() -> impl Iterator<Item = SplatFormat> {
-    SplatFormat::ALL.into_iter().filter(|f| f.can_read() && f.can_write())
+    SplatFormat::ALL
+        .into_iter()
+        .filter(|f| f.can_read() && f.can_write())
 }
 
 #[test]
@@ -61,7 +103,14 @@ fn what_is_written_is_read_back() {
             write_splats(&path, &scene, SplatFormat::of_name(&path).unwrap()).unwrap();
             let read = read_splats(&path).unwrap();
             assert_eq!(recognize(&path).unwrap().unwrap().format, format);
-            assert_eq!(read.sh_degree, if format == SplatFormat::Splat { 0 } else { degree });
+            assert_eq!(
+                read.sh_degree,
+                if format == SplatFormat::Splat {
+                    0
+                } else {
+                    degree
+                }
+            );
             let order = order(format, &scene, &read);
             let what = format!("{} of degree {degree}", format.name());
             Differences::of(&scene, &read, &order).assert_within(limits(format), &what);
@@ -126,7 +175,11 @@ fn content_decides_not_the_name() {
         for name in ["other.dat", "other.glb", "other.PLY", "noending"] {
             let path = folder.path().join(name);
             std::fs::copy(&written, &path).unwrap();
-            assert_eq!(recognize(&path).unwrap().map(|r| r.format), Some(format), "{name}");
+            assert_eq!(
+                recognize(&path).unwrap().map(|r| r.format),
+                Some(format),
+                "{name}"
+            );
             assert_eq!(read_splats(&path).unwrap(), read_splats(&written).unwrap());
             std::fs::remove_file(path).unwrap();
         }
@@ -135,7 +188,10 @@ fn content_decides_not_the_name() {
         let (bytes, scene) = made::ksplat(level);
         let path = folder.path().join("k.bin");
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(recognize(&path).unwrap().unwrap().format, SplatFormat::Ksplat);
+        assert_eq!(
+            recognize(&path).unwrap().unwrap().format,
+            SplatFormat::Ksplat
+        );
         let read = read_splats(&path).unwrap();
         let all: Vec<usize> = (0..scene.len()).collect();
         let limits = Differences {
@@ -145,14 +201,19 @@ fn content_decides_not_the_name() {
             sh: rest,
             ..limits(SplatFormat::Splat)
         };
-        Differences::of(&scene, &read, &all).assert_within(limits, &format!(".ksplat level {level}"));
+        Differences::of(&scene, &read, &all)
+            .assert_within(limits, &format!(".ksplat level {level}"));
     }
     for version in 1..=4 {
         for is_packed in [true, false] {
             let path = folder.path().join("s.bin");
             std::fs::write(&path, made::spz(version, 40, is_packed)).unwrap();
             let read = read_splats(&path).unwrap();
-            assert_eq!((read.len(), read.sh_degree), (40, 1), "SPZ version {version}");
+            assert_eq!(
+                (read.len(), read.sh_degree),
+                (40, 1),
+                "SPZ version {version}"
+            );
         }
     }
     let sog = folder.path().join("sog");
@@ -175,14 +236,19 @@ fn the_ending_decides_what_is_written() {
             assert_eq!(found.unwrap(), format);
         } else {
             let sentence = found.unwrap_err().to_string();
-            assert!(sentence.contains(".compressed.ply") && sentence.contains(".html"), "{sentence}");
+            assert!(
+                sentence.contains(".compressed.ply") && sentence.contains(".html"),
+                "{sentence}"
+            );
         }
     }
     assert!(SplatFormat::of_name(Path::new("scene")).is_err());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept.spz");
     std::fs::write(&path, "old").unwrap();
-    let sentence = write_splats(&path, &Splats::default(), SplatFormat::Spz).unwrap_err().to_string();
+    let sentence = write_splats(&path, &Splats::default(), SplatFormat::Spz)
+        .unwrap_err()
+        .to_string();
     assert!(sentence.contains("no splat"), "{sentence}");
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
 }
@@ -210,21 +276,47 @@ fn splat_transform_reads_the_same_values() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let formats = [SplatFormat::Ply, SplatFormat::CompressedPly, SplatFormat::Splat, SplatFormat::Spz, SplatFormat::Sog];
+    let formats = [
+        SplatFormat::Ply,
+        SplatFormat::CompressedPly,
+        SplatFormat::Splat,
+        SplatFormat::Spz,
+        SplatFormat::Sog,
+    ];
     for format in formats {
         for degree in [0, 3] {
             let scene = made::scene(2000, degree, 6);
             let path = folder.path().join(format!("t.{}", format.extension()));
             let theirs = folder.path().join("theirs.ply");
             write_splats(&path, &scene, format).unwrap();
-            let output = Command::new(&tool).arg("-w").arg(&path).arg(&theirs).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = Command::new(&tool)
+                .arg("-w")
+                .arg(&path)
+                .arg(&theirs)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             let (ours, theirs) = (read_splats(&path).unwrap(), read_splats(&theirs).unwrap());
             assert_eq!(ours.sh_degree, theirs.sh_degree);
             let all: Vec<usize> = (0..ours.len()).collect();
             // The tool takes another middle for the bytes of .splat's rotations.
-            let rotation = if format == SplatFormat::Splat { 0.02 } else { 1e-5 };
-            let limits = Differences { place: 1e-6, rotation, scale: 1e-5, opacity: 1e-5, color: 1e-5, sh: 1e-5 };
+            let rotation = if format == SplatFormat::Splat {
+                0.02
+            } else {
+                1e-5
+            };
+            let limits = Differences {
+                place: 1e-6,
+                rotation,
+                scale: 1e-5,
+                opacity: 1e-5,
+                color: 1e-5,
+                sh: 1e-5,
+            };
             let what = format!("splat-transform on {} of degree {degree}", format.name());
             Differences::of(&ours, &theirs, &all).assert_within(limits, &what);
         }
@@ -249,9 +341,17 @@ fn convert_needs_no_adapter() {
     for format in SplatFormat::ALL.into_iter().filter(|f| f.can_write()) {
         let path = folder.path().join(format!("out.{}", format.extension()));
         let output = convert(&input, &path, &["--json"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&json["splats"], &json["sh_degree"]), (&300.into(), &1.into()), "{json}");
+        assert_eq!(
+            (&json["splats"], &json["sh_degree"]),
+            (&300.into(), &1.into()),
+            "{json}"
+        );
         assert_eq!(json["bytes"], std::fs::metadata(&path).unwrap().len());
         assert_eq!(json["loss"].is_null(), !format.is_lossy(), "{json}");
     }
@@ -259,23 +359,39 @@ fn convert_needs_no_adapter() {
     let output = convert(&input, &turned, &["--turn", "x"]);
     assert!(output.status.success());
     let turned = read_splats(&turned).unwrap();
-    assert_eq!(turned.means[0..3], [scene.means[0], -scene.means[1], -scene.means[2]]);
+    assert_eq!(
+        turned.means[0..3],
+        [scene.means[0], -scene.means[1], -scene.means[2]]
+    );
     // A project is converted by its newest scene.
     let project = folder.path().join("p.luxedit");
     std::fs::create_dir(&project).unwrap();
     std::fs::write(project.join("project.json"), "{}").unwrap();
     std::fs::copy(&input, project.join("scene.ply")).unwrap();
-    assert!(convert(&project, &folder.path().join("p.glb"), &[]).status.success());
-    assert_eq!(read_splats(&folder.path().join("p.glb")).unwrap().means, scene.means);
+    assert!(
+        convert(&project, &folder.path().join("p.glb"), &[])
+            .status
+            .success()
+    );
+    assert_eq!(
+        read_splats(&folder.path().join("p.glb")).unwrap().means,
+        scene.means
+    );
     let output = convert(&input, &folder.path().join("out.obj"), &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("out.obj") && message.contains(".spz"), "{message}");
+    assert!(
+        message.contains("out.obj") && message.contains(".spz"),
+        "{message}"
+    );
     let info = Command::new(env!("CARGO_BIN_EXE_luxedit"))
         .args(["info", "--json"])
         .arg(folder.path().join("out.sog"))
         .output()
         .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
-    assert_eq!((&json["type"], &json["format"], &json["splats"]), (&"splats".into(), &"sog".into(), &300.into()));
+    assert_eq!(
+        (&json["type"], &json["format"], &json["splats"]),
+        (&"splats".into(), &"sog".into(), &300.into())
+    );
 }

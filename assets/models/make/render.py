@@ -24,7 +24,7 @@ from PIL import Image
 people = ["female01", "female02", "female03", "male01", "male02", "boyStanding", "girlStanding", "holdingFemale01",
           "holdingFemale02", "holdingFemale03", "holdingMale01", "sitFemale01", "sitFemale03", "sitMale01", "boySitting",
           "girlSittingTable"]
-# Each read in its own licence file: CC0.
+# CC0 by the catalogue of the package; each object’s own licence file is still to be read before weights are published.
 things = ["teddyBear", "antiqueChair", "cactus", "orchids", "chicken", "horse2", "deer", "motorbike", "stoneLantern",
           "lantern", "plant", "couch"]
 

@@ -74,7 +74,9 @@ impl<'a> Body<'a> {
         };
         // The last value of a text needs no separator.
         let room = (self.bytes.len() - self.start + 1) / smallest.max(1);
-        usize::try_from(self.element.count).unwrap_or(room).min(room)
+        usize::try_from(self.element.count)
+            .unwrap_or(room)
+            .min(room)
     }
 
     /// Call `each` with the values of the scalar properties `columns` of every record.

@@ -14,12 +14,27 @@ use std::path::Path;
 const CHUNK: usize = 256;
 
 const BOUNDS: [&str; 12] = [
-    "min_x", "min_y", "min_z", "max_x", "max_y", "max_z", "min_scale_x", "min_scale_y",
-    "min_scale_z", "max_scale_x", "max_scale_y", "max_scale_z",
+    "min_x",
+    "min_y",
+    "min_z",
+    "max_x",
+    "max_y",
+    "max_z",
+    "min_scale_x",
+    "min_scale_y",
+    "min_scale_z",
+    "max_scale_x",
+    "max_scale_y",
+    "max_scale_z",
 ];
 /// Missing in older files, whose colours are in [0, 1].
 const COLOR_BOUNDS: [&str; 6] = ["min_r", "min_g", "min_b", "max_r", "max_g", "max_b"];
-const PACKED: [&str; 4] = ["packed_position", "packed_rotation", "packed_scale", "packed_color"];
+const PACKED: [&str; 4] = [
+    "packed_position",
+    "packed_rotation",
+    "packed_scale",
+    "packed_color",
+];
 
 /// Log scales are clamped to this: infinite ones would make a chunk's bounds useless.
 const MAX_LOG_SCALE: f32 = 20.0;
@@ -45,7 +60,10 @@ fn columns(path: &Path, element: &Element, names: &[&str]) -> Result<Vec<usize>>
             element.find(name).ok_or_else(|| {
                 Error::file(
                     path,
-                    format!("is a compressed splat PLY whose element {} has no property {name}", element.name),
+                    format!(
+                        "is a compressed splat PLY whose element {} has no property {name}",
+                        element.name
+                    ),
                 )
             })
         })
@@ -57,7 +75,12 @@ fn element<'a>(path: &Path, header: &'a Header, name: &str) -> Result<&'a Elemen
         .elements
         .iter()
         .find(|element| element.name == name)
-        .ok_or_else(|| Error::file(path, format!("is a compressed splat PLY without an element {name}")))
+        .ok_or_else(|| {
+            Error::file(
+                path,
+                format!("is a compressed splat PLY without an element {name}"),
+            )
+        })
 }
 
 /// # Errors
@@ -186,7 +209,9 @@ pub fn encode(splats: &Splats) -> Vec<u8> {
             });
             let vector = |bounds: &Bounds, values: &[f32], map: fn(f32) -> f32| {
                 let t = bounds.place(&values[i * 3..][..3], map);
-                codec::unorm(t[0], 2047) << 21 | codec::unorm(t[1], 1023) << 11 | codec::unorm(t[2], 2047)
+                codec::unorm(t[0], 2047) << 21
+                    | codec::unorm(t[1], 1023) << 11
+                    | codec::unorm(t[2], 2047)
             };
             let rgb = colors.place(&splats.sh_dc[i * 3..][..3], codec::color_of_dc);
             let alpha = codec::sigmoid(splats.logit_opacities[i]);
@@ -200,7 +225,10 @@ pub fn encode(splats: &Splats) -> Vec<u8> {
     out.append(&mut packed);
     for &i in &order {
         for channel in 0..3 {
-            let values = splats.sh_rest[i * rest..][..rest].iter().skip(channel).step_by(3);
+            let values = splats.sh_rest[i * rest..][..rest]
+                .iter()
+                .skip(channel)
+                .step_by(3);
             out.extend(values.map(|v| ((v / 8.0 + 0.5) * 256.0).clamp(0.0, 255.0) as u8));
         }
     }

@@ -28,7 +28,9 @@ pub enum Kind {
         /// PlayCanvas' packed layout.
         is_compressed: bool,
     },
-    Points { count: u64 },
+    Points {
+        count: u64,
+    },
 }
 
 impl Kind {
@@ -86,12 +88,25 @@ pub fn is_ply(path: &Path) -> bool {
 pub fn read_points(path: &Path) -> Result<PointCloud> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let header = Header::parse(path, &bytes)?;
-    if let Kind::Splats { is_compressed: true, .. } = Kind::of_header(path, &header)? {
+    if let Kind::Splats {
+        is_compressed: true,
+        ..
+    } = Kind::of_header(path, &header)?
+    {
         let splats = compressed::read(path, &bytes, &header)?;
-        let (means, dc) = (splats.means.as_chunks::<3>().0, splats.sh_dc.as_chunks::<3>().0);
+        let (means, dc) = (
+            splats.means.as_chunks::<3>().0,
+            splats.sh_dc.as_chunks::<3>().0,
+        );
         return Ok(PointCloud {
-            positions: means.iter().map(|m| DVec3::from_array(m.map(f64::from))).collect(),
-            colors: dc.iter().map(|dc| dc.map(|v| codec::unorm8(codec::color_of_dc(v)))).collect(),
+            positions: means
+                .iter()
+                .map(|m| DVec3::from_array(m.map(f64::from)))
+                .collect(),
+            colors: dc
+                .iter()
+                .map(|dc| dc.map(|v| codec::unorm8(codec::color_of_dc(v))))
+                .collect(),
         });
     }
     let vertex = header.vertex(path)?;

@@ -37,7 +37,12 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Splats> {
     let header = Header::parse(path, bytes)?;
     let vertex = header.vertex(path)?;
-    let Kind::Splats { sh_degree, is_compressed, .. } = Kind::of_header(path, &header)? else {
+    let Kind::Splats {
+        sh_degree,
+        is_compressed,
+        ..
+    } = Kind::of_header(path, &header)?
+    else {
         return Err(Error::file(
             path,
             "is a point cloud, not a splat scene: its vertices have no opacity, scale_0 … and rot_0 …",

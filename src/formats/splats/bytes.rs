@@ -110,7 +110,12 @@ impl Budget {
 ///
 /// # Errors
 /// The decoder fails, or ends early.
-pub fn unpack(from: &Bytes<'_>, mut decoder: impl Read, len: usize, content: &str) -> Result<Vec<u8>> {
+pub fn unpack(
+    from: &Bytes<'_>,
+    mut decoder: impl Read,
+    len: usize,
+    content: &str,
+) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let read = (&mut decoder)
         .take(len as u64)

@@ -48,11 +48,7 @@ pub fn unorm8(x: f32) -> u8 {
 
 /// The unit quaternion in the direction of `q`; the identity where there is none. Component order (w, x, y, z).
 pub fn normalized(q: [f32; 4]) -> [f32; 4] {
-    let length = q
-        .iter()
-        .map(|&v| f64::from(v).powi(2))
-        .sum::<f64>()
-        .sqrt();
+    let length = q.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 && length.is_finite() {
         q.map(|v| (f64::from(v) / length) as f32)
     } else {
@@ -133,16 +129,16 @@ pub fn append(to: &mut Splats, mut from: Splats) {
 }
 
 fn raise_degree(splats: &mut Splats, degree: u32) {
-    let (old, new) = (
-        splats.rest_count() * 3,
-        Splats::rest_count_of(degree) * 3,
-    );
+    let (old, new) = (splats.rest_count() * 3, Splats::rest_count_of(degree) * 3);
     if old == new {
         return;
     }
     let mut sh_rest = vec![0.0; splats.len() * new];
     if old > 0 {
-        for (to, from) in sh_rest.chunks_exact_mut(new).zip(splats.sh_rest.chunks_exact(old)) {
+        for (to, from) in sh_rest
+            .chunks_exact_mut(new)
+            .zip(splats.sh_rest.chunks_exact(old))
+        {
             to[..old].copy_from_slice(from);
         }
     }
@@ -170,7 +166,9 @@ pub fn usable(path: &Path, mut splats: Splats) -> Result<Splats> {
     let n = splats.len();
     let rest = splats.rest_count() * 3;
     let finite = |values: &[f32], i: usize, width: usize| {
-        values[i * width..(i + 1) * width].iter().all(|v| v.is_finite())
+        values[i * width..(i + 1) * width]
+            .iter()
+            .all(|v| v.is_finite())
     };
     let keep: Vec<usize> = (0..n)
         .filter(|&i| {
@@ -188,7 +186,9 @@ pub fn usable(path: &Path, mut splats: Splats) -> Result<Splats> {
             if n == 0 {
                 "holds no splat".to_owned()
             } else {
-                format!("holds no usable splat: {n} records have values that are not finite numbers")
+                format!(
+                    "holds no usable splat: {n} records have values that are not finite numbers"
+                )
             },
         ));
     }
@@ -252,7 +252,8 @@ pub fn morton_order(splats: &Splats) -> Vec<usize> {
             let mut key = 0;
             for axis in 0..3 {
                 let extent = f64::from(max[axis]) - f64::from(min[axis]);
-                let t = (f64::from(mean[axis]) - f64::from(min[axis])) / extent.max(f64::MIN_POSITIVE);
+                let t =
+                    (f64::from(mean[axis]) - f64::from(min[axis])) / extent.max(f64::MIN_POSITIVE);
                 key |= spread((t * cells) as u64) << axis;
             }
             (key, i)

@@ -50,8 +50,8 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
     } else {
         (bytes, None)
     };
-    let json: Value =
-        serde_json::from_slice(text).map_err(|e| file.error(format!("whose JSON cannot be understood: {e}")))?;
+    let json: Value = serde_json::from_slice(text)
+        .map_err(|e| file.error(format!("whose JSON cannot be understood: {e}")))?;
     let mut document = Document {
         file,
         json,
@@ -63,10 +63,19 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
     let mut parts = 0;
     let mut visited = vec![false; document.list("nodes").len()];
     for node in document.roots() {
-        document.visit(node, DMat4::IDENTITY, 0, &mut visited, &mut splats, &mut parts)?;
+        document.visit(
+            node,
+            DMat4::IDENTITY,
+            0,
+            &mut visited,
+            &mut splats,
+            &mut parts,
+        )?;
     }
     if parts == 0 {
-        return Err(document.file.error(format!("without Gaussian splats: no mesh of its scene has {EXTENSION}")));
+        return Err(document.file.error(format!(
+            "without Gaussian splats: no mesh of its scene has {EXTENSION}"
+        )));
     }
     Similarity::half_turn(2).apply(&mut splats);
     codec::usable(path, splats)
@@ -104,9 +113,11 @@ impl<'a> Document<'a> {
     }
 
     fn item(&self, list: &str, index: Option<usize>) -> Result<&Value> {
-        index
-            .and_then(|i| self.list(list).get(i))
-            .ok_or_else(|| self.file.error(format!("that refers to one of its {list} that is not there")))
+        index.and_then(|i| self.list(list).get(i)).ok_or_else(|| {
+            self.file.error(format!(
+                "that refers to one of its {list} that is not there"
+            ))
+        })
     }
 
     fn load_buffers(&mut self) -> Result<()> {
@@ -126,7 +137,9 @@ impl<'a> Document<'a> {
                     None => {
                         // A file that was downloaded must not reach outside of its folder.
                         if uri.contains("..") || uri.contains([':', '\\']) || uri.starts_with('/') {
-                            return Err(file.error(format!("whose buffer \"{uri}\" is no file beside it")));
+                            return Err(
+                                file.error(format!("whose buffer \"{uri}\" is no file beside it"))
+                            );
                         }
                         let path = file.path.parent().unwrap_or(Path::new(".")).join(uri);
                         Cow::Owned(std::fs::read(&path).map_err(Error::io(&path))?)
@@ -142,12 +155,19 @@ impl<'a> Document<'a> {
     fn roots(&self) -> Vec<usize> {
         let scenes = self.list("scenes");
         if let Some(scene) = scenes.get(index(&self.json["scene"]).unwrap_or(0)) {
-            return scene["nodes"].as_array().map_or(Vec::new(), |n| n.iter().filter_map(index).collect());
+            return scene["nodes"]
+                .as_array()
+                .map_or(Vec::new(), |n| n.iter().filter_map(index).collect());
         }
         let nodes = self.list("nodes");
         let mut is_child = vec![false; nodes.len()];
         for node in nodes {
-            for child in node["children"].as_array().into_iter().flatten().filter_map(index) {
+            for child in node["children"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(index)
+            {
                 if let Some(is_child) = is_child.get_mut(child) {
                     *is_child = true;
                 }
@@ -167,7 +187,9 @@ impl<'a> Document<'a> {
     ) -> Result<()> {
         let value = self.item("nodes", Some(node))?;
         if depth > MAX_DEPTH || std::mem::replace(&mut visited[node], true) {
-            return Err(self.file.error(format!("whose node {node} is reached twice")));
+            return Err(self
+                .file
+                .error(format!("whose node {node} is reached twice")));
         }
         let world_from_node = parent * self.local(value, node)?;
         if !value["mesh"].is_null() {
@@ -210,13 +232,17 @@ impl<'a> Document<'a> {
             if values.len() == wanted {
                 Ok(Some(values))
             } else {
-                Err(self.file.error(format!("whose node {number} has a {name} that is not {wanted} numbers")))
+                Err(self.file.error(format!(
+                    "whose node {number} has a {name} that is not {wanted} numbers"
+                )))
             }
         };
         if let Some(matrix) = numbers("matrix")? {
             return Ok(DMat4::from_cols_slice(&matrix));
         }
-        let vector = |values: Option<Vec<f64>>, default: DVec3| values.map_or(default, |v| DVec3::from_slice(&v));
+        let vector = |values: Option<Vec<f64>>, default: DVec3| {
+            values.map_or(default, |v| DVec3::from_slice(&v))
+        };
         Ok(DMat4::from_scale_rotation_translation(
             vector(numbers("scale")?, DVec3::ONE),
             numbers("rotation")?.map_or(DQuat::IDENTITY, |q| DQuat::from_slice(&q).normalize()),
@@ -232,11 +258,16 @@ impl<'a> Document<'a> {
             .as_object()
             .and_then(|e| e.keys().find(|name| name.contains("compression")))
         {
-            return Err(self.file.error(format!("whose splats are packed with {name}, which is not read; convert it without")));
+            return Err(self.file.error(format!(
+                "whose splats are packed with {name}, which is not read; convert it without"
+            )));
         }
         for (name, known) in [("kernel", "ellipse"), ("colorSpace", "srgb_rec709_display")] {
             if let Some(value) = extension[name].as_str().filter(|&value| value != known) {
-                log::warn!("{}: {name} \"{value}\" is taken for \"{known}\"", self.file.path.display());
+                log::warn!(
+                    "{}: {name} \"{value}\" is taken for \"{known}\"",
+                    self.file.path.display()
+                );
             }
         }
         let means = self.accessor(&attributes["POSITION"], 3)?;
@@ -312,7 +343,10 @@ impl<'a> Document<'a> {
         let width = if is_rgba { 4 } else { 3 };
         let colors = self.accessor(accessor, width)?;
         if colors.len() != count * width {
-            return Err(self.file.error(format!("with {} colours for {count} splats", colors.len() / width)));
+            return Err(self.file.error(format!(
+                "with {} colours for {count} splats",
+                colors.len() / width
+            )));
         }
         let rgb = colors.chunks_exact(width).flat_map(|color| &color[..3]);
         Ok(rgb.map(|&v| codec::dc_of_color(v)).collect())
@@ -324,7 +358,10 @@ impl<'a> Document<'a> {
         let accessor = self.item("accessors", index(reference))?;
         let kind = ["", "SCALAR", "VEC2", "VEC3", "VEC4"][width];
         if accessor["type"] != kind {
-            return Err(file.error(format!("with an accessor of type {} instead of {kind}", accessor["type"])));
+            return Err(file.error(format!(
+                "with an accessor of type {} instead of {kind}",
+                accessor["type"]
+            )));
         }
         if !accessor["sparse"].is_null() {
             return Err(file.error("with sparse accessors, which are not read"));
@@ -336,7 +373,11 @@ impl<'a> Document<'a> {
             5122 => (2, |b| f32::from(i16::from_le_bytes([b[0], b[1]]))),
             5123 => (2, |b| f32::from(u16::from_le_bytes([b[0], b[1]]))),
             FLOAT => (4, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            _ => return Err(file.error(format!("with component type {component}, which splats cannot have"))),
+            _ => {
+                return Err(file.error(format!(
+                    "with component type {component}, which splats cannot have"
+                )));
+            }
         };
         let largest = match component {
             _ if accessor["normalized"] != true => 1.0,
@@ -350,14 +391,18 @@ impl<'a> Document<'a> {
         let number = |value: &Value, default: usize| -> Result<usize> {
             match value {
                 Value::Null => Ok(default),
-                value => index(value).ok_or_else(|| file.error(format!("with {value} where a size should be"))),
+                value => index(value)
+                    .ok_or_else(|| file.error(format!("with {value} where a size should be"))),
             }
         };
         let buffer = self
             .buffers
             .get(number(&view["buffer"], usize::MAX)?)
             .ok_or_else(|| file.error("that refers to a buffer that is not there"))?;
-        let content = Bytes { bytes: buffer, ..*file };
+        let content = Bytes {
+            bytes: buffer,
+            ..*file
+        };
         let len = number(&view["byteLength"], 0)?;
         let content = content.slice(number(&view["byteOffset"], 0)?, len, "buffers")?;
         let count = number(&accessor["count"], 0)?;
@@ -370,14 +415,20 @@ impl<'a> Document<'a> {
                 .and_then(|at| at.checked_add(offset)?.checked_add(size * width)),
         };
         if stride < size * width || needed.is_none_or(|needed| needed > content.len()) {
-            return Err(file.error(format!("with an accessor of {count} values in a view of {len} bytes")));
+            return Err(file.error(format!(
+                "with an accessor of {count} values in a view of {len} bytes"
+            )));
         }
         let mut values = Vec::with_capacity(count * width);
         for i in 0..count {
             let record = &content[offset + i * stride..][..size * width];
             values.extend(record.chunks_exact(size).map(|bytes| {
                 let value = read(bytes) / largest;
-                if largest > 1.0 { value.max(-1.0) } else { value }
+                if largest > 1.0 {
+                    value.max(-1.0)
+                } else {
+                    value
+                }
             }));
         }
         Ok(values)
@@ -387,7 +438,10 @@ impl<'a> Document<'a> {
 /// Standard base64, padded or not; `None` for anything else.
 pub fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.trim_ascii();
-    let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let text = text
+        .strip_suffix(b"==")
+        .or_else(|| text.strip_suffix(b"="))
+        .unwrap_or(text);
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for chunk in text.chunks(4) {
         if chunk.len() == 1 {
@@ -429,10 +483,15 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
         attributes.insert(name, json!(accessors.len() - 1));
         binary.extend_from_slice(content);
     };
-    let floats = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let floats =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
     let named = |name: &str| format!("{EXTENSION}:{name}");
     add("POSITION".into(), "VEC3", FLOAT, &floats(&turned.means));
-    let alphas: Vec<f32> = turned.logit_opacities.iter().map(|&v| codec::sigmoid(v)).collect();
+    let alphas: Vec<f32> = turned
+        .logit_opacities
+        .iter()
+        .map(|&v| codec::sigmoid(v))
+        .collect();
     let colors: Vec<u8> = turned
         .sh_dc
         .as_chunks::<3>()
@@ -459,20 +518,38 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     let scales: Vec<f32> = turned.log_scales.iter().map(|v| v.exp()).collect();
     add(named("SCALE"), "VEC3", FLOAT, &floats(&scales));
     add(named("OPACITY"), "SCALAR", FLOAT, &floats(&alphas));
-    add(named("SH_DEGREE_0_COEF_0"), "VEC3", FLOAT, &floats(&turned.sh_dc));
+    add(
+        named("SH_DEGREE_0_COEF_0"),
+        "VEC3",
+        FLOAT,
+        &floats(&turned.sh_dc),
+    );
     let rest = turned.rest_count();
     for degree in 1..=turned.sh_degree as usize {
         for k in 0..=2 * degree {
             let at = degree * degree - 1 + k;
-            let values: Vec<f32> = (0..n).flat_map(|i| &turned.sh_rest[(i * rest + at) * 3..][..3]).copied().collect();
-            add(named(&format!("SH_DEGREE_{degree}_COEF_{k}")), "VEC3", FLOAT, &floats(&values));
+            let values: Vec<f32> = (0..n)
+                .flat_map(|i| &turned.sh_rest[(i * rest + at) * 3..][..3])
+                .copied()
+                .collect();
+            add(
+                named(&format!("SH_DEGREE_{degree}_COEF_{k}")),
+                "VEC3",
+                FLOAT,
+                &floats(&values),
+            );
         }
     }
     accessors[1]["normalized"] = json!(true);
     let bound = |start: f32, pick: fn(f32, f32) -> f32| {
-        let bounds = turned.means.as_chunks::<3>().0.iter().fold([start; 3], |b, m| {
-            [pick(b[0], m[0]), pick(b[1], m[1]), pick(b[2], m[2])]
-        });
+        let bounds = turned
+            .means
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .fold([start; 3], |b, m| {
+                [pick(b[0], m[0]), pick(b[1], m[1]), pick(b[2], m[2])]
+            });
         json!(bounds)
     };
     accessors[0]["min"] = bound(f32::INFINITY, f32::min);
@@ -500,8 +577,12 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     let mut text = document.to_string().into_bytes();
     text.resize(text.len().next_multiple_of(4), b' ');
     binary.resize(binary.len().next_multiple_of(4), 0);
-    let total = u32::try_from(12 + 8 + text.len() + 8 + binary.len())
-        .map_err(|_| Error::file(path, "would be larger than the 4 GiB of a GLB; choose another format"))?;
+    let total = u32::try_from(12 + 8 + text.len() + 8 + binary.len()).map_err(|_| {
+        Error::file(
+            path,
+            "would be larger than the 4 GiB of a GLB; choose another format",
+        )
+    })?;
     let mut out = Vec::with_capacity(total as usize);
     out.extend(MAGIC);
     out.extend(2u32.to_le_bytes());

@@ -13,10 +13,18 @@ const PAGE: &str = include_str!("../../../assets/viewer/viewer.html");
 /// # Errors
 /// As [`spz::encode`].
 pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
-    let title = path.file_stem().map_or_else(|| "Scene".into(), |name| name.to_string_lossy());
+    let title = path
+        .file_stem()
+        .map_or_else(|| "Scene".into(), |name| name.to_string_lossy());
     let title: String = title
         .chars()
-        .map(|c| if matches!(c, '<' | '>' | '&' | '"' | '\'') { ' ' } else { c })
+        .map(|c| {
+            if matches!(c, '<' | '>' | '&' | '"' | '\'') {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect();
     let (center, radius) = visible_bounds(splats);
     let view = serde_json::json!({ "center": center, "radius": radius });
@@ -33,7 +41,10 @@ fn visible_bounds(splats: &Splats) -> ([f32; 3], f32) {
     let mut center = [0.0; 3];
     let mut radius: f32 = 1e-3;
     for axis in 0..3 {
-        let opaque = splats.logit_opacities.iter().map(|&v| codec::sigmoid(v) > 0.1);
+        let opaque = splats
+            .logit_opacities
+            .iter()
+            .map(|&v| codec::sigmoid(v) > 0.1);
         let mut values: Vec<f32> = splats
             .means
             .iter()

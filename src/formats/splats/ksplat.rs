@@ -44,9 +44,33 @@ struct Layout {
 }
 
 const LAYOUTS: [Layout; 3] = [
-    Layout { float: 4, scale: 12, rotation: 24, color: 40, rest: 44, rest_float: 4, default_range: 1 },
-    Layout { float: 2, scale: 6, rotation: 12, color: 20, rest: 24, rest_float: 2, default_range: 32767 },
-    Layout { float: 2, scale: 6, rotation: 12, color: 20, rest: 24, rest_float: 1, default_range: 32767 },
+    Layout {
+        float: 4,
+        scale: 12,
+        rotation: 24,
+        color: 40,
+        rest: 44,
+        rest_float: 4,
+        default_range: 1,
+    },
+    Layout {
+        float: 2,
+        scale: 6,
+        rotation: 12,
+        color: 20,
+        rest: 24,
+        rest_float: 2,
+        default_range: 32767,
+    },
+    Layout {
+        float: 2,
+        scale: 6,
+        rotation: 12,
+        color: 20,
+        rest: 24,
+        rest_float: 1,
+        default_range: 32767,
+    },
 ];
 
 /// # Errors
@@ -59,12 +83,16 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
     };
     let (major, minor) = (file.u8(0)?, file.u8(1)?);
     if major != 0 || minor < 1 {
-        return Err(file.error(format!("of version {major}.{minor}; 0.1 and later 0.x are known")));
+        return Err(file.error(format!(
+            "of version {major}.{minor}; 0.1 and later 0.x are known"
+        )));
     }
     let sections = file.size(4)?;
     let level = file.u16(20)?;
     let Some(layout) = LAYOUTS.get(usize::from(level)) else {
-        return Err(file.error(format!("of compression level {level}; 0, 1 and 2 are known")));
+        return Err(file.error(format!(
+            "of compression level {level}; 0, 1 and 2 are known"
+        )));
     };
     let or = |value: f32, default: f32| if value == 0.0 { default } else { value };
     let (low, high) = (or(file.f32(36)?, -1.5), or(file.f32(40)?, 1.5));
@@ -112,7 +140,9 @@ impl<'a> Section<'a> {
         let partial = file.size(header + 36)?;
         let degree = u32::from(file.u16(header + 40)?);
         if degree > 3 {
-            return Err(file.error(format!("with spherical harmonics of degree {degree}; at most 3 are known")));
+            return Err(file.error(format!(
+                "with spherical harmonics of degree {degree}; at most 3 are known"
+            )));
         }
         let stride = layout.rest + Splats::rest_count_of(degree) * 3 * layout.rest_float;
         let partial_sizes = file.slice(data, partial.saturating_mul(4), "bucket sizes")?;
@@ -163,7 +193,8 @@ impl<'a> Section<'a> {
                 } else {
                     // The first partial bucket begins at the end of the full ones.
                     while i >= partial_end && (partial + 1) * 4 <= self.partial_sizes.len() {
-                        let size = u32::from_le_bytes(first_four(&self.partial_sizes[partial * 4..]));
+                        let size =
+                            u32::from_le_bytes(first_four(&self.partial_sizes[partial * 4..]));
                         partial_end = partial_end.saturating_add(size as usize);
                         partial += 1;
                     }
@@ -176,15 +207,21 @@ impl<'a> Section<'a> {
                         .and_then(|at| self.centers.get(at..at.checked_add(12)?))
                         .map_or(f32::NAN, |center| f32_at(center, k))
                 };
-                splats.means.extend((0..3).map(|k| {
-                    (f32::from(u16_at(record, k)) - self.range) * self.step + center(k)
-                }));
+                splats.means.extend(
+                    (0..3).map(|k| {
+                        (f32::from(u16_at(record, k)) - self.range) * self.step + center(k)
+                    }),
+                );
             }
-            splats.log_scales.extend((0..3).map(|k| float(record, layout.scale, k).ln()));
+            splats
+                .log_scales
+                .extend((0..3).map(|k| float(record, layout.scale, k).ln()));
             let quat = [0, 1, 2, 3].map(|k| float(record, layout.rotation, k));
             splats.quats.extend(codec::normalized(quat));
             let color = |k: usize| f32::from(record[layout.color + k]) / 255.0;
-            splats.sh_dc.extend((0..3).map(|k| codec::dc_of_color(color(k))));
+            splats
+                .sh_dc
+                .extend((0..3).map(|k| codec::dc_of_color(color(k))));
             splats.logit_opacities.push(codec::logit(color(3)));
             for k in 0..rest {
                 for channel in 0..3 {

@@ -111,11 +111,17 @@ impl SplatFormat {
     pub fn loss(self) -> Option<&'static str> {
         match self {
             Self::Ply | Self::Gltf => None,
-            Self::CompressedPly => Some("rounds all values, positions to 1/2048 of a group of 256 neighbours"),
-            Self::Splat => Some("keeps no view-dependent colour, and rounds colours and rotations to 8 bits"),
+            Self::CompressedPly => {
+                Some("rounds all values, positions to 1/2048 of a group of 256 neighbours")
+            }
+            Self::Splat => {
+                Some("keeps no view-dependent colour, and rounds colours and rotations to 8 bits")
+            }
             Self::Ksplat => Some("rounds values, depending on its level"),
             Self::Spz => Some("rounds all values to 8 bits, but positions to 24"),
-            Self::Sog => Some("rounds all values to 8 bits, positions to 16, and shares view-dependent colours"),
+            Self::Sog => Some(
+                "rounds all values to 8 bits, positions to 16, and shares view-dependent colours",
+            ),
             Self::Html => Some("rounds values as SPZ does, and cannot be opened again"),
         }
     }
@@ -145,7 +151,13 @@ impl SplatFormat {
                     .filter(|f| f.can_write())
                     .map(|f| format!(".{}", f.extension()))
                     .collect();
-                Error::file(path, format!("has no ending that says what to write; take one of {}", endings.join(", ")))
+                Error::file(
+                    path,
+                    format!(
+                        "has no ending that says what to write; take one of {}",
+                        endings.join(", ")
+                    ),
+                )
             })
     }
 }
@@ -183,11 +195,20 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
     let mut head = Vec::new();
     let open = || std::fs::File::open(path).map_err(Error::io(path));
     let len = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    open()?.take(8192).read_to_end(&mut head).map_err(Error::io(path))?;
-    let has_ending = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
+    open()?
+        .take(8192)
+        .read_to_end(&mut head)
+        .map_err(Error::io(path))?;
+    let has_ending = |ending: &str| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+    };
     let format = if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
         match ply::Kind::of(path)? {
-            ply::Kind::Splats { is_compressed: true, .. } => Some(SplatFormat::CompressedPly),
+            ply::Kind::Splats {
+                is_compressed: true,
+                ..
+            } => Some(SplatFormat::CompressedPly),
             ply::Kind::Splats { .. } => Some(SplatFormat::Ply),
             ply::Kind::Points { .. } => None,
         }
@@ -200,7 +221,9 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
         Some(SplatFormat::Gltf)
     } else if head.starts_with(zip::MAGIC) {
         // A zip of a capture holds no meta.json at its beginning or under SOG's name.
-        let names_meta = head.windows(sog::META.len()).any(|w| w == sog::META.as_bytes());
+        let names_meta = head
+            .windows(sog::META.len())
+            .any(|w| w == sog::META.as_bytes());
         (has_ending("sog") || names_meta || has_picture(&head)).then_some(SplatFormat::Sog)
     } else if head.trim_ascii_start().starts_with(b"{") {
         recognize_json(&std::fs::read(path).map_err(Error::io(path))?)
@@ -216,9 +239,17 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
 
 /// Whether the first entry of a ZIP is one of SOG's pictures.
 fn has_picture(head: &[u8]) -> bool {
-    ["means_l.webp", "means_u.webp", "quats.webp", "scales.webp", "sh0.webp", "shN_labels.webp", "shN_centroids.webp"]
-        .iter()
-        .any(|name| head.get(30..30 + name.len()) == Some(name.as_bytes()))
+    [
+        "means_l.webp",
+        "means_u.webp",
+        "quats.webp",
+        "scales.webp",
+        "sh0.webp",
+        "shN_labels.webp",
+        "shN_centroids.webp",
+    ]
+    .iter()
+    .any(|name| head.get(30..30 + name.len()) == Some(name.as_bytes()))
 }
 
 fn recognize_json(bytes: &[u8]) -> Option<SplatFormat> {
@@ -251,7 +282,10 @@ pub fn read_splats(path: &Path) -> Result<Splats> {
             .collect();
         return Err(Error::file(
             path,
-            format!("is no splat file that is known; known are {}", names.join(", ")),
+            format!(
+                "is no splat file that is known; known are {}",
+                names.join(", ")
+            ),
         ));
     };
     let bytes = std::fs::read(&file).map_err(Error::io(&file))?;
@@ -271,7 +305,10 @@ pub fn decode(path: &Path, bytes: &[u8], format: SplatFormat) -> Result<Splats> 
         SplatFormat::Sog if bytes.starts_with(zip::MAGIC) => sog::read_bundle(path, bytes),
         SplatFormat::Sog => sog::read_folder(path, bytes),
         SplatFormat::Gltf => gltf::read(path, bytes),
-        SplatFormat::Html => Err(Error::file(path, "is a web page, which cannot be read back")),
+        SplatFormat::Html => Err(Error::file(
+            path,
+            "is a web page, which cannot be read back",
+        )),
     }
 }
 
@@ -290,7 +327,12 @@ pub fn write_splats(path: &Path, splats: &Splats, format: SplatFormat) -> Result
     }
     let bytes = match format {
         SplatFormat::Ply => return ply::write_splats(path, splats, &[]),
-        _ if splats.is_empty() => return Err(Error::file(path, "was not written: the scene holds no splat")),
+        _ if splats.is_empty() => {
+            return Err(Error::file(
+                path,
+                "was not written: the scene holds no splat",
+            ));
+        }
         SplatFormat::CompressedPly => ply::compressed::encode(splats),
         SplatFormat::Splat => splat::encode(splats),
         SplatFormat::Spz => spz::encode(path, splats)?,
@@ -298,7 +340,10 @@ pub fn write_splats(path: &Path, splats: &Splats, format: SplatFormat) -> Result
         SplatFormat::Gltf => gltf::encode(path, splats)?,
         SplatFormat::Html => html::encode(path, splats)?,
         SplatFormat::Ksplat => {
-            return Err(Error::file(path, ".ksplat files can be read, but not written; SPZ is as small"));
+            return Err(Error::file(
+                path,
+                ".ksplat files can be read, but not written; SPZ is as small",
+            ));
         }
     };
     write_atomic(path, |out| out.write_all(&bytes))

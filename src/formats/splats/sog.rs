@@ -83,11 +83,14 @@ impl Scale<'_> {
 
 impl Channel {
     fn scale(&self, channel: usize, from: &Bytes<'_>, name: &str) -> Result<Scale<'_>> {
-        let at = |list: &Option<Vec<f32>>| list.as_ref().and_then(|list| list.get(channel)).copied();
+        let at =
+            |list: &Option<Vec<f32>>| list.as_ref().and_then(|list| list.get(channel)).copied();
         match (&self.codebook, at(&self.mins), at(&self.maxs)) {
             (Some(codebook), ..) => Ok(Scale::Codebook(codebook)),
             (None, Some(min), Some(max)) => Ok(Scale::Linear(min, max)),
-            _ => Err(from.error(format!("whose meta.json has neither a codebook nor mins and maxs of {name}"))),
+            _ => Err(from.error(format!(
+                "whose meta.json has neither a codebook nor mins and maxs of {name}"
+            ))),
         }
     }
 }
@@ -116,7 +119,12 @@ struct Picture {
 impl Picture {
     fn pixel(&self, index: usize) -> [u8; 4] {
         let pixel = &self.bytes[index * self.channels..][..self.channels];
-        [pixel[0], pixel[1], pixel[2], pixel.get(3).copied().unwrap_or(255)]
+        [
+            pixel[0],
+            pixel[1],
+            pixel[2],
+            pixel.get(3).copied().unwrap_or(255),
+        ]
     }
     fn pixels(&self) -> usize {
         self.width * self.height
@@ -131,7 +139,9 @@ impl<'a> Reader<'a> {
             Files::Folder(folder) => {
                 // A description that was downloaded must not reach outside of its folder.
                 if name.is_empty() || name.contains(['/', '\\', ':']) || name.starts_with("..") {
-                    return Err(from.error(format!("whose meta.json names \"{name}\", which is no plain file name")));
+                    return Err(from.error(format!(
+                        "whose meta.json names \"{name}\", which is no plain file name"
+                    )));
                 }
                 let path = folder.join(name);
                 let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
@@ -147,8 +157,9 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.from.error("whose meta.json names too few pictures"))?;
         let content = self.content(name)?;
         let from = self.from;
-        let damaged =
-            |e: image_webp::DecodingError| from.error(format!("whose picture {name} cannot be decoded: {e}"));
+        let damaged = |e: image_webp::DecodingError| {
+            from.error(format!("whose picture {name} cannot be decoded: {e}"))
+        };
         let mut decoder = WebPDecoder::new(Cursor::new(content.as_ref())).map_err(damaged)?;
         let (width, height) = decoder.dimensions();
         let channels = if decoder.has_alpha() { 4 } else { 3 };
@@ -214,11 +225,16 @@ fn read(from: Bytes<'_>, files: Files<'_>, meta: &[u8], budget: Budget) -> Resul
     let meta: Meta = serde_json::from_slice(meta)
         .map_err(|e| from.error(format!("whose meta.json cannot be understood: {e}")))?;
     let count = match meta.version {
-        None | Some(1) => meta.means.shape.as_ref().and_then(|shape| shape.first().copied()),
+        None | Some(1) => meta
+            .means
+            .shape
+            .as_ref()
+            .and_then(|shape| shape.first().copied()),
         Some(2) => meta.count,
         Some(version) => return Err(from.error(format!("of version {version}; 1 and 2 are known"))),
     };
-    let count = count.ok_or_else(|| from.error("whose meta.json does not say how many splats there are"))?;
+    let count = count
+        .ok_or_else(|| from.error("whose meta.json does not say how many splats there are"))?;
     let mut reader = Reader {
         from,
         files,
@@ -260,9 +276,13 @@ fn read(from: Bytes<'_>, files: Files<'_>, meta: &[u8], budget: Budget) -> Resul
             None => [1.0, 0.0, 0.0, 0.0],
         });
         let scale = scales.pixel(i);
-        splats.log_scales.extend([0, 1, 2].map(|k| scale_of[k].value(scale[k])));
+        splats
+            .log_scales
+            .extend([0, 1, 2].map(|k| scale_of[k].value(scale[k])));
         let color = colors.pixel(i);
-        splats.sh_dc.extend([0, 1, 2].map(|k| color_of[k].value(color[k])));
+        splats
+            .sh_dc
+            .extend([0, 1, 2].map(|k| color_of[k].value(color[k])));
         splats.logit_opacities.push(match &opacity_of {
             Some(scale) => scale.value(color[3]),
             None => codec::logit(f32::from(color[3]) / 255.0),
@@ -277,8 +297,10 @@ fn read(from: Bytes<'_>, files: Files<'_>, meta: &[u8], budget: Budget) -> Resul
 fn read_rest(reader: &mut Reader<'_>, rest: &Rest, splats: &mut Splats) -> Result<()> {
     let palette = reader.picture(&rest.files, 0)?;
     let labels = reader.attribute(&rest.files, 1)?;
-    let degree = (1..=3).find(|&degree| palette.width == PALETTE_ROW * Splats::rest_count_of(degree));
-    let Some(degree) = degree.filter(|&degree| rest.bands.is_none_or(|bands| bands == degree)) else {
+    let degree =
+        (1..=3).find(|&degree| palette.width == PALETTE_ROW * Splats::rest_count_of(degree));
+    let Some(degree) = degree.filter(|&degree| rest.bands.is_none_or(|bands| bands == degree))
+    else {
         return Err(reader.from.error(format!(
             "whose palette of spherical harmonics is {} pixels wide, which fits none of 1 to 3 bands{}",
             palette.width,
@@ -289,22 +311,30 @@ fn read_rest(reader: &mut Reader<'_>, rest: &Rest, splats: &mut Splats) -> Resul
         (Some(codebook), ..) => Scale::Codebook(codebook),
         (None, Some(min), Some(max)) => Scale::Linear(min, max),
         _ => {
-            return Err(reader.from.error("whose meta.json has neither a codebook nor mins and maxs of shN"));
+            return Err(reader
+                .from
+                .error("whose meta.json has neither a codebook nor mins and maxs of shN"));
         }
     };
     let coefficients = Splats::rest_count_of(degree);
     let sets = PALETTE_ROW * palette.height;
     splats.sh_degree = degree;
-    splats.sh_rest.reserve_exact(reader.count * coefficients * 3);
+    splats
+        .sh_rest
+        .reserve_exact(reader.count * coefficients * 3);
     for i in 0..reader.count {
         let [a, b, ..] = labels.pixel(i);
         let label = usize::from(u16::from_le_bytes([a, b]));
         if label >= sets {
-            return Err(reader.from.error(format!("whose splat {i} names set {label} of a palette of {sets}")));
+            return Err(reader.from.error(format!(
+                "whose splat {i} names set {label} of a palette of {sets}"
+            )));
         }
         // Row and column in one: a row of the picture is a row of sets.
         for pixel in (0..coefficients).map(|k| palette.pixel(label * coefficients + k)) {
-            splats.sh_rest.extend([0, 1, 2].map(|channel| scale.value(pixel[channel])));
+            splats
+                .sh_rest
+                .extend([0, 1, 2].map(|channel| scale.value(pixel[channel])));
         }
     }
     Ok(())

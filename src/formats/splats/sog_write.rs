@@ -30,7 +30,10 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     let width = width.next_multiple_of(4).max(4);
     let height = n.div_ceil(width).next_multiple_of(4).max(4);
     if width > MAX_SIDE {
-        return Err(Error::file(path, format!("cannot hold {n} splats as SOG: at most 268 million fit")));
+        return Err(Error::file(
+            path,
+            format!("cannot hold {n} splats as SOG: at most 268 million fit"),
+        ));
     }
     let splats = &codec::picked(splats, &codec::morton_order(splats));
     let picture = |pixel: &dyn Fn(usize) -> [u8; 4]| -> Result<Vec<u8>> {
@@ -54,7 +57,9 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     };
     let scales = Codebook::of(&splats.log_scales);
     let colors = Codebook::of(&splats.sh_dc);
-    let bytes_of = |codebook: &Codebook, values: &[f32], i: usize| [0, 1, 2].map(|k| codebook.byte(values[i * 3 + k]));
+    let bytes_of = |codebook: &Codebook, values: &[f32], i: usize| {
+        [0, 1, 2].map(|k| codebook.byte(values[i * 3 + k]))
+    };
     let mut files = vec![
         ("means_l.webp", means(0)?),
         ("means_u.webp", means(1)?),
@@ -65,12 +70,20 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
                 [x, y, z, 255]
             })?,
         ),
-        ("quats.webp", picture(&|i| quat_pixel(&splats.quats[i * 4..][..4]))?),
+        (
+            "quats.webp",
+            picture(&|i| quat_pixel(&splats.quats[i * 4..][..4]))?,
+        ),
         (
             "sh0.webp",
             picture(&|i| {
                 let [r, g, b] = bytes_of(&colors, &splats.sh_dc, i);
-                [r, g, b, codec::unorm8(codec::sigmoid(splats.logit_opacities[i]))]
+                [
+                    r,
+                    g,
+                    b,
+                    codec::unorm8(codec::sigmoid(splats.logit_opacities[i])),
+                ]
             })?,
         ),
     ];
@@ -96,7 +109,10 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
             .flat_map(|&[r, g, b]| [codebook.byte(r), codebook.byte(g), codebook.byte(b), 255])
             .collect();
         rgba.resize(PALETTE_ROW * coefficients * rows * 4, 0);
-        files.push(("shN_centroids.webp", webp(path, &rgba, PALETTE_ROW * coefficients, rows)?));
+        files.push((
+            "shN_centroids.webp",
+            webp(path, &rgba, PALETTE_ROW * coefficients, rows)?,
+        ));
         let label = |i: usize| {
             let [low, high] = (labels[i] as u16).to_le_bytes();
             [low, high, 0, 255]
@@ -112,7 +128,10 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     files.push((META, meta.to_string().into_bytes()));
     let packed: usize = files.iter().map(|(_, content)| content.len()).sum();
     if packed > u32::MAX as usize / 2 {
-        return Err(Error::file(path, "would be too large for a SOG bundle; choose another format"));
+        return Err(Error::file(
+            path,
+            "would be too large for a SOG bundle; choose another format",
+        ));
     }
     Ok(zip::encode(&files))
 }
@@ -154,7 +173,12 @@ impl Codebook {
         const BINS: usize = 1 << 16;
         const ENTRIES: usize = 256;
         const ROUNDS: usize = 24;
-        let finite = || values.iter().filter(|v| v.is_finite()).map(|&v| f64::from(v));
+        let finite = || {
+            values
+                .iter()
+                .filter(|v| v.is_finite())
+                .map(|&v| f64::from(v))
+        };
         let min = finite().fold(f64::INFINITY, f64::min);
         let max = finite().fold(f64::NEG_INFINITY, f64::max);
         let entry = |v: f64| v as f32;
@@ -180,7 +204,10 @@ impl Codebook {
         let mut entries = Vec::with_capacity(ENTRIES);
         let mut sum = 0.0;
         for (i, d) in density.iter().enumerate() {
-            while *d > 0.0 && entries.len() < ENTRIES && (entries.len() as f64 + 0.5) / ENTRIES as f64 * total <= sum + d {
+            while *d > 0.0
+                && entries.len() < ENTRIES
+                && (entries.len() as f64 + 0.5) / ENTRIES as f64 * total <= sum + d
+            {
                 let t = ((entries.len() as f64 + 0.5) / ENTRIES as f64 * total - sum) / d;
                 entries.push(min + (i as f64 + t) / density.len() as f64 * (max - min));
             }
@@ -195,7 +222,8 @@ impl Codebook {
                     continue;
                 }
                 let mean = sum / count;
-                while k + 1 < ENTRIES && (entries[k + 1] - mean).abs() <= (entries[k] - mean).abs() {
+                while k + 1 < ENTRIES && (entries[k + 1] - mean).abs() <= (entries[k] - mean).abs()
+                {
                     k += 1;
                 }
                 sums[k].0 += count;
@@ -241,7 +269,10 @@ impl Palette {
                 labels: (0..n as u32).collect(),
             };
         }
-        let size = (n / 2).next_power_of_two().clamp(WHOLE_PALETTE, MAX_PALETTE).min(n);
+        let size = (n / 2)
+            .next_power_of_two()
+            .clamp(WHOLE_PALETTE, MAX_PALETTE)
+            .min(n);
         let all: Vec<u32> = (0..n as u32).collect();
         let top = kmeans(rest, width, &all, (size as f64).sqrt().ceil() as usize, 0);
         let mut groups = vec![Vec::new(); top.sets.len() / width];
@@ -297,7 +328,10 @@ fn kmeans(rest: &[f32], width: usize, indices: &[u32], k: usize, seed: u64) -> P
     }
     let mut labels = Vec::new();
     for round in 0..=ROUNDS {
-        labels = points.par_chunks_exact(stride).map(|point| nearest(point, &sets)).collect();
+        labels = points
+            .par_chunks_exact(stride)
+            .map(|point| nearest(point, &sets))
+            .collect();
         if round == ROUNDS {
             break;
         }
@@ -309,14 +343,24 @@ fn kmeans(rest: &[f32], width: usize, indices: &[u32], k: usize, seed: u64) -> P
                 *sum += v;
             }
         }
-        for ((to, sum), count) in sets.chunks_exact_mut(stride).zip(sums.chunks_exact(stride)).zip(counts) {
+        for ((to, sum), count) in sets
+            .chunks_exact_mut(stride)
+            .zip(sums.chunks_exact(stride))
+            .zip(counts)
+        {
             if count > 0.0 {
-                to.iter_mut().zip(sum).for_each(|(to, sum)| *to = sum / count);
+                to.iter_mut()
+                    .zip(sum)
+                    .for_each(|(to, sum)| *to = sum / count);
             }
         }
     }
     Palette {
-        sets: sets.chunks_exact(stride).flat_map(|set| &set[..width]).copied().collect(),
+        sets: sets
+            .chunks_exact(stride)
+            .flat_map(|set| &set[..width])
+            .copied()
+            .collect(),
         labels,
     }
 }

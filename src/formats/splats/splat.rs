@@ -42,9 +42,13 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
     let mut splats = codec::with_capacity(bytes.len() / RECORD, 0);
     for record in bytes.chunks_exact(RECORD) {
         splats.means.extend((0..3).map(|i| f32_at(record, i)));
-        splats.log_scales.extend((3..6).map(|i| f32_at(record, i).ln()));
+        splats
+            .log_scales
+            .extend((3..6).map(|i| f32_at(record, i).ln()));
         let color = |i: usize| f32::from(record[24 + i]) / 255.0;
-        splats.sh_dc.extend((0..3).map(|i| codec::dc_of_color(color(i))));
+        splats
+            .sh_dc
+            .extend((0..3).map(|i| codec::dc_of_color(color(i))));
         splats.logit_opacities.push(codec::logit(color(3)));
         let quat = [28, 29, 30, 31].map(|i: usize| component(record[i]));
         splats.quats.extend(codec::normalized(quat));
@@ -68,7 +72,9 @@ pub fn encode(splats: &Splats) -> Vec<u8> {
     for i in order {
         let mut float = |v: f32| out.extend(v.to_le_bytes());
         splats.means[i * 3..][..3].iter().for_each(|&v| float(v));
-        splats.log_scales[i * 3..][..3].iter().for_each(|&v| float(v.exp()));
+        splats.log_scales[i * 3..][..3]
+            .iter()
+            .for_each(|&v| float(v.exp()));
         let dc = &splats.sh_dc[i * 3..][..3];
         out.extend(dc.iter().map(|&v| codec::unorm8(codec::color_of_dc(v))));
         out.push(codec::unorm8(codec::sigmoid(splats.logit_opacities[i])));

@@ -4,7 +4,7 @@
 //! Its frame is right-up-back, half a turn about x from the right-down-front of PLY files. Some tools write PLY's frame
 //! unturned; nothing in the file tells.
 
-use super::bytes::{Budget, Bytes, unpack, u16_at};
+use super::bytes::{Budget, Bytes, u16_at, unpack};
 use super::codec::{self, SmallestThree};
 use super::turn::Similarity;
 use crate::scene::Splats;
@@ -33,9 +33,7 @@ const STREAMS: [&str; 6] = [
 /// Whether a gzip file's content begins as SPZ.
 pub fn is_gzipped(head: &[u8]) -> bool {
     let mut magic = [0; 4];
-    head.starts_with(GZIP)
-        && GzDecoder::new(head).read_exact(&mut magic).is_ok()
-        && magic == *MAGIC
+    head.starts_with(GZIP) && GzDecoder::new(head).read_exact(&mut magic).is_ok() && magic == *MAGIC
 }
 
 struct Header {
@@ -57,7 +55,10 @@ impl Header {
             fraction_bits: u32::from(file.u8(13)?),
         };
         if !(1..=4).contains(&header.version) {
-            return Err(file.error(format!("of version {}; versions 1 to 4 are known", header.version)));
+            return Err(file.error(format!(
+                "of version {}; versions 1 to 4 are known",
+                header.version
+            )));
         }
         if header.degree > 4 {
             return Err(file.error(format!(
@@ -103,7 +104,10 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Splats> {
     let mut splats = if bytes.starts_with(GZIP) {
         let mut decoder = GzDecoder::new(bytes);
         let head = unpack(&file, &mut decoder, HEADER, "header")?;
-        let header = Header::parse(&Bytes { bytes: &head, ..file })?;
+        let header = Header::parse(&Bytes {
+            bytes: &head,
+            ..file
+        })?;
         let width: usize = header.widths().iter().sum();
         let len = header.count.saturating_mul(width);
         budget.take(&file, len)?;
@@ -135,7 +139,11 @@ fn turn(splats: &mut Splats) {
 
 /// The attributes of versions 1 to 3 lie one after another.
 fn split<'a>(file: &Bytes<'a>, header: &Header, body: &'a [u8]) -> Result<[&'a [u8]; 6]> {
-    let body = Bytes { bytes: body, path: file.path, what: file.what };
+    let body = Bytes {
+        bytes: body,
+        path: file.path,
+        what: file.what,
+    };
     let mut streams = [&[] as &[u8]; 6];
     let mut at = 0;
     for ((stream, width), name) in streams.iter_mut().zip(header.widths()).zip(STREAMS) {
@@ -150,7 +158,12 @@ fn zstd_streams(file: &Bytes<'_>, header: &Header, budget: &mut Budget) -> Resul
     let table = file.size(16)?;
     let mut at = table.saturating_add(count * 16);
     let mut streams: [Vec<u8>; 6] = Default::default();
-    for (i, ((stream, width), name)) in streams.iter_mut().zip(header.widths()).zip(STREAMS).enumerate() {
+    for (i, ((stream, width), name)) in streams
+        .iter_mut()
+        .zip(header.widths())
+        .zip(STREAMS)
+        .enumerate()
+    {
         let len = header.count.saturating_mul(width);
         if len == 0 {
             continue;
@@ -170,11 +183,13 @@ fn zstd_streams(file: &Bytes<'_>, header: &Header, budget: &mut Budget) -> Resul
         budget.take(file, len)?;
         let packed = file.slice(at, packed_len, name)?;
         at += packed.len();
-        let damaged = |e: &dyn std::fmt::Display| file.error(format!("whose {name} cannot be unpacked: {e}"));
+        let damaged =
+            |e: &dyn std::fmt::Display| file.error(format!("whose {name} cannot be unpacked: {e}"));
         let mut frames = FrameDecoder::new();
         // A frame never looks back further than it is long; encoders round up.
         frames.set_max_window_size((len as u64).next_power_of_two().max(1 << 23));
-        let decoder = StreamingDecoder::new_with_decoder(packed, frames).map_err(|e| damaged(&e))?;
+        let decoder =
+            StreamingDecoder::new_with_decoder(packed, frames).map_err(|e| damaged(&e))?;
         *stream = unpack(file, decoder, len, name)?;
     }
     Ok(streams)
@@ -186,18 +201,28 @@ fn decode(header: &Header, streams: &[&[u8]; 6]) -> Splats {
     let mut splats = codec::with_capacity(header.count, degree);
     if header.version == 1 {
         let count = positions.len() / 2;
-        splats.means.extend((0..count).map(|i| half::f16::from_bits(u16_at(positions, i)).to_f32()));
+        splats
+            .means
+            .extend((0..count).map(|i| half::f16::from_bits(u16_at(positions, i)).to_f32()));
     } else {
         let step = 1.0 / (1u64 << header.fraction_bits) as f32;
-        splats.means.extend(positions.as_chunks::<3>().0.iter().map(|&[a, b, c]| {
-            // The third byte's sign is the number's.
-            (i32::from_le_bytes([0, a, b, c]) >> 8) as f32 * step
-        }));
+        splats
+            .means
+            .extend(positions.as_chunks::<3>().0.iter().map(|&[a, b, c]| {
+                // The third byte's sign is the number's.
+                (i32::from_le_bytes([0, a, b, c]) >> 8) as f32 * step
+            }));
     }
     let byte = |b: &u8| f32::from(*b) / 255.0;
-    splats.logit_opacities.extend(opacities.iter().map(|b| codec::logit(byte(b))));
-    splats.sh_dc.extend(colors.iter().map(|b| (byte(b) - 0.5) / COLOR_SCALE));
-    splats.log_scales.extend(scales.iter().map(|&b| f32::from(b) / 16.0 - 10.0));
+    splats
+        .logit_opacities
+        .extend(opacities.iter().map(|b| codec::logit(byte(b))));
+    splats
+        .sh_dc
+        .extend(colors.iter().map(|b| (byte(b) - 0.5) / COLOR_SCALE));
+    splats
+        .log_scales
+        .extend(scales.iter().map(|&b| f32::from(b) / 16.0 - 10.0));
     if header.version < 3 {
         for xyz in rotations.as_chunks::<3>().0 {
             let [x, y, z] = xyz.map(|b| f32::from(b) / 127.5 - 1.0);
@@ -213,7 +238,11 @@ fn decode(header: &Header, streams: &[&[u8]; 6]) -> Splats {
     let (stored, kept) = (header.rest() * 3, Splats::rest_count_of(degree) * 3);
     if stored > 0 {
         for record in sh.chunks_exact(stored) {
-            splats.sh_rest.extend(record[..kept].iter().map(|&b| (f32::from(b) - 128.0) / 128.0));
+            splats.sh_rest.extend(
+                record[..kept]
+                    .iter()
+                    .map(|&b| (f32::from(b) - 128.0) / 128.0),
+            );
         }
     }
     splats
@@ -224,7 +253,11 @@ fn unpack_quat(packed: u32) -> [f32; 4] {
     let other = |i: u32| {
         let bits = packed >> (20 - 10 * i);
         let magnitude = (bits & 0x1ff) as f32 / 511.0;
-        if bits & 0x200 == 0 { magnitude } else { -magnitude }
+        if bits & 0x200 == 0 {
+            magnitude
+        } else {
+            -magnitude
+        }
     };
     SmallestThree {
         largest: (packed >> 30) as usize,
@@ -252,7 +285,9 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     let count = u32::try_from(turned.len())
         .map_err(|_| Error::file(path, "cannot hold more than 4294967295 splats as SPZ"))?;
     let farthest = turned.means.iter().fold(1.0f32, |max, v| max.max(v.abs()));
-    let fraction_bits = (23.0 - f64::from(farthest).log2() - 1e-3).floor().clamp(0.0, 16.0) as u32;
+    let fraction_bits = (23.0 - f64::from(farthest).log2() - 1e-3)
+        .floor()
+        .clamp(0.0, 16.0) as u32;
     let mut body = Vec::with_capacity(turned.len() * (20 + turned.rest_count() * 3) + HEADER);
     body.extend(MAGIC);
     body.extend(3u32.to_le_bytes());
@@ -260,12 +295,29 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     body.extend([turned.sh_degree as u8, fraction_bits as u8, 0, 0]);
     let steps = f64::from(1u32 << fraction_bits);
     for &v in &turned.means {
-        let fixed = (f64::from(v) * steps).round().clamp(-8_388_608.0, 8_388_607.0) as i32;
+        let fixed = (f64::from(v) * steps)
+            .round()
+            .clamp(-8_388_608.0, 8_388_607.0) as i32;
         body.extend(&fixed.to_le_bytes()[..3]);
     }
-    body.extend(turned.logit_opacities.iter().map(|&v| codec::unorm8(codec::sigmoid(v))));
-    body.extend(turned.sh_dc.iter().map(|&v| codec::unorm8(v * COLOR_SCALE + 0.5)));
-    body.extend(turned.log_scales.iter().map(|&v| ((v + 10.0) * 16.0).round().clamp(0.0, 255.0) as u8));
+    body.extend(
+        turned
+            .logit_opacities
+            .iter()
+            .map(|&v| codec::unorm8(codec::sigmoid(v))),
+    );
+    body.extend(
+        turned
+            .sh_dc
+            .iter()
+            .map(|&v| codec::unorm8(v * COLOR_SCALE + 0.5)),
+    );
+    body.extend(
+        turned
+            .log_scales
+            .iter()
+            .map(|&v| ((v + 10.0) * 16.0).round().clamp(0.0, 255.0) as u8),
+    );
     for &[w, x, y, z] in turned.quats.as_chunks::<4>().0 {
         body.extend(pack_quat([x, y, z, w]).to_le_bytes());
     }

@@ -42,7 +42,11 @@ impl Similarity {
         }
         let turn = linear * (1.0 / scale);
         let rest = turn * turn.transpose() - DMat3::IDENTITY;
-        let largest = rest.to_cols_array().into_iter().map(f64::abs).fold(0.0, f64::max);
+        let largest = rest
+            .to_cols_array()
+            .into_iter()
+            .map(f64::abs)
+            .fold(0.0, f64::max);
         (largest < 1e-4).then_some(Self {
             scale,
             turn,
@@ -69,7 +73,11 @@ impl Similarity {
             *mean = p.to_array().map(|v| v as f32);
         }
         // An ellipsoid is its own mirror image through its centre.
-        let proper = if turn.determinant() < 0.0 { -turn } else { turn };
+        let proper = if turn.determinant() < 0.0 {
+            -turn
+        } else {
+            turn
+        };
         let quat = DQuat::from_mat3(&proper);
         for q in splats.quats.as_chunks_mut::<4>().0 {
             let [w, x, y, z] = q.map(f64::from);

@@ -76,14 +76,19 @@ impl<'a> Archive<'a> {
     /// No such entry; it is damaged; it unpacks to more than `budget`.
     pub fn read(&self, name: &str, budget: &mut Budget) -> Result<Cow<'a, [u8]>> {
         let file = &self.file;
-        let in_folder = |e: &&Entry| e.name.rsplit_once('/').is_some_and(|(_, last)| last == name);
+        let in_folder = |e: &&Entry| {
+            e.name
+                .rsplit_once('/')
+                .is_some_and(|(_, last)| last == name)
+        };
         let entry = self
             .entries
             .iter()
             .find(|e| e.name == name)
             .or_else(|| self.entries.iter().find(in_folder))
             .ok_or_else(|| file.error(format!("without {name}")))?;
-        let extra = usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
+        let extra =
+            usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
         let packed = file.slice(entry.local + LOCAL + extra, entry.packed_len, name)?;
         let content = match entry.method {
             0 => Cow::Borrowed(packed),
@@ -92,7 +97,9 @@ impl<'a> Archive<'a> {
                 Cow::Owned(unpack(file, DeflateDecoder::new(packed), entry.len, name)?)
             }
             method => {
-                return Err(file.error(format!("whose {name} is packed with method {method}; 0 and 8 are known")));
+                return Err(file.error(format!(
+                    "whose {name} is packed with method {method}; 0 and 8 are known"
+                )));
             }
         };
         let mut crc = Crc::new();
@@ -120,7 +127,12 @@ pub fn encode(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
         for v in [20, FLAGS, 0, 0, FIRST_DAY] {
             common.extend(v.to_le_bytes());
         }
-        for v in [crc.sum(), content.len() as u32, content.len() as u32, name.len() as u32] {
+        for v in [
+            crc.sum(),
+            content.len() as u32,
+            content.len() as u32,
+            name.len() as u32,
+        ] {
             common.extend(v.to_le_bytes());
         }
         out.extend(MAGIC);
