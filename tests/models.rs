@@ -619,7 +619,7 @@ fn edit(
 ) -> Result<FloatImage> {
     let device = model.device();
     let shape = model.latent_shape(picture.height as usize, picture.width as usize);
-    let noise = EditNoise::seeded(seed, shape, device);
+    let noise = EditNoise::seeded(seed, 0, shape, device);
     let embedding = model.encode_prompt("turn him into a clown", "")?;
     let original = model.original_latents(image_to_tensor(picture, device))?;
     let render = image_to_tensor(picture, device);

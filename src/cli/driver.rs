@@ -115,6 +115,7 @@ impl Driver {
             match event {
                 Event::Error(problem) => failure = Some(problem),
                 Event::Done { finished, step, .. } => {
+                    self.draw_progress();
                     self.bar.finish_and_clear();
                     self.step = step;
                     self.was_stopped |= !finished && failure.is_none();

@@ -2,7 +2,7 @@
 //! session.
 
 use super::{
-    Command, Event, Job, Metrics, RunState,
+    Command, Event, Job, Metrics, Progress, RunState,
     control::Control,
     jobs::{LoadedEditor, load_editor},
     open::{self, attach_splats, restore_state},
@@ -255,7 +255,7 @@ impl Worker {
                 "the capture has no held-out views to measure on",
             ));
         }
-        let (mut psnr, mut ssim) = (0.0, 0.0);
+        let (mut psnr, mut ssim, mut done) = (0.0, 0.0, 0);
         for (camera, photo, mask) in &views {
             self.control.cancel.check()?;
             let image = crate::gpu::GpuImage::new(
@@ -276,6 +276,14 @@ impl Worker {
             }
             psnr += metric::psnr(&render, &photo)?;
             ssim += metric::ssim(&render, &photo, crate::loss::Padding::Valid)?;
+            done += 1;
+            self.control.progress(Progress {
+                job: Some(Job::Evaluate),
+                done,
+                total: views.len() as u32,
+                splats: TrainableScene::splat_count(self.session.trainer()?),
+                ..Default::default()
+            });
             self.control.poll();
         }
         let n = views.len() as f64;
