@@ -334,6 +334,24 @@ fn a_project_is_open_in_one_process_at_a_time_and_only_reading_shares_it() {
 }
 
 #[test]
+fn measuring_and_reconstructing_leave_a_project_alone() {
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "1");
+    let manifest = || std::fs::read(Path::new(&scene).join("project.json")).unwrap();
+    let before = manifest();
+    let file = format!("{scene}/scene.ply");
+    json(&["eval", &file, &scene, "--json"]);
+    json(&["eval", &scene, "--json"]);
+    let out = path(&dir, "out.luxedit");
+    assert_says(
+        &failure(&["reconstruct", &scene, "-o", &out]),
+        &["is a project"],
+    );
+    assert!(before == manifest());
+}
+
+#[test]
 fn a_copy_that_cannot_be_made_leaves_the_project_unedited() {
     let dir = TempDir::new().unwrap();
     let scene = path(&dir, "scene.luxedit");

@@ -186,7 +186,7 @@ impl Model {
                 }
             }
             Event::Warning(text) => self.warn(text),
-            Event::Error(text) => self.error = Some(sentence(&text)),
+            Event::Error(text) | Event::NotSaved(text) => self.error = Some(sentence(&text)),
             Event::Done {
                 job,
                 finished,

@@ -16,7 +16,8 @@ const SHOW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was sent, and what waits.
 pub struct Outbox {
-    sent_settings: Settings,
+    /// `None` when the worker may have others: opening a project replaces them.
+    sent_settings: Option<Settings>,
     sent_settings_at: Instant,
     /// A show that the worker has not answered.
     asked: Option<(Option<SnapshotId>, Instant)>,
@@ -26,16 +27,22 @@ pub struct Outbox {
 impl Outbox {
     pub fn new() -> Self {
         Self {
-            sent_settings: Settings::default(),
+            sent_settings: Some(Settings::default()),
             sent_settings_at: Instant::now(),
             asked: None,
             waiting: None,
         }
     }
 
-    /// The worker has these settings already.
-    pub fn settings_known(&mut self, settings: &Settings) {
-        self.sent_settings = settings.clone();
+    /// The worker's settings are not known any more: send the next ones in any case.
+    pub fn settings_unknown(&mut self) {
+        self.sent_settings = None;
+    }
+
+    /// The live scene is about to be another: no scrub is under way any more.
+    pub fn forget_shows(&mut self) {
+        self.asked = None;
+        self.waiting = None;
     }
 
     /// Send settings that changed: now if `at_once`, else at intervals. Returns whether some wait.
@@ -48,14 +55,14 @@ impl Outbox {
         settings: &Settings,
         at_once: bool,
     ) -> Result<bool> {
-        if *settings == self.sent_settings {
+        if self.sent_settings.as_ref() == Some(settings) {
             return Ok(false);
         }
         if !at_once && self.sent_settings_at.elapsed() < SETTINGS_INTERVAL {
             return Ok(true);
         }
         worker.send(Command::Settings(Box::new(settings.clone())))?;
-        self.settings_known(settings);
+        self.sent_settings = Some(settings.clone());
         self.sent_settings_at = Instant::now();
         Ok(false)
     }

@@ -154,7 +154,7 @@ impl App {
             match worker.events().try_recv() {
                 Ok(event) => {
                     // A last save that failed keeps the window open, with the reason.
-                    if matches!(event, crate::worker::Event::Error(_)) {
+                    if matches!(event, crate::worker::Event::NotSaved(_)) {
                         self.is_closing = false;
                     }
                     let reaction = self.model.apply(event);
@@ -210,7 +210,7 @@ impl App {
         self.viewport.open(scene);
         self.inspected = None;
         self.keep_before_when_shown = false;
-        self.outbox.settings_known(&scene.settings);
+        self.outbox.settings_unknown();
         if self.model.settings.model.is_empty() {
             self.recents
                 .model()

@@ -100,6 +100,9 @@ impl Driver {
     /// # Errors
     /// The worker's error.
     pub fn run(&mut self, command: Command) -> Result<bool> {
+        if self.interrupts_seen > 0 {
+            return Ok(false);
+        }
         self.send(command)?;
         let mut failure = None;
         loop {
@@ -240,7 +243,8 @@ impl Driver {
         let mut failure = None;
         while let Ok(event) = self.worker.events.recv() {
             match event {
-                Event::Error(problem) => {
+                Event::Error(problem) => failure = Some(problem),
+                Event::NotSaved(problem) => {
                     failure = Some(problem);
                     self.send(Command::ShutDown)?;
                 }

@@ -86,7 +86,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         driver.move_project(output)?;
     }
     if let Some(file) = matches.get_one::<PathBuf>("scene") {
-        driver.run(worker::Command::AttachSplats(file.clone()))?;
+        if !driver.run(worker::Command::AttachSplats(file.clone()))? {
+            return Err(Error::Cancelled);
+        }
     }
     driver.settings(&settings)?;
     if resume {

@@ -42,7 +42,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             driver.run(worker::Command::OpenReadOnly(scene))?
         }
         (false, Some(data)) => {
-            driver.run(worker::Command::Open(data))?
+            driver.run(worker::Command::OpenReadOnly(data))?
                 && driver.run(worker::Command::AttachSplats(scene))?
         }
         (false, None) => {

@@ -26,12 +26,19 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut settings = Settings::default();
     flags::apply(matches, RECONSTRUCT, &mut settings)?;
+    let data = flags::path(matches, "data");
+    if worker::Project::is_project(&data) {
+        return Err(Error::Invalid(format!(
+            "{} is a project, and its scene stays as it is; name the capture that it was made from",
+            data.display()
+        )));
+    }
     let output = flags::path(matches, "output");
     worker::Project::check_free(&output)?;
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&settings)?;
     driver.send(worker::Command::Project(output))?;
-    if !driver.run(worker::Command::Open(flags::path(matches, "data")))? {
+    if !driver.run(worker::Command::Open(data))? {
         return Err(Error::Cancelled);
     }
     let finished = driver.run(worker::Command::Reconstruct)?;

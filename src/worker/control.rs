@@ -111,7 +111,10 @@ impl Control {
 
     fn sort(&mut self, command: Command) {
         match command {
-            Command::Settings(settings) => self.settings = *settings,
+            Command::Settings(mut settings) => {
+                settings.model = absolute_model(&settings.model);
+                self.settings = *settings;
+            }
             Command::Pause => {
                 if let Some(job) = self.running
                     && !self.is_stopping()
@@ -128,7 +131,10 @@ impl Control {
                     self.emit(Event::State(RunState::Running(job)));
                 }
             }
-            Command::Stop => self.stop(),
+            Command::Stop => {
+                self.after.clear();
+                self.stop();
+            }
             Command::ShutDown => {
                 self.shutting_down = true;
                 self.after.clear();
@@ -143,6 +149,7 @@ impl Control {
             | Command::OpenReadOnly(_)
             | Command::AttachSplats(_)
             | Command::Restore(_) => {
+                self.after.clear();
                 self.stop();
                 self.after.push_back(command);
             }
@@ -162,4 +169,11 @@ impl Control {
             self.emit(Event::State(RunState::Stopping(job)));
         }
     }
+}
+
+/// Where the model is, from wherever the project is resumed. A folder that does not exist stays as it was typed, for the
+/// error that names it.
+fn absolute_model(model: &str) -> String {
+    std::fs::canonicalize(model)
+        .map_or_else(|_| model.to_owned(), |path| path.display().to_string())
 }

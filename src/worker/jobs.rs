@@ -67,7 +67,7 @@ impl Session {
         };
         let splats = initialize(dataset, &init)?;
         self.ensure_project(control)?;
-        self.keep_live("Before the reconstruction", control)?;
+        self.keep_live("Before the reconstruction", &[], control)?;
         self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
         self.scene_file = None;
         self.forget_edits()?;
@@ -95,16 +95,17 @@ impl Session {
     pub fn begin_edit(
         &mut self,
         editor: &mut Option<LoadedEditor>,
-        control: &Control,
+        control: &mut Control,
     ) -> Result<()> {
-        let mut settings = control.settings.clone();
+        let settings = control.settings.clone();
         settings.check_edit()?;
-        settings.model = absolute_model(&settings.model);
         let views = self.training_views()?;
         self.trainer()?;
         load_editor(&self.gpu, editor, &settings, control)?;
+        control.poll();
+        control.cancel.check()?;
         self.ensure_project(control)?;
-        self.keep_live("Before the edit", control)?;
+        self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
         let config = TrainConfig {
             phase: Phase::Refine,
@@ -179,6 +180,7 @@ impl Session {
                 if !self.is_kept {
                     self.keep_snapshot(editor, control);
                 }
+                self.tell_losses(control)?;
                 if is_last {
                     self.job = None;
                 }
@@ -237,22 +239,10 @@ impl Session {
     /// settings stays as the job began. An emptied prompt is no instruction: the last one holds.
     fn adopt_live_settings(&mut self, control: &Control) {
         let Some(job) = &mut self.job else { return };
-        let live = &control.settings;
-        let s = &mut job.settings;
-        if !live.prompt.trim().is_empty() {
-            s.prompt.clone_from(&live.prompt);
+        adopt(&mut job.settings, &control.settings);
+        if let Some(then_edit) = &mut job.then_edit {
+            adopt(then_edit, &control.settings);
         }
-        if !live.model.trim().is_empty() {
-            s.model = absolute_model(&live.model);
-        }
-        s.edit_device = live.edit_device;
-        s.precision = live.precision;
-        s.guidance_scale = live.guidance_scale;
-        s.image_guidance_scale = live.image_guidance_scale;
-        s.snapshot_interval = live.snapshot_interval;
-        s.snapshot_limit = live.snapshot_limit;
-        s.snapshot_budget_mib = live.snapshot_budget_mib;
-        s.autosave_secs = live.autosave_secs;
     }
 
     fn take_step(
@@ -291,7 +281,6 @@ impl Session {
         if matches!(plan, StepPlan::EditAndStep { .. }) {
             TrainableScene::finish(trainer)?;
         }
-        let results = TrainableScene::take_results(trainer);
         let splats = TrainableScene::splat_count(trainer);
         let step = TrainableScene::step_count(trainer);
         self.touch();
@@ -301,14 +290,11 @@ impl Session {
         }
         job.schedule.finish_step(plan);
         pace.step_took(began.elapsed().as_secs_f64());
-        let loss = results.last().map(|r| r.loss);
-        let progress = pace.progress(job, step, splats, loss, String::new());
-        for result in results {
-            control.emit(Event::Loss {
-                step: result.step as u32,
-                loss: result.loss,
-            });
-        }
+        let progress = pace.progress(job, step, splats, None, String::new());
+        let progress = Progress {
+            loss: self.tell_losses(control)?,
+            ..progress
+        };
         control.progress(progress);
         self.draw_live(control);
         Ok(())
@@ -418,6 +404,18 @@ impl Session {
         Ok(duration_secs)
     }
 
+    /// Tell the losses of the steps that finished; the newest is returned.
+    fn tell_losses(&mut self, control: &Control) -> Result<Option<f32>> {
+        let results = TrainableScene::take_results(self.trainer()?);
+        for result in &results {
+            control.emit(Event::Loss {
+                step: result.step as u32,
+                loss: result.loss,
+            });
+        }
+        Ok(results.last().map(|r| r.loss))
+    }
+
     /// A snapshot of the running job. One that fails for want of disk must not end the run.
     fn keep_snapshot(&mut self, editor: &Option<LoadedEditor>, control: &Control) {
         let (label, settings) = match &self.job {
@@ -431,7 +429,7 @@ impl Session {
             .as_ref()
             .map(|e| e.editor.model_hash().to_owned())
             .unwrap_or_default();
-        if let Err(e) = self.take_snapshot(&label, &settings, &hash, control) {
+        if let Err(e) = self.take_snapshot(&label, &settings, &hash, &[], control) {
             control.emit(Event::Warning(format!(
                 "the snapshot was not kept: {e}. The run goes on"
             )));
@@ -445,6 +443,23 @@ impl Session {
             )));
         }
     }
+}
+
+fn adopt(settings: &mut Settings, live: &Settings) {
+    if !live.prompt.trim().is_empty() {
+        settings.prompt.clone_from(&live.prompt);
+    }
+    if std::path::Path::new(&live.model).exists() {
+        settings.model.clone_from(&live.model);
+    }
+    settings.edit_device = live.edit_device;
+    settings.precision = live.precision;
+    settings.guidance_scale = live.guidance_scale;
+    settings.image_guidance_scale = live.image_guidance_scale;
+    settings.snapshot_interval = live.snapshot_interval;
+    settings.snapshot_limit = live.snapshot_limit;
+    settings.snapshot_budget_mib = live.snapshot_budget_mib;
+    settings.autosave_secs = live.autosave_secs;
 }
 
 /// Load the edit model unless it is loaded.
@@ -480,12 +495,6 @@ pub fn load_editor<'a>(
         settings.precision,
     )?;
     Ok(slot.insert(LoadedEditor { key, editor }))
-}
-
-/// Where the model is, from wherever the project is resumed.
-fn absolute_model(model: &str) -> String {
-    std::fs::canonicalize(model)
-        .map_or_else(|_| model.to_owned(), |path| path.display().to_string())
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.

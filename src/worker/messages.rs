@@ -211,6 +211,8 @@ pub enum Event {
     Saved(PathBuf),
     Exported(PathBuf),
     Warning(String),
+    /// A shut-down did not happen, because the last save failed.
+    NotSaved(String),
     /// The job failed; what it had reached is kept.
     Error(String),
     /// The job that [`Command::ResumeJob`] would go on with, and the step it stands at. Sent before [`Event::Done`].

@@ -201,7 +201,9 @@ impl Project {
     /// When `project.json` is missing, malformed, of a newer version, or names files that do not exist.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         let folder = if path.ends_with(MANIFEST) {
-            path.parent().unwrap_or(path)
+            path.parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
         } else {
             path
         };

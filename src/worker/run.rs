@@ -32,19 +32,21 @@ impl Worker {
         loop {
             self.session.run_between(&mut self.control);
             if let Some(command) = self.control.after.pop_front() {
+                insisted = false;
                 if let Err(e) = self.execute(command) {
                     // What was to follow assumed that this had worked.
+                    self.control.poll();
                     self.control.after.clear();
                     self.control.emit(Event::Error(e.to_string()));
                 }
             } else if self.control.shutting_down {
-                match self.save_last() {
+                match self.session.save(&self.control) {
                     Ok(()) => break,
                     Err(_) if insisted => break,
                     Err(e) => {
                         insisted = true;
                         self.control.shutting_down = false;
-                        self.control.emit(Event::Error(format!(
+                        self.control.emit(Event::NotSaved(format!(
                             "the project was not saved: {e}. Make room and try again; closing once more gives up what \
                              was not saved"
                         )));
@@ -56,20 +58,14 @@ impl Worker {
         }
     }
 
-    fn save_last(&mut self) -> Result<()> {
-        if self.session.is_saved {
-            return Ok(());
-        }
-        self.session.save(&self.control)
-    }
-
     fn execute(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Open(path) => self.job(Job::Open, |w| w.open(&path, Access::Write)),
             Command::OpenReadOnly(path) => self.job(Job::Open, |w| w.open(&path, Access::Read)),
             Command::AttachSplats(path) => self.job(Job::Open, |w| {
                 let had_splats = w.session.trainer.is_some();
-                w.session.keep_live("Before another scene", &w.control)?;
+                w.session
+                    .keep_live("Before another scene", &[], &w.control)?;
                 attach_splats(&path, &mut w.session, &w.control)?;
                 w.session.job = None;
                 if let Some(project) = &mut w.session.project {
@@ -95,16 +91,19 @@ impl Worker {
             }
             Command::Restore(id) => {
                 let record = self.session.snapshot_state(id)?;
-                self.session.keep_live("Before going back", &self.control)?;
+                self.session
+                    .keep_live("Before going back", &[id], &self.control)?;
                 restore_state(&mut self.session, &record)?;
                 self.session.job = None;
                 if let Some(project) = &mut self.session.project {
                     project.manifest.current = Some(id);
                     project.manifest.live = Some(record);
                 }
-                self.session.save(&self.control)?;
+                self.session.save_or_warn(&self.control);
                 self.session.show(None, &self.control)?;
                 self.control.emit(Event::Restored(id));
+                self.control
+                    .emit(Event::Interrupted(self.session.interrupted()));
                 Ok(())
             }
             Command::EditImage { image, output } => self.job(Job::EditImage, |w| {
@@ -133,9 +132,7 @@ impl Worker {
             path.canonicalize()
                 .is_ok_and(|path| path == p.folder() || path.parent() == Some(p.folder()))
         });
-        if !self.session.is_saved {
-            self.session.save(&self.control)?;
-        }
+        self.session.save(&self.control)?;
         if is_own {
             // Its lock is this very process's: let go of it first.
             self.session = Session::new(self.session.gpu.clone());
@@ -168,10 +165,10 @@ impl Worker {
             Err(Error::Cancelled) => (false, None),
             Err(e) => (false, Some(e)),
         };
-        if !finished {
-            self.control.after.clear();
-        }
         if let Some(problem) = problem {
+            // What was to follow assumed that this had worked.
+            self.control.poll();
+            self.control.after.clear();
             self.control.emit(Event::Error(problem.to_string()));
         }
         self.control
@@ -199,7 +196,7 @@ impl Worker {
                 .session
                 .begin_reconstruction(Some(settings), &self.control);
         }
-        self.session.begin_edit(&mut self.editor, &self.control)
+        self.session.begin_edit(&mut self.editor, &mut self.control)
     }
 
     fn run_job(&mut self) -> Result<bool> {
@@ -215,7 +212,8 @@ impl Worker {
             match next {
                 Some(settings) if finished => {
                     self.control.settings = *settings;
-                    self.session.begin_edit(&mut self.editor, &self.control)?;
+                    self.session
+                        .begin_edit(&mut self.editor, &mut self.control)?;
                     self.control
                         .emit(Event::State(RunState::Running(Job::Edit)));
                 }

@@ -26,7 +26,7 @@ impl Session {
         })
     }
 
-    /// Keep the live state on the timeline.
+    /// Keep the live state on the timeline. Thinning it out spares `keep`.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk refuses; the timeline then stays as it was.
@@ -35,6 +35,7 @@ impl Session {
         label: &str,
         settings: &Settings,
         model_hash: &str,
+        keep: &[SnapshotId],
         control: &Control,
     ) -> Result<SnapshotId> {
         let camera = self
@@ -75,7 +76,7 @@ impl Session {
             settings: settings.clone(),
             model_hash: model_hash.to_owned(),
         });
-        let keep: Vec<SnapshotId> = shown.into_iter().collect();
+        let keep: Vec<SnapshotId> = keep.iter().copied().chain(shown).collect();
         let budget_bytes = u64::from(settings.snapshot_budget_mib) << 20;
         let removed = project.thin_out(&mut manifest, settings.snapshot_limit, budget_bytes, &keep);
         if let Err(e) = project.commit(manifest) {
@@ -99,17 +100,18 @@ impl Session {
         Ok(id)
     }
 
-    /// Before something replaces the live scene: put it on the timeline unless it is there.
+    /// Before something replaces the live scene: put it on the timeline unless it is there. Room for it is not made at
+    /// the cost of `keep`.
     ///
     /// # Errors
     /// As [`Self::take_snapshot`]; the caller must then leave the live scene alone.
-    pub fn keep_live(&mut self, label: &str, control: &Control) -> Result<()> {
+    pub fn keep_live(&mut self, label: &str, keep: &[SnapshotId], control: &Control) -> Result<()> {
         let has_project = self.project.as_ref().is_some_and(|p| !p.is_read_only());
         if self.is_kept || self.trainer.is_none() || !has_project {
             return Ok(());
         }
         let settings = control.settings.clone();
-        self.take_snapshot(label, &settings, "", control)
+        self.take_snapshot(label, &settings, "", keep, control)
             .map(|_| ())
     }
 }

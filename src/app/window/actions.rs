@@ -129,6 +129,7 @@ impl App {
 
     fn start_edit(&mut self) {
         if let Some(id) = self.shown_snapshot() {
+            self.outbox.forget_shows();
             self.send(Command::Restore(id));
         }
         self.viewport.keep_before();
@@ -207,6 +208,7 @@ impl App {
             UiCommand::BackToLive => self.show_snapshot(None),
             UiCommand::RestoreSnapshot => {
                 if let Some(id) = self.shown_snapshot() {
+                    self.outbox.forget_shows();
                     self.send(Command::Restore(id));
                 }
             }

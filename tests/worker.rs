@@ -1,0 +1,164 @@
+//! The worker thread by its messages: what the window relies on and the command line never does.
+
+use luxedit::{
+    gpu::Gpu,
+    settings::Settings,
+    worker::{Command, Event, Job, SnapshotId, WorkerHandle},
+};
+use std::{path::PathBuf, time::Duration};
+use tempfile::TempDir;
+
+struct Driven {
+    worker: WorkerHandle,
+    snapshots: Vec<(SnapshotId, u32)>,
+    /// Keeps the project's folder until the end.
+    _dir: TempDir,
+}
+
+impl Driven {
+    /// The small capture, open, with a project of its own; `None`, said, without an adapter.
+    fn start(settings: &Settings) -> Option<Self> {
+        let gpu = match Gpu::headless() {
+            Ok(gpu) => gpu,
+            Err(e) => {
+                println!("SKIPPED: {e}");
+                return None;
+            }
+        };
+        let dir = TempDir::new().unwrap();
+        let worker = WorkerHandle::spawn(gpu, || {}).unwrap();
+        let mut driven = Self {
+            worker,
+            snapshots: Vec::new(),
+            _dir: dir,
+        };
+        driven.send(Command::Settings(Box::new(settings.clone())));
+        driven.send(Command::Project(driven._dir.path().join("test.luxedit")));
+        driven.send(Command::Open(
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/tiny"),
+        ));
+        driven.until_done(Job::Open);
+        Some(driven)
+    }
+
+    fn send(&self, command: Command) {
+        self.worker.send(command).unwrap();
+    }
+
+    fn next(&mut self) -> Event {
+        let event = self
+            .worker
+            .events
+            .recv_timeout(Duration::from_secs(120))
+            .expect("the worker says something");
+        match &event {
+            Event::Error(problem) => panic!("{problem}"),
+            Event::Snapshot(s) => self.snapshots.push((s.id, s.step)),
+            _ => {}
+        }
+        event
+    }
+
+    /// Whether the job finished, and its last step.
+    fn until_done(&mut self, wanted: Job) -> (bool, u32) {
+        loop {
+            if let Event::Done {
+                job,
+                finished,
+                step,
+            } = self.next()
+                && job == wanted
+            {
+                return (finished, step);
+            }
+        }
+    }
+
+    fn until_snapshot_at(&mut self, step: u32) {
+        while !self.snapshots.iter().any(|(_, s)| *s >= step) {
+            self.next();
+        }
+    }
+}
+
+fn long_reconstruction() -> Settings {
+    Settings {
+        reconstruct_steps: 100_000,
+        snapshot_interval: 10,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn going_back_while_a_job_runs_stops_it_and_goes_back() {
+    let Some(mut driven) = Driven::start(&long_reconstruction()) else {
+        return;
+    };
+    driven.send(Command::Reconstruct);
+    driven.until_snapshot_at(20);
+    let (first, step) = driven.snapshots[1];
+    driven.send(Command::Restore(first));
+    let (finished, stopped_at) = driven.until_done(Job::Reconstruct);
+    assert!(!finished);
+    let restored = loop {
+        if let Event::Restored(id) = driven.next() {
+            break id;
+        }
+    };
+    assert_eq!(restored, first);
+    // Where it was stopped is on the timeline, and what runs next starts from the snapshot.
+    assert!(
+        driven.snapshots.iter().any(|(_, s)| *s == stopped_at),
+        "step {stopped_at} is lost: {:?}",
+        driven.snapshots
+    );
+    assert!(step < stopped_at);
+    driven.send(Command::Evaluate);
+    assert_eq!(driven.until_done(Job::Evaluate), (true, step));
+}
+
+#[test]
+fn pause_holds_and_stop_ends_within_a_step() {
+    let Some(mut driven) = Driven::start(&long_reconstruction()) else {
+        return;
+    };
+    driven.send(Command::Reconstruct);
+    driven.until_snapshot_at(10);
+    driven.send(Command::Pause);
+    let paused_at = loop {
+        match driven.next() {
+            Event::State(luxedit::worker::RunState::Paused(_)) => break driven.snapshots.len(),
+            _ => continue,
+        }
+    };
+    std::thread::sleep(Duration::from_millis(700));
+    let losses = driven
+        .worker
+        .events
+        .try_iter()
+        .filter(|e| matches!(e, Event::Loss { .. }))
+        .count();
+    assert!(losses <= 2, "{losses} steps were taken while paused");
+    assert!(paused_at >= 1);
+    driven.send(Command::Stop);
+    let (finished, step) = driven.until_done(Job::Reconstruct);
+    assert!(!finished && step > 0);
+    // The stopped job can be gone on with.
+    driven.send(Command::ResumeJob);
+    driven.until_snapshot_at(step + 10);
+    driven.worker.shut_down();
+}
+
+#[test]
+fn a_stop_during_opening_is_not_lost() {
+    let Some(mut driven) = Driven::start(&long_reconstruction()) else {
+        return;
+    };
+    let capture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    driven.send(Command::Open(capture));
+    driven.send(Command::Stop);
+    let (finished, _) = driven.until_done(Job::Open);
+    // Either it was stopped, or it was through already; it must not be taken for the next job's stop.
+    driven.send(Command::Reconstruct);
+    driven.until_snapshot_at(if finished { 10 } else { 0 });
+}
