@@ -4,7 +4,7 @@
 use glam::DVec3;
 use luxedit::{
     gpu::{Gpu, GpuImage},
-    loss::{ImageLoss, LossOptions, Target},
+    loss::Target,
     metric,
     scene::{
         Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View,
@@ -611,56 +611,4 @@ fn views_are_drawn_without_replacement() {
         assert_eq!(order.next(10), resumed.next(10));
     }
     assert_eq!(order.next(0), None);
-}
-
-/// Processor time of all threads, in ticks of 10 ms; 0 where the system does not tell.
-fn cpu_secs() -> f64 {
-    std::fs::read_to_string("/proc/self/stat").map_or(0.0, |stat| {
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split(' ').collect();
-        let ticks = |i: usize| {
-            fields
-                .get(i)
-                .and_then(|v| v.parse::<f64>().ok())
-                .unwrap_or(0.0)
-        };
-        (ticks(12) + ticks(13)) / 100.0
-    })
-}
-
-/// Speed of loss and gradient at 270×480; on two cores of a software adapter below 30 ms.
-#[test]
-#[ignore = "a measurement"]
-fn loss_speed() {
-    let gpu = gpu();
-    for (width, height) in [(67, 120), (135, 240), (270, 480), (540, 960)] {
-        let image = |value: f32| {
-            let mut rng = ChaCha8Rng::seed_from_u64(value.to_bits().into());
-            let rgb = (0..width * height * 3)
-                .map(|_| uniform(&mut rng, 0.0, 1.0))
-                .collect();
-            GpuImage::from_float(&gpu, &luxedit::scene::FloatImage::new(width, height, rgb))
-        };
-        let (render, target) = (image(0.1), image(0.2));
-        let d_image = gpu.storage("d_image", render.pixels() as u64 * 16);
-        let loss = ImageLoss::new(gpu.clone());
-        let bound = loss
-            .bind(&render, &target, &d_image, LossOptions::default())
-            .expect("loss");
-        let mut best = f64::INFINITY;
-        let cpu_before = cpu_secs();
-        for _ in 0..10 {
-            let start = std::time::Instant::now();
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            loss.record(&mut encoder, &bound);
-            gpu.queue.submit([encoder.finish()]);
-            gpu.wait().expect("done");
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        let cpu = (cpu_secs() - cpu_before) / 10.0;
-        println!(
-            "{width}×{height}: {:.2} ms, {:.2} ms of all cores",
-            best * 1e3,
-            cpu * 1e3
-        );
-    }
 }
