@@ -5,39 +5,13 @@
 @group(0) @binding(1) var<storage, read> render: array<f32>;
 @group(0) @binding(2) var<storage, read> reference: array<f32>;
 // [3, height, width].
-@group(0) @binding(3) var<storage, read> blurred: array<f32>;
+@group(0) @binding(3) var<storage, read> planes: array<f32>;
 // [height, width, 4]; alpha is left alone.
 @group(0) @binding(4) var<storage, read_write> d_image: array<f32>;
 // One sum of |a - b| a workgroup and channel.
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 
 var<private> sum: f32;
-
-fn value(plane: u32, y: i32, column: u32) -> f32 {
-    let row = u32(clamp(y, 0, i32(params.height) - 1));
-    let inside = select(0.0, 1.0, y >= 0 && y < i32(params.height));
-    return inside * blurred[(plane * params.height + row) * params.width + column];
-}
-
-fn four(plane: u32, y: i32, column: u32) -> vec4<f32> {
-    return vec4<f32>(
-        value(plane, y, column),
-        value(plane, y + 1, column),
-        value(plane, y + 2, column),
-        value(plane, y + 3, column),
-    );
-}
-
-fn blurred_eight(plane: u32, y0: u32, column: u32) -> Eight {
-    let y = i32(y0) - 5;
-    return eight(
-        four(plane, y, column),
-        four(plane, y + 4, column),
-        four(plane, y + 8, column),
-        four(plane, y + 12, column),
-        four(plane, y + 16, column),
-    );
-}
 
 fn put(column: u32, y: u32, d_mean: f32, d_aa: f32, d_ab: f32) {
     if (y < params.height) {

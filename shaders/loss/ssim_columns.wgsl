@@ -3,7 +3,7 @@
 
 @group(0) @binding(0) var<uniform> params: LossParams;
 // [4, height, width]: a, b, aa + bb, ab.
-@group(0) @binding(1) var<storage, read> moments: array<f32>;
+@group(0) @binding(1) var<storage, read> planes: array<f32>;
 // [3, height, width]: d/dE[a], d/dE[aa], d/dE[ab].
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 // One sum of SSIM a workgroup and channel.
@@ -13,32 +13,6 @@ const C1: f32 = 0.0001;
 const C2: f32 = 0.0009;
 
 var<private> sum: f32;
-
-fn value(plane: u32, y: i32, column: u32) -> f32 {
-    let row = u32(clamp(y, 0, i32(params.height) - 1));
-    let inside = select(0.0, 1.0, y >= 0 && y < i32(params.height));
-    return inside * moments[(plane * params.height + row) * params.width + column];
-}
-
-fn four(plane: u32, y: i32, column: u32) -> vec4<f32> {
-    return vec4<f32>(
-        value(plane, y, column),
-        value(plane, y + 1, column),
-        value(plane, y + 2, column),
-        value(plane, y + 3, column),
-    );
-}
-
-fn blurred_eight(plane: u32, y0: u32, column: u32) -> Eight {
-    let y = i32(y0) - 5;
-    return eight(
-        four(plane, y, column),
-        four(plane, y + 4, column),
-        four(plane, y + 8, column),
-        four(plane, y + 12, column),
-        four(plane, y + 16, column),
-    );
-}
 
 struct Ssim {
     value: vec4<f32>,

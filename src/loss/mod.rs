@@ -28,6 +28,7 @@ pub enum Padding {
 const SHARED: &str = include_str!("../../shaders/shared/loss.wgsl");
 const WORKGROUP_SUM: &str = include_str!("../../shaders/shared/workgroup_sum.wgsl");
 
+const BLUR_COLUMNS: &str = include_str!("../../shaders/shared/blur_columns.wgsl");
 const MOMENTS_ROWS: ShaderSource = ShaderSource {
     name: "loss/moments_rows",
     parts: &[SHARED, include_str!("../../shaders/loss/moments_rows.wgsl")],
@@ -37,6 +38,7 @@ const SSIM_COLUMNS: ShaderSource = ShaderSource {
     parts: &[
         SHARED,
         WORKGROUP_SUM,
+        BLUR_COLUMNS,
         include_str!("../../shaders/loss/ssim_columns.wgsl"),
     ],
 };
@@ -52,6 +54,7 @@ const GRADIENT_COLUMNS: ShaderSource = ShaderSource {
     parts: &[
         SHARED,
         WORKGROUP_SUM,
+        BLUR_COLUMNS,
         include_str!("../../shaders/loss/gradient_columns.wgsl"),
     ],
 };
