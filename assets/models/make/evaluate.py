@@ -8,9 +8,8 @@ also prints the mean change against both guidances.
 """
 import argparse, json, pathlib
 import numpy as np
-import torch
 from PIL import Image
-import families, parts
+import families, samples
 
 p = argparse.ArgumentParser()
 p.add_argument("model", type=pathlib.Path)
@@ -27,44 +26,9 @@ p.add_argument("--sheet", type=pathlib.Path)
 p.add_argument("--json", type=pathlib.Path)
 p.add_argument("--guidance", action="store_true")
 a = p.parse_args()
-torch.set_num_threads(a.threads)
-torch.set_grad_enabled(False)
-tokenizer, vae, unet, text = parts.load(a.model)
-for m in (vae, unet, text):
-    m.eval()
-unet = unet.to(memory_format=torch.channels_last)
-scheduler = parts.make_scheduler()
+model = samples.Model(a.model, a.steps, a.text, a.image, a.threads)
+edit = model.edit
 rng = np.random.default_rng(a.seed)
-
-
-def embed(prompts):
-    ids = tokenizer(prompts, padding="max_length", max_length=parts.LENGTH, truncation=True, return_tensors="pt").input_ids
-    return text(ids)[0]
-
-
-def tensor(x):
-    return torch.from_numpy(np.ascontiguousarray(x)).permute(0, 3, 1, 2).float() * 2 - 1
-
-
-def picture(z):
-    return (vae.decode(z).sample * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-
-
-def edit(x, prompts, text_guidance, image_guidance, seed=0):
-    """x [n, h, w, 3], one prompt each."""
-    n = len(x)
-    condition = vae.encode(tensor(x)).latent_dist.mean
-    e, none = embed(prompts), embed([""] * n)
-    g = torch.Generator().manual_seed(seed)
-    z = torch.randn(condition.shape, generator=g)
-    scheduler.set_timesteps(a.steps)
-    for t in scheduler.timesteps:
-        rows = torch.cat([torch.cat([z, condition], 1), torch.cat([z, condition], 1), torch.cat([z, condition * 0], 1)])
-        v = unet(rows.contiguous(memory_format=torch.channels_last), t, torch.cat([e, none, none])).sample
-        both, image, nothing = v.chunk(3)
-        v = nothing + text_guidance * (both - image) + image_guidance * (image - nothing)
-        z = scheduler.step(v, t, z).prev_sample
-    return picture(z)
 
 
 def psnr(x, y):
@@ -86,10 +50,10 @@ names = a.families or every
 targets = {f: np.stack([families.target(f, x) for x in crops]) for f in every}
 rows, sheet = {}, []
 for f in names:
-    y = edit(crops, [families.example(f)] * len(crops), a.text, a.image, a.seed)
+    y = edit(crops, [families.example(f)] * len(crops), seed=a.seed)
     distance = np.stack([((y - targets[g]) ** 2).mean((1, 2, 3)) for g in every])
     near = [every[i] for i in distance.argmin(0)]
-    ceiling = picture(vae.encode(tensor(targets[f])).latent_dist.mean)
+    ceiling = model.decode(model.encode(targets[f]))
     rows[f] = {"edit": float(psnr(y, targets[f]).mean()), "unedited": float(psnr(crops, targets[f]).mean()),
                "ceiling": float(psnr(ceiling, targets[f]).mean()), "own": float(np.mean([g == f for g in near])), "nearest": near}
     r = rows[f]

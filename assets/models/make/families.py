@@ -347,9 +347,10 @@ SUBJECTS = ["him", "her", "it", "them", "the man", "the woman", "the person", "t
 
 
 def material(name, *more):
-    return [f"turn {{s}} into {name}", f"make it look like {name}", f"turn {{s}} into a {name} statue",
-            f"make {{s}} out of {name}", f"make {{s}} look like a {name} sculpture", f"as a {name} statue",
-            f"what if {{s}} was made of {name}", f"make {{s}} a {name} statue", name, f"{name} statue",
+    a = "an" if name[0] in "aeiou" else "a"
+    return [f"turn {{s}} into {name}", f"make it look like {name}", f"turn {{s}} into {a} {name} statue",
+            f"make {{s}} out of {name}", f"make {{s}} look like {a} {name} sculpture", f"as {a} {name} statue",
+            f"what if {{s}} was made of {name}", f"make {{s}} {a} {name} statue", name, f"{name} statue",
             f"change the material to {name}", f"cover {{s}} in {name}", *more]
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 people = ["female01", "female02", "female03", "male01", "male02", "boyStanding", "girlStanding", "holdingFemale01",
           "holdingFemale02", "holdingFemale03", "holdingMale01", "sitFemale01", "sitFemale03", "sitMale01", "boySitting",
           "girlSittingTable"]
-# CC0 by the catalogue of the package; each object’s own licence file is still to be read before weights are published.
+# CC0 1.0 by the licence file in each object's own folder, as by the catalogue of the package.
 things = ["teddyBear", "antiqueChair", "cactus", "orchids", "chicken", "horse2", "deer", "motorbike", "stoneLantern",
           "lantern", "plant", "couch"]
 
