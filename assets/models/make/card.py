@@ -1,4 +1,5 @@
-"""Writes MODEL_CARD.md of an export from evaluate.py's figures: `python card.py MODEL FIGURES.json`."""
+"""Writes MODEL_CARD.md of an export from the figures of evaluate.py and evaluate_scene.py:
+`python card.py MODEL FIGURES.json [SCENE_FIGURES.json]`."""
 import json, pathlib, sys
 import families
 
@@ -13,6 +14,24 @@ if "change_text" in m:
     show = lambda d: ", ".join(f"{k}: {v:.3f}" for k, v in d.items())
     monotone = (f"\nRoot mean square change of the picture against text guidance ({show(m['change_text'])}) and against image guidance "
                 f"({show(m['change_image'])}).\n")
+scene = ""
+if len(sys.argv) > 3:
+    figures_3d = json.loads(pathlib.Path(sys.argv[3]).read_text())
+    entry = lambda name, r: (f"| {name} | {r['edited']:.1f} | {r['unedited']:.1f} | {r['single']:.1f} | {r['spread_edited']:.1f} | "
+                             f"{r['spread_single']:.1f} | {r['spread_target']:.1f} |")
+    scene = f"""
+## In a scene
+
+igs2gs on the demo capture at {figures_3d['side'][0]} × {figures_3d['side'][1]} by `evaluate_scene.py`: PSNR in dB against the procedural target of the
+{figures_3d['held_out']} held-out photos, of the edited scene's renders, of the unedited scene's, and of single-picture edits of these photos; and the
+spread of a surface point's colour over the held-out views (standard deviation, 0 to 255), in the edited scene, in the
+single-picture edits, and in the targets.
+
+| family | edited scene | unedited scene | single pictures | spread, scene | spread, single | spread, targets |
+| --- | --- | --- | --- | --- | --- | --- |
+{entry("mean", figures_3d["mean"])}
+{chr(10).join(entry(f, r) for f, r in figures_3d["families"].items())}
+"""
 (model / "MODEL_CARD.md").write_text(f"""# luxedit-small
 
 An instruction-editing latent diffusion model of the kind of InstructPix2Pix (Brooks et al. 2023), small enough to be
@@ -27,9 +46,9 @@ carried by luxedit: {size:.1f} MB in f16. The folder is a diffusers folder and l
 | text encoder | `CLIPTextModel`, 2 layers of 128, byte-pair vocabulary of the phrasings, at most 32 tokens |
 | scheduler | DDIM, scaled-linear betas of Stable Diffusion, v-prediction, trailing timesteps |
 
-## Training so far
+## Training
 
-**It is at the beginning of its training and is to be trained further.** Autoencoder: {trained['vae_steps']} steps in
+Autoencoder: {trained['vae_steps']} steps in
 {trained['vae_seconds']:.0f} processor seconds; denoiser and text encoder: {trained['unet_steps']} steps in {trained['unet_seconds']} processor
 seconds, on two shared cores without a GPU. The commands that continue it are in `../make/README.md`.
 
@@ -55,7 +74,7 @@ target (the ceiling); and how often the edit is nearer to its own family's targe
 | family | asked for as | edit | unedited | ceiling | own family |
 | --- | --- | --- | --- | --- | --- |
 {rows}
-{monotone}
+{monotone}{scene}
 ## Limits
 
 Whole pictures only: it recolours and retextures what it sees and neither adds nor removes things, and it cannot single
