@@ -56,6 +56,9 @@ pub fn write_gif(path: &Path, frames: &[Photo], delay_centisecs: u16) -> Result<
                 .write_lzw_pre_encoded_frame(frame)
                 .map_err(std::io::Error::other)?;
         }
-        encoder.into_inner().map(|_| ())
+        encoder
+            .into_inner()
+            .map(|_| ())
+            .map_err(std::io::Error::other)
     })
 }
