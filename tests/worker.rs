@@ -251,7 +251,7 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
         assert!(depth > 0.0 && pixel.distance(glam::DVec2::splat(32.0)) < 1e-6);
     }
     let sway = front.iter().map(azimuth).fold(0.0, f64::max);
-    assert!(sway > 45.0, "it uses the arc: {sway}");
+    assert!(sway > 40.0, "it uses the arc: {sway}");
     assert!(longest_move(&front) < 0.5, "it moves smoothly and closes");
 
     let around = orbit::within(&rig(-180.0, 160.0, 18), 40);

@@ -35,36 +35,39 @@ pub fn show(ui: &mut egui::Ui, notes: &ModelNotes, prompt: &mut String) {
         (titled.collect(), featured)
     };
     let (first, rest) = examples.split_at(featured.min(examples.len()));
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = egui::vec2(4.0, 4.0);
-        ui.spacing_mut().button_padding = egui::vec2(8.0, 2.0);
-        ui.spacing_mut().interact_size.y = 20.0;
-        for (title, text) in first {
-            let chip = egui::Button::new(theme::small(title)).corner_radius(10);
-            if example(ui, chip, title, text) {
-                (*text).clone_into(prompt);
+    ui.scope(|ui| {
+        theme::chips(ui);
+        ui.horizontal_wrapped(|ui| {
+            for (title, text) in first {
+                let chip = egui::Button::new(theme::small(title));
+                if example(ui, chip, title, text) {
+                    (*text).clone_into(prompt);
+                }
             }
-        }
-        if rest.is_empty() {
-            return;
-        }
-        ui.menu_button(theme::small("More…"), |ui| {
-            ui.set_min_width(260.0);
-            egui::ScrollArea::vertical()
-                .max_height(360.0)
-                .show(ui, |ui| {
-                    for (title, text) in rest {
-                        if example(ui, egui::Button::new(*text), title, text) {
-                            (*text).clone_into(prompt);
-                            ui.close();
-                        }
-                    }
-                });
-        })
-        .response
-        .accessible_name("More examples…")
-        .on_hover_text("Everything that this model offers");
+            if !rest.is_empty() {
+                more(ui, rest, prompt);
+            }
+        });
     });
+}
+
+fn more(ui: &mut egui::Ui, rest: &[(String, &str)], prompt: &mut String) {
+    ui.menu_button(theme::small("More…"), |ui| {
+        ui.set_min_width(260.0);
+        egui::ScrollArea::vertical()
+            .max_height(360.0)
+            .show(ui, |ui| {
+                for (title, text) in rest {
+                    if example(ui, egui::Button::new(*text), title, text) {
+                        (*text).clone_into(prompt);
+                        ui.close();
+                    }
+                }
+            });
+    })
+    .response
+    .accessible_name("More examples…")
+    .on_hover_text("Everything that this model offers");
 }
 
 fn example(ui: &mut egui::Ui, button: egui::Button<'_>, title: &str, text: &str) -> bool {

@@ -79,7 +79,9 @@ fn menu(
         Err(problem) => super::model::sentence(problem),
     };
     if !about.is_empty() {
-        ui.add(egui::Label::new(theme::small(about)).wrap());
+        ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
+            ui.add(egui::Label::new(theme::small(about)).wrap());
+        });
     }
     ui.add_space(4.0);
     let mut folders = vec![settings.model.clone()];

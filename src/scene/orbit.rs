@@ -9,7 +9,7 @@ use std::f64::consts::TAU;
 /// Cameras that leave a wider gap than this around the scene, radians, do not surround it.
 const GAP: f64 = 1.3;
 /// Share of the arc's half width that the sway uses.
-const INSET: f64 = 0.85;
+const INSET: f64 = 0.7;
 /// Width of the window, radians of azimuth, over which the cameras' heights and distances are averaged.
 const WINDOW: f64 = 0.35;
 /// The loop rises and falls by this many standard deviations of the cameras' elevation.
