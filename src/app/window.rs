@@ -25,6 +25,7 @@ use crate::{
     Result,
     bundle::Bundle,
     gpu::Gpu,
+    settings::Settings,
     worker::{Command, RunState, SnapshotId},
 };
 use crossbeam_channel::TryRecvError;
@@ -124,8 +125,17 @@ impl App {
     /// Open a capture, a splat file or a project.
     pub fn open(&mut self, path: &Path) {
         self.opening = Some(path.to_owned());
+        self.forget_photo_size();
         self.send_settings(true);
         self.send(Command::Open(path.to_owned()));
+    }
+
+    /// The size that a project's photos were loaded at is the project's, not that of what is opened next.
+    fn forget_photo_size(&mut self) {
+        let opened = self.model.scene.as_ref().filter(|s| s.project.is_some());
+        if opened.is_some_and(|s| s.settings.downscale == self.model.settings.downscale) {
+            self.model.settings.downscale = Settings::default().downscale;
+        }
     }
 
     /// Open the demo that comes with the program.
@@ -142,6 +152,7 @@ impl App {
             return;
         };
         self.opening = Some(demo.capture.clone());
+        self.forget_photo_size();
         self.send_settings(true);
         self.send(Command::OpenWithScene {
             capture: demo.capture,
