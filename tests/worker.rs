@@ -254,6 +254,12 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
     assert!(sway > 40.0, "it uses the arc: {sway}");
     assert!(longest_move(&front) < 0.5, "it moves smoothly and closes");
 
+    let one_sided = rig(-60.0, 60.0, 9);
+    let middle = orbit::front(center, &one_sided).expect("there are cameras");
+    assert!(azimuth(&one_sided[middle]).abs() < 1e-6, "{middle}");
+    assert_eq!(orbit::front(center, &rig(-180.0, 160.0, 18)), Some(0));
+    assert_eq!(orbit::front(center, &[]), None);
+
     let around = orbit::within(&rig(-180.0, 160.0, 18), 40);
     let quarters: std::collections::BTreeSet<i32> = around
         .iter()

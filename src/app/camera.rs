@@ -1,7 +1,7 @@
 //! The artist's camera: turntable orbit, pan, zoom towards the pointer, fly, and "look through training view i", with
 //! short flights between them. Knows nothing of egui; the viewport translates gestures into these moves.
 
-use crate::scene::{Camera, Intrinsics};
+use crate::scene::{Camera, Intrinsics, orbit};
 use glam::{DMat3, DMat4, DQuat, DVec2, DVec3};
 
 /// Seconds of a flight from one pose to another.
@@ -114,20 +114,6 @@ fn fit_scale(k: &Intrinsics, size: [u32; 2]) -> f64 {
     (f64::from(size[0]) / f64::from(k.width)).min(f64::from(size[1]) / f64::from(k.height))
 }
 
-/// The camera in the middle of those that look at `center` from one side; the first where they stand all around.
-fn front(center: DVec3, cameras: &[Camera]) -> Option<&Camera> {
-    /// Length of the mean direction below which there is no side.
-    const ONE_SIDED: f64 = 0.3;
-    let outward = |c: &Camera| (c.position() - center).normalize_or_zero();
-    let mean = cameras.iter().map(outward).sum::<DVec3>() / cameras.len().max(1) as f64;
-    if mean.length() < ONE_SIDED {
-        return cameras.first();
-    }
-    cameras
-        .iter()
-        .max_by(|a, b| outward(a).dot(mean).total_cmp(&outward(b).dot(mean)))
-}
-
 struct Flight {
     from: (Pose, Lens),
     to: (Pose, Lens),
@@ -182,8 +168,8 @@ impl CameraControl {
         self.radius = radius.max(1e-6);
         self.up = up.normalize_or(DVec3::Z);
         let side = self.up.any_orthonormal_vector();
-        let eye = match front(center, cameras) {
-            Some(front) => front.position(),
+        let eye = match orbit::front(center, cameras) {
+            Some(front) => cameras[front].position(),
             None => center + (side + self.up * 0.35).normalize() * self.radius,
         };
         let eye = if (eye - center).length() < 1e-6 {

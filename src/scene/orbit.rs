@@ -12,6 +12,8 @@ const GAP: f64 = 1.3;
 const INSET: f64 = 0.7;
 /// Width of the window, radians of azimuth, over which the cameras' heights and distances are averaged.
 const WINDOW: f64 = 0.35;
+/// Length of the cameras' mean direction from the centre below which they have no side in common.
+const ONE_SIDED: f64 = 0.3;
 /// The loop rises and falls by this many standard deviations of the cameras' elevation.
 const RISE: f64 = 0.5;
 
@@ -56,6 +58,17 @@ impl Gaze {
             up,
         }
     }
+}
+
+/// Index of the camera in the middle of those that look at `center` from one side; the first where they stand all around.
+pub fn front(center: DVec3, cameras: &[Camera]) -> Option<usize> {
+    let outward = |c: &Camera| (c.position() - center).normalize_or_zero();
+    let mean = cameras.iter().map(outward).sum::<DVec3>() / cameras.len().max(1) as f64;
+    if mean.length() < ONE_SIDED {
+        return (!cameras.is_empty()).then_some(0);
+    }
+    let ahead = |i: usize| outward(&cameras[i]).dot(mean);
+    (0..cameras.len()).max_by(|&a, &b| ahead(a).total_cmp(&ahead(b)))
 }
 
 /// A camera's place as seen from the centre: angles in radians, distance in world units.
