@@ -161,7 +161,10 @@ impl SidePanel {
 
 /// What the machine costs.
 fn cost(ui: &mut egui::Ui, model: &Model, models: &Models) {
-    if let Some(text) = models.preset().explanation(&model.settings, true) {
+    let first = model.scene.as_ref().and_then(|s| s.views.first());
+    let side_px = first.map(|v| v.photo.width.max(v.photo.height));
+    let steps = model.settings.diffusion_steps;
+    if let Some(text) = models.preset().explanation(side_px, steps) {
         ui.label(theme::small(text))
             .on_hover_text("Chosen for this machine; every value can be changed under Advanced");
     }

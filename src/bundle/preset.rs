@@ -94,19 +94,16 @@ impl Preset {
         Ok(())
     }
 
-    /// What the machine costs, for the person; `None` when nothing was scaled down. `loads_photos` says whether the limit
-    /// to the size of photos has an effect.
-    pub fn explanation(&self, settings: &Settings, loads_photos: bool) -> Option<String> {
+    /// What the machine costs, for the person; `None` when nothing was scaled down. `side_px`: longer side of the views,
+    /// where that is worth saying.
+    pub fn explanation(&self, side_px: Option<u32>, diffusion_steps: u32) -> Option<String> {
         if !self.without_graphics_card {
             return None;
         }
-        let views = match settings.view_side {
-            side if side > 0 && loads_photos => format!("small views ({side} pixels), "),
-            _ => String::new(),
-        };
+        let views =
+            side_px.map_or_else(String::new, |side| format!("small views ({side} pixels), "));
         Some(format!(
-            "No graphics card found: {views}{} denoising steps",
-            settings.diffusion_steps
+            "No graphics card found: {views}{diffusion_steps} denoising steps"
         ))
     }
 }

@@ -30,8 +30,9 @@ pub fn settings(
     preset.replace(&old, &mut settings)?;
     flags::apply(matches, job, &mut settings)?;
     let is_bundled = settings.model == BUNDLED_MODEL;
+    let side_px = Some(settings.view_side).filter(|&side| loads_photos && side > 0);
     let told = [
-        preset.explanation(&settings, loads_photos),
+        preset.explanation(side_px, settings.diffusion_steps),
         notes.unknown_words_notice(&settings.prompt, is_bundled),
     ];
     for sentence in told.into_iter().flatten() {

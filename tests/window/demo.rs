@@ -67,7 +67,8 @@ fn the_start_page_opens_the_demo_with_its_scene() {
     script.open(true, settings.clone());
     script.draw(0.2);
     window.until_label("Start edit");
-    let says_so = window.has("No graphics card found: small views (48 pixels), 3 denoising steps");
+    // The size of the photos that the script opened.
+    let says_so = window.has("No graphics card found: small views (96 pixels), 3 denoising steps");
     assert_eq!(
         says_so, is_software,
         "the cost is stated where there is one"
