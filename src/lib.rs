@@ -4,10 +4,12 @@
 //! whom (an arrow that is missing here is a fault):
 //!
 //! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker → formats`;
-//! everything may use [`scene`], [`settings`] and [`error`]. `app` and `cli` draw through [`splat::Drawable`] and use
-//! nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion: they meet in [`edit`].
+//! everything may use [`scene`], [`settings`], [`bundle`] and [`error`]. `app` and `cli` draw through
+//! [`splat::Drawable`] and use nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion:
+//! they meet in [`edit`].
 
 pub mod app;
+pub mod bundle;
 pub mod cli;
 pub mod diffusion;
 pub mod edit;

@@ -268,8 +268,8 @@ settings! {
         "Optimization steps of the edit, in addition to those the scene has had.";
     reconstruct_steps: u32 = 7000u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
         "Optimization steps of the reconstruction; all schedules stretch to it.";
-    model: String = "", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
-        "Folder of an InstructPix2Pix model in diffusers layout.";
+    model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
+        "Folder of an InstructPix2Pix model in diffusers layout; bundled: the small one that comes with luxedit.";
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
         "Denoising steps of each edited view.";
     lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
@@ -278,6 +278,8 @@ settings! {
         "Largest share of the diffusion range at which a view's edit starts.";
     sweep_interval: u32 = 2500u32, "sweep-interval", "Sweep every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, EDIT,
         "Steps from the start of one sweep over the training views to the start of the next.";
+    sweep_views: u32 = 0u32, "sweep-views", "Views a sweep", Kind::Int { min: 0, max: 1_000_000 }, "views", Advanced, EDIT,
+        "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
@@ -286,6 +288,8 @@ settings! {
         "Which weight files of the model folder are preferred.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
+    view_side: u32 = 0u32, "view-side", "Largest photo side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, RECONSTRUCT | EDIT,
+        "Photos with a longer side are shrunk to it on load, by a whole number of times, unless --downscale says how much; 0: no limit.";
     splat_count: u32 = 25_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
         "Random splats to start from when the capture has no points.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
@@ -320,7 +324,7 @@ impl Settings {
         }
         if self.model.trim().is_empty() {
             return Err(Error::invalid(
-                "choose an edit model first: the folder of an InstructPix2Pix model in diffusers layout",
+                "choose an edit model first: the bundled one, or the folder of an InstructPix2Pix model in diffusers layout",
             ));
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! The real binary, as a script would run it: on a small capture, and on everything that can be wrong.
 
+#[path = "support/bundle.rs"]
+mod bundle;
+
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -639,5 +642,172 @@ fn a_full_disk_is_said_and_corrupts_nothing() {
         info.status.success(),
         "the project is corrupt: {}",
         text(&info.stderr)
+    );
+}
+
+/// The program with the tests' bundled assets.
+fn run_bundled(assets: &Path, args: &[&str]) -> Output {
+    luxedit()
+        .args(args)
+        .env("LUXEDIT_ASSETS", assets)
+        .output()
+        .expect("the binary starts")
+}
+
+#[test]
+fn a_capture_is_edited_with_an_existing_scene_and_the_bundled_model() {
+    let dir = TempDir::new().unwrap();
+    let assets = bundle::make(&dir.path().join("assets"));
+    let first = path(&dir, "first.luxedit");
+    reconstruct(&first, "60");
+    let [scene, edited] = [format!("{first}/scene.ply"), path(&dir, "edited.luxedit")];
+    let out = run_bundled(
+        &assets,
+        &[
+            "edit",
+            CAPTURE,
+            "--scene",
+            &scene,
+            "-o",
+            &edited,
+            "--prompt",
+            "turn the Grizzly into marble",
+            "--steps",
+            "40",
+            "--diffusion-steps",
+            "2",
+            "--snapshot-interval",
+            "20",
+            "--json",
+        ],
+    );
+    let stderr = text(&out.stderr);
+    assert!(out.status.success(), "{stderr}");
+    assert_says(
+        &stderr,
+        &["The bundled model doesn't know 'grizzly'. InstructPix2Pix does."],
+    );
+    assert!(!stderr.contains("reconstructing"), "{stderr}");
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let settings = &report["settings"];
+    assert_eq!(settings["model"], "bundled");
+    assert_eq!(settings["guidance_scale"], 3.0, "the model's own");
+    assert_eq!(settings["diffusion_steps"], 2, "a flag wins");
+    assert_eq!(report["step"], 40);
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(format!("{edited}/project.json")).unwrap()).unwrap();
+    let named = PathBuf::from(manifest["scene_file"].as_str().unwrap());
+    assert_eq!(named, PathBuf::from(&scene).canonicalize().unwrap());
+    if settings["view_side"] == 48 {
+        // No graphics card: 96-pixel photos at half size, a sweep over every 4th of 22 views.
+        assert_says(
+            &stderr,
+            &["No graphics card found: small views (48 pixels), 2 denoising steps"],
+        );
+        assert_eq!(manifest["downscale"], 2);
+        let views: Vec<&str> = manifest["edits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["view"].as_str().unwrap())
+            .collect();
+        let distinct: std::collections::HashSet<_> = views.iter().collect();
+        assert_eq!(
+            distinct.len(),
+            views.len(),
+            "each sweep takes other views: {views:?}"
+        );
+        assert!(views.len() > 12 && views.len() < 22, "{views:?}");
+    }
+
+    // The scene was not optimized before: what is edited is the file.
+    assert!(ply(&edited) != std::fs::read(&scene).unwrap());
+    let refused = failure(&[
+        "edit",
+        &scene,
+        "--scene",
+        &scene,
+        "-o",
+        &path(&dir, "x.luxedit"),
+        "--prompt",
+        "a",
+        "--model",
+        MODEL,
+    ]);
+    assert_says(&refused, &["is a scene already"]);
+}
+
+#[test]
+fn a_bundled_model_that_is_missing_is_said_in_words() {
+    let dir = TempDir::new().unwrap();
+    let out = run_bundled(
+        dir.path(),
+        &[
+            "edit-image",
+            "assets/tiny/images/view_00.png",
+            "-o",
+            &path(&dir, "x.png"),
+            "--prompt",
+            "make it snow",
+        ],
+    );
+    assert_eq!(out.status.code(), Some(1));
+    assert_says(
+        &text(&out.stderr),
+        &["the bundled edit model is not installed", "LUXEDIT_ASSETS"],
+    );
+}
+
+#[test]
+fn an_orbit_becomes_an_animation_within_the_captured_arc() {
+    let dir = TempDir::new().unwrap();
+    let scene = path(&dir, "scene.luxedit");
+    reconstruct(&scene, "40");
+    let gif = path(&dir, "turn.gif");
+    let report = json(&[
+        "render", &scene, "-o", &gif, "--orbit", "6", "--size", "40", "--json",
+    ]);
+    assert_eq!(report["written"][0], gif.as_str());
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options
+        .read_info(std::fs::File::open(&gif).unwrap())
+        .unwrap();
+    assert_eq!((decoder.width(), decoder.height()), (40, 40));
+    assert_eq!(decoder.repeat(), gif::Repeat::Infinite);
+    let mut frames = Vec::new();
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        frames.push(frame.buffer.to_vec());
+    }
+    assert_eq!(frames.len(), 6);
+
+    // The same pictures as PNG, up to the palette.
+    let folder = path(&dir, "turn");
+    json(&[
+        "render", &scene, "-o", &folder, "--orbit", "6", "--size", "40", "--json",
+    ]);
+    for (i, frame) in frames.iter().enumerate() {
+        let png = image::open(format!("{folder}/orbit_{i:04}.png"))
+            .unwrap()
+            .to_rgba8();
+        let apart: u64 = png
+            .as_raw()
+            .iter()
+            .zip(frame)
+            .map(|(a, b)| u64::from(a.abs_diff(*b)))
+            .sum();
+        let mean = apart as f64 / frame.len() as f64;
+        assert!(mean < 4.0, "frame {i} is {mean:.2} of 255 from its picture");
+        let next = &frames[(i + 1) % frames.len()];
+        let moved: u64 = frame
+            .iter()
+            .zip(next)
+            .map(|(a, b)| u64::from(a.abs_diff(*b)))
+            .sum();
+        assert!(moved > 0, "frame {i} is its successor");
+    }
+    assert_says(
+        &failure(&["render", &scene, "-o", &gif, "--orbit", "6"]),
+        &["exists already"],
     );
 }

@@ -1,6 +1,10 @@
 //! The window, driven by accessible labels: the whole path on the real worker, the window's own promises against a
 //! worker that plays a script, and the real program under a virtual display.
 
+#[path = "support/bundle.rs"]
+mod bundle;
+#[path = "window/demo.rs"]
+mod demo;
 #[path = "window/fake.rs"]
 mod fake;
 #[path = "window/harness.rs"]

@@ -162,3 +162,110 @@ fn a_stop_during_opening_is_not_lost() {
     driven.send(Command::Reconstruct);
     driven.until_snapshot_at(if finished { 10 } else { 0 });
 }
+
+#[test]
+fn sweeps_over_a_share_of_the_views_take_others_each_time_and_train_on_edited_ones() {
+    use luxedit::edit::{Schedule, StepPlan};
+    let settings = Settings {
+        sweep_views: 4,
+        sweep_interval: 10,
+        ..Settings::default()
+    };
+    let mut schedule = Schedule::new(7, 11);
+    let mut edited: Vec<Vec<usize>> = Vec::new();
+    let mut trained = std::collections::BTreeSet::new();
+    let ahead = schedule.edits_ahead(&settings, 30);
+    let mut edits = 0;
+    for _ in 0..30 {
+        let plan = schedule.plan_edit(&settings);
+        match plan {
+            StepPlan::EditAndStep { position, sweep } => {
+                edited.resize(sweep as usize + 1, Vec::new());
+                edited[sweep as usize].push(position);
+                edits += 1;
+                schedule.finish_edit(&settings);
+            }
+            StepPlan::Step { position } => {
+                assert!(
+                    edited.iter().flatten().any(|p| *p == position),
+                    "view {position} was not edited yet: {edited:?}"
+                );
+                trained.insert(position);
+            }
+            StepPlan::EditOnly { .. } => panic!("the sweep is interleaved"),
+        }
+        schedule.finish_step(&plan);
+    }
+    assert_eq!(edited, [vec![0, 3, 6, 9], vec![1, 4, 7, 10], vec![2, 5, 8]]);
+    assert_eq!(ahead, edits, "as many as were announced");
+    assert!(trained.len() > 6, "{trained:?}");
+}
+
+#[test]
+fn an_orbit_stays_within_the_cameras_arc_and_closes() {
+    use glam::DVec3;
+    use luxedit::scene::{Camera, Intrinsics, orbit};
+    let intrinsics = Intrinsics {
+        fx: 80.0,
+        fy: 80.0,
+        cx: 31.0,
+        cy: 33.0,
+        width: 64,
+        height: 64,
+    };
+    let center = DVec3::new(3.0, -2.0, 1.0);
+    // Two rings of cameras over an arc of azimuth, degrees.
+    let rig = |from: f64, to: f64, count: usize| -> Vec<Camera> {
+        let mut cameras = Vec::new();
+        for elevation in [5.0f64, 35.0] {
+            for i in 0..count {
+                let azimuth = (from + (to - from) * i as f64 / (count - 1) as f64).to_radians();
+                let (s, c) = azimuth.sin_cos();
+                let (se, ce) = elevation.to_radians().sin_cos();
+                let eye = center + 2.5 * DVec3::new(c * ce, s * ce, se);
+                cameras.push(Camera::look_at(eye, center, DVec3::Z, intrinsics));
+            }
+        }
+        cameras
+    };
+    let azimuth = |camera: &Camera| {
+        let offset = camera.position() - center;
+        offset.y.atan2(offset.x).to_degrees()
+    };
+    let longest_move = |path: &[Camera]| {
+        let pairs = path.iter().zip(path.iter().cycle().skip(1));
+        pairs
+            .map(|(a, b)| a.position().distance(b.position()))
+            .fold(0.0, f64::max)
+    };
+
+    let front = orbit::within(&rig(-60.0, 60.0, 9), 40);
+    assert_eq!(front.len(), 40);
+    for camera in &front {
+        assert!(azimuth(camera).abs() < 60.0, "{}", azimuth(camera));
+        let offset = camera.position() - center;
+        assert!((offset.length() - 2.5).abs() < 1e-6, "{}", offset.length());
+        let elevation = (offset.z / offset.length()).asin().to_degrees();
+        assert!(elevation > 5.0 && elevation < 35.0, "{elevation}");
+        let (pixel, depth) = camera.project(center);
+        assert!(depth > 0.0 && pixel.distance(glam::DVec2::splat(32.0)) < 1e-6);
+    }
+    let sway = front.iter().map(azimuth).fold(0.0, f64::max);
+    assert!(sway > 40.0, "it uses the arc: {sway}");
+    assert!(longest_move(&front) < 0.5, "it moves smoothly and closes");
+
+    let one_sided = rig(-60.0, 60.0, 9);
+    let middle = orbit::front(center, &one_sided).expect("there are cameras");
+    assert!(azimuth(&one_sided[middle]).abs() < 1e-6, "{middle}");
+    assert_eq!(orbit::front(center, &rig(-180.0, 160.0, 18)), Some(0));
+    assert_eq!(orbit::front(center, &[]), None);
+
+    let around = orbit::within(&rig(-180.0, 160.0, 18), 40);
+    let quarters: std::collections::BTreeSet<i32> = around
+        .iter()
+        .map(|c| (azimuth(c) / 90.0).floor() as i32)
+        .collect();
+    assert_eq!(quarters.len(), 4, "it goes all around: {quarters:?}");
+    assert!(longest_move(&around) < 0.5);
+    assert!(orbit::within(&[], 5).is_empty());
+}

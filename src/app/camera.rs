@@ -1,7 +1,7 @@
 //! The artist's camera: turntable orbit, pan, zoom towards the pointer, fly, and "look through training view i", with
 //! short flights between them. Knows nothing of egui; the viewport translates gestures into these moves.
 
-use crate::scene::{Camera, Intrinsics};
+use crate::scene::{Camera, Intrinsics, orbit};
 use glam::{DMat3, DMat4, DQuat, DVec2, DVec3};
 
 /// Seconds of a flight from one pose to another.
@@ -168,8 +168,8 @@ impl CameraControl {
         self.radius = radius.max(1e-6);
         self.up = up.normalize_or(DVec3::Z);
         let side = self.up.any_orthonormal_vector();
-        let eye = match cameras.first() {
-            Some(first) => first.position(),
+        let eye = match orbit::front(center, cameras) {
+            Some(front) => cameras[front].position(),
             None => center + (side + self.up * 0.35).normalize() * self.radius,
         };
         let eye = if (eye - center).length() < 1e-6 {

@@ -7,6 +7,7 @@ use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 /// Everything that can be asked for without a further argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UiCommand {
+    OpenDemo,
     OpenFolder,
     OpenFile,
     Save,
@@ -20,6 +21,7 @@ pub enum UiCommand {
     Resume,
     Stop,
     Evaluate,
+    GetModel,
     Home,
     Focus,
     PreviousView,
@@ -38,6 +40,7 @@ pub enum UiCommand {
     Palette,
     Shortcuts,
     Warnings,
+    About,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub struct Facts {
     /// There is something to wipe against.
     pub has_before: bool,
     pub warnings: usize,
+    /// Why the demo cannot be opened.
+    pub demo_refusal: Option<String>,
 }
 
 type Enabled = fn(&Facts) -> Result<(), String>;
@@ -228,6 +233,8 @@ macro_rules! commands {
 }
 
 commands! {
+    OpenDemo, File, "Open demo", None, "The scene that comes with luxedit, ready to edit",
+        |f| { needs_idle(f)?; f.demo_refusal.clone().map_or(Ok(()), Err) };
     OpenFolder, File, "Open capture folder…", command(Key::O),
         "A folder of photos with poses (COLMAP, nerfstudio, Blender), or a luxedit project", needs_idle;
     OpenFile, File, "Open file…", command_shift(Key::O),
@@ -265,6 +272,7 @@ commands! {
         };
     Evaluate, Run / group, "Measure quality", None, "PSNR and SSIM on the held-out views",
         |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
+    GetModel, Run / group, "Get InstructPix2Pix…", None, "The edit model that follows any instruction", always;
     Home, View, "Home view", plain(Key::Home), "Back to where the camera stood at first", needs_splats;
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;
@@ -299,4 +307,5 @@ commands! {
     Shortcuts, Help, "Keyboard shortcuts…", plain(Key::F1), "All shortcuts", always;
     Warnings, Help, "Warnings…", None, "What was ignored, repaired or could not be done",
         |f| unless(f.warnings == 0, "There are no warnings");
+    About, Help / group, "About luxedit…", None, "Version, credits, licences", always;
 }

@@ -1,8 +1,9 @@
 //! The dialogs made from the table of commands (palette, shortcuts), and the list of warnings.
 
 use super::{
-    Action,
+    Action, about,
     commands::{COMMANDS, CommandInfo, Facts, Menu},
+    get_model,
     model::Model,
     theme,
 };
@@ -16,6 +17,8 @@ pub enum Dialog {
     Palette(Palette),
     Shortcuts,
     Warnings,
+    GetModel,
+    About,
 }
 
 /// The command palette's state.
@@ -52,6 +55,8 @@ impl Dialog {
             Self::Palette(palette) => palette.show(ctx, facts, actions),
             Self::Shortcuts => shortcuts(ctx),
             Self::Warnings => warnings(ctx, model),
+            Self::GetModel => get_model::show(ctx, actions),
+            Self::About => about::show(ctx),
         };
         if !stays {
             *self = Self::None;

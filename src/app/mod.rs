@@ -2,16 +2,21 @@
 //! and talks to the worker in messages only, so that no step of training or denoising can make it stutter, and no
 //! hidden window can hold up the worker.
 
+mod about;
 mod bars;
 mod camera;
 mod canvas;
 mod chooser;
 mod commands;
 mod dialogs;
+mod examples;
 mod frusta;
+mod get_model;
 mod icon;
 mod link;
 mod model;
+mod model_chooser;
+mod models;
 mod outbox;
 mod plots;
 mod present;
@@ -28,6 +33,7 @@ mod timeline;
 mod viewport;
 mod window;
 
+pub use about::DEMO_CREDITS;
 pub use chooser::Chooser;
 pub use commands::{COMMANDS, CommandInfo, Menu, UiCommand};
 pub use link::Worker;

@@ -1,16 +1,20 @@
 //! Controls generated from the table of settings: a row of the table is a row here, with its range, unit, help and
-//! default. A changed value is marked, and a right click on its name takes the default back.
+//! default. A changed value is marked, and a right click on its name takes back the default, or what the edit model
+//! recommends.
 
 use super::theme;
-use crate::settings::{Kind, Setting, Settings, Value};
+use crate::{
+    bundle::Preset,
+    settings::{Kind, Setting, Settings, Value},
+};
 use eframe::egui::{self, RichText};
 
 /// Share of a row's width that the name takes.
-const NAME_SHARE: f32 = 0.46;
+pub const NAME_SHARE: f32 = 0.46;
 
 /// One row: name on the left, control on the right. A value that does not fit is not taken.
-pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings) {
-    let changed = setting.is_changed(settings);
+pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings, preset: &Preset) {
+    let baseline = preset.baseline(setting);
     let width = ui.available_width();
     ui.horizontal(|ui| {
         ui.set_min_height(theme::ROW_HEIGHT);
@@ -21,7 +25,7 @@ pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings
                 egui::Layout::left_to_right(egui::Align::Center),
                 |ui| {
                     ui.set_min_width(name_size.x);
-                    name(ui, setting, settings, changed)
+                    name(ui, setting, settings, baseline)
                 },
             )
             .inner;
@@ -41,8 +45,9 @@ fn name(
     ui: &mut egui::Ui,
     setting: &'static Setting,
     settings: &mut Settings,
-    changed: bool,
+    baseline: Value,
 ) -> egui::Response {
+    let changed = (setting.get)(settings) != baseline;
     let text =
         RichText::new(setting.label).color(if changed { theme::ACCENT } else { theme::TEXT });
     let response = ui
@@ -58,13 +63,12 @@ fn name(
         ui.painter().circle_filled(dot, 2.0, theme::ACCENT);
     }
     response.context_menu(|ui| {
-        let default = (setting.get)(&Settings::default());
-        let text = match &default {
+        let text = match &baseline {
             Value::Text(text) if text.is_empty() => "Reset to empty".to_owned(),
-            default => format!("Reset to {default}"),
+            baseline => format!("Reset to {baseline}"),
         };
         if ui.add_enabled(changed, egui::Button::new(text)).clicked() {
-            if let Err(refusal) = setting.set(settings, default) {
+            if let Err(refusal) = setting.set(settings, baseline.clone()) {
                 log::debug!("{refusal}");
             }
             ui.close();

@@ -3,9 +3,11 @@
 
 use super::{
     Action,
-    chooser::Purpose,
     commands::Facts,
+    examples,
     model::{Model, sentence},
+    model_chooser,
+    models::Models,
     run_panel, settings_panel, theme,
 };
 use crate::{
@@ -13,6 +15,14 @@ use crate::{
     worker::{Job, RunState},
 };
 use eframe::egui;
+
+/// What the panel reads beside the model of the window.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub models: &'a Models,
+    /// The edit model that was used last; empty when none was.
+    pub last_used: &'a str,
+}
 
 /// What the panel remembers.
 #[derive(Default)]
@@ -28,6 +38,7 @@ impl SidePanel {
         &mut self,
         ui: &mut egui::Ui,
         model: &mut Model,
+        known: Known<'_>,
         facts: &Facts,
         actions: &mut Vec<Action>,
     ) {
@@ -38,22 +49,23 @@ impl SidePanel {
                 if facts.views == 0 {
                     self.splat_file_only(ui);
                 } else if model.has_splats {
-                    self.instruction(ui, model, facts, actions);
+                    self.instruction(ui, model, known, facts, actions);
                 } else {
-                    reconstruction(ui, model);
+                    reconstruction(ui, model, known.models);
                 }
                 ui.add_space(theme::GAP);
                 if facts.views > 0 {
                     run_panel::buttons(ui, model, facts, actions);
                     if model.has_splats {
                         self.refusal(ui, model, facts);
+                        cost(ui, model, known.models);
                     }
                     ui.add_space(theme::SECTION_GAP);
                 }
                 run_panel::progress(ui, model);
                 if facts.views > 0 {
                     ui.add_space(theme::SECTION_GAP);
-                    advanced(ui, model, facts, actions);
+                    advanced(ui, model, known.models, facts, actions);
                 }
             });
     }
@@ -70,9 +82,11 @@ impl SidePanel {
         &mut self,
         ui: &mut egui::Ui,
         model: &mut Model,
+        known: Known<'_>,
         facts: &Facts,
         actions: &mut Vec<Action>,
     ) {
+        let Known { models, last_used } = known;
         let title = theme::section(ui, "Instruction");
         let is_empty = model.settings.prompt.trim().is_empty();
         let mut frame = egui::Frame::new()
@@ -105,45 +119,23 @@ impl SidePanel {
         if is_empty && (model.job().is_none() || self.was_refused) {
             self.reason(ui, facts);
         }
-        for key in ["guidance_scale", "image_guidance_scale", "edit_steps"] {
-            row(ui, key, &mut model.settings);
+        if let Some(notice) = models.notice(&model.settings) {
+            ui.label(theme::small(notice));
         }
-        self.model_row(ui, model, actions);
+        examples::show(ui, models.notes(), &mut model.settings.prompt);
+        ui.add_space(4.0);
+        for key in ["guidance_scale", "image_guidance_scale", "edit_steps"] {
+            row(ui, key, &mut model.settings, models);
+        }
+        if let Some(setting) = Settings::info("model") {
+            let settings = &mut model.settings;
+            model_chooser::row(ui, setting, settings, models, last_used, actions);
+        }
         if model.run == RunState::Running(Job::Edit) {
             ui.label(theme::small(
                 "Instruction and guidance can be changed now: the next edited view follows them",
             ));
         }
-    }
-
-    fn model_row(&mut self, ui: &mut egui::Ui, model: &mut Model, actions: &mut Vec<Action>) {
-        let Some(setting) = Settings::info("model") else {
-            return;
-        };
-        ui.horizontal(|ui| {
-            let name = ui.label(setting.label).on_hover_text(setting.help);
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                if ui
-                    .button("Choose…")
-                    .accessible_name("Choose edit model…")
-                    .on_hover_text(setting.help)
-                    .clicked()
-                {
-                    actions.push(Action::Choose(Purpose::EditModel));
-                }
-                ui.add(
-                    egui::TextEdit::singleline(&mut model.settings.model)
-                        .desired_width(ui.available_width())
-                        .hint_text("Model folder"),
-                )
-                .labelled_by(name.id)
-                .on_hover_text(if model.settings.model.is_empty() {
-                    setting.help
-                } else {
-                    &model.settings.model
-                });
-            });
-        });
     }
 
     /// Under the buttons: why an edit cannot start, when the instruction is not the reason.
@@ -167,22 +159,40 @@ impl SidePanel {
     }
 }
 
-fn reconstruction(ui: &mut egui::Ui, model: &mut Model) {
+/// What the machine costs.
+fn cost(ui: &mut egui::Ui, model: &Model, models: &Models) {
+    let first = model.scene.as_ref().and_then(|s| s.views.first());
+    let side_px = first.map(|v| v.photo.width.max(v.photo.height));
+    let steps = model.settings.diffusion_steps;
+    if let Some(text) = models.preset().explanation(side_px, steps) {
+        ui.label(theme::small(text))
+            .on_hover_text("Chosen for this machine; every value can be changed under Advanced");
+    }
+}
+
+fn reconstruction(ui: &mut egui::Ui, model: &mut Model, models: &Models) {
     theme::section(ui, "Reconstruction");
     ui.label(theme::weak(
         "Makes a scene of the photos. You can watch, pause and stop at any time.",
     ));
-    row(ui, "reconstruct_steps", &mut model.settings);
+    row(ui, "reconstruct_steps", &mut model.settings, models);
 }
 
-fn row(ui: &mut egui::Ui, key: &str, settings: &mut Settings) {
+fn row(ui: &mut egui::Ui, key: &str, settings: &mut Settings, models: &Models) {
     if let Some(setting) = Settings::info(key) {
-        settings_panel::row(ui, setting, settings);
+        settings_panel::row(ui, setting, settings, models.preset());
     }
 }
 
 /// The other tier of the table, grouped by the job that reads a setting.
-fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut Vec<Action>) {
+fn advanced(
+    ui: &mut egui::Ui,
+    model: &mut Model,
+    models: &Models,
+    facts: &Facts,
+    actions: &mut Vec<Action>,
+) {
+    let preset = models.preset();
     let rows = |job: u8, other: u8| {
         SETTINGS
             .iter()
@@ -195,7 +205,7 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
     };
     let changed = SETTINGS
         .iter()
-        .filter(|s| s.tier == Tier::Advanced && s.is_changed(&model.settings))
+        .filter(|s| s.tier == Tier::Advanced && (s.get)(&model.settings) != preset.baseline(s))
         .count();
     let mut open = egui::collapsing_header::CollapsingState::load_with_default_open(
         ui.ctx(),
@@ -231,16 +241,16 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
         if model.has_splats {
             ui.label(theme::small("Edit"));
             for setting in rows(jobs::EDIT, jobs::RECONSTRUCT) {
-                settings_panel::row(ui, setting, &mut model.settings);
+                settings_panel::row(ui, setting, &mut model.settings, preset);
             }
             ui.add_space(theme::GAP);
         }
         ui.label(theme::small("Reconstruction"));
         if model.has_splats {
-            row(ui, "reconstruct_steps", &mut model.settings);
+            row(ui, "reconstruct_steps", &mut model.settings, models);
         }
         for setting in rows(jobs::RECONSTRUCT, jobs::EDIT) {
-            settings_panel::row(ui, setting, &mut model.settings);
+            settings_panel::row(ui, setting, &mut model.settings, preset);
         }
         if model.has_splats {
             let command = super::commands::UiCommand::Reconstruct;
@@ -249,7 +259,7 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
         ui.add_space(theme::GAP);
         ui.label(theme::small("Both"));
         for setting in both() {
-            settings_panel::row(ui, setting, &mut model.settings);
+            settings_panel::row(ui, setting, &mut model.settings, preset);
         }
     });
 }

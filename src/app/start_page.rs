@@ -5,6 +5,7 @@ use super::{
     Action,
     commands::{Facts, UiCommand},
     model::{Model, count},
+    models::Models,
     recents::Recents,
     run_panel, theme,
     thumbs::{Picture, Thumbs},
@@ -13,6 +14,7 @@ use crate::worker::{Job, RunState, SceneInfo};
 use eframe::egui::{self, Align, Layout, RichText, Sense};
 
 const WIDTH: f32 = 460.0;
+const DEMO_HEIGHT: f32 = 104.0;
 
 /// Nothing is open.
 pub fn show(
@@ -20,9 +22,11 @@ pub fn show(
     model: &Model,
     facts: &Facts,
     recents: &Recents,
+    models: &Models,
+    thumbs: &mut Thumbs,
     actions: &mut Vec<Action>,
 ) {
-    let top = (ui.available_height() * 0.22).clamp(12.0, 220.0);
+    let top = (ui.available_height() * 0.16).clamp(12.0, 180.0);
     ui.add_space(top);
     ui.with_layout(Layout::top_down(Align::Center), |ui| {
         ui.set_max_width(WIDTH);
@@ -52,9 +56,11 @@ pub fn show(
             }
             return;
         }
+        demo(ui, facts, models, thumbs, actions);
+        ui.add_space(theme::GAP);
         ui.columns_const(|[left, right]| {
             let command = UiCommand::OpenFolder;
-            run_panel::command_button(left, command, "Open capture folder…", true, facts, actions);
+            run_panel::command_button(left, command, "Open capture folder…", false, facts, actions);
             let command = UiCommand::OpenFile;
             run_panel::command_button(right, command, "Open file…", false, facts, actions);
         });
@@ -73,6 +79,65 @@ pub fn show(
             }
         });
     });
+}
+
+/// A card that opens the demo; where there is none, why.
+fn demo(
+    ui: &mut egui::Ui,
+    facts: &Facts,
+    models: &Models,
+    thumbs: &mut Thumbs,
+    actions: &mut Vec<Action>,
+) {
+    if let Some(problem) = &facts.demo_refusal {
+        ui.label(theme::small(super::model::sentence(problem)));
+        return;
+    }
+    let info = UiCommand::OpenDemo.info();
+    let size = egui::vec2(ui.available_width(), DEMO_HEIGHT);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, info.label));
+    let is_hot = response.hovered() || response.has_focus();
+    let fill = if is_hot {
+        theme::CONTROL_HOVERED
+    } else {
+        theme::RAISED
+    };
+    let line = if is_hot { theme::ACCENT } else { theme::LINE };
+    ui.painter().rect(
+        rect,
+        theme::CORNER,
+        fill,
+        egui::Stroke::new(1.0, line),
+        egui::StrokeKind::Inside,
+    );
+    let inside = rect.shrink(8.0);
+    let picture = egui::Rect::from_min_size(inside.min, egui::Vec2::splat(inside.height()));
+    if let Some(photo) = &models.demo_picture {
+        thumbs.paint_filling(ui, picture, Picture::Demo, photo);
+    }
+    let text = egui::Rect::from_min_max(
+        egui::pos2(picture.right() + 14.0, inside.top() + 10.0),
+        inside.max,
+    );
+    let mut inner = ui.new_child(
+        egui::UiBuilder::new()
+            .max_rect(text)
+            .layout(Layout::top_down(Align::Min)),
+    );
+    inner.spacing_mut().item_spacing.y = 3.0;
+    let line = |text: RichText| egui::Label::new(text).wrap().selectable(false);
+    inner.add(line(
+        RichText::new("Try it on the demo")
+            .color(theme::ACCENT_LIGHT)
+            .strong(),
+    ));
+    inner.add(line(theme::small(
+        "A man in a room: photos and scene, ready to edit. Type what he shall become, and press start.",
+    )));
+    if response.on_hover_text(info.tooltip).clicked() {
+        actions.push(Action::Run(UiCommand::OpenDemo));
+    }
 }
 
 fn recent(ui: &mut egui::Ui, path: &std::path::Path, actions: &mut Vec<Action>) {

@@ -133,6 +133,23 @@ pub fn primary_button(text: &str) -> egui::Button<'_> {
     egui::Button::new(egui::RichText::new(text).color(ON_ACCENT).strong()).fill(ACCENT)
 }
 
+/// Small round buttons from here on, that flow like words.
+pub fn chips(ui: &mut egui::Ui) {
+    let spacing = ui.spacing_mut();
+    spacing.item_spacing = Vec2::splat(4.0);
+    spacing.button_padding = Vec2::new(9.0, 2.0);
+    spacing.interact_size.y = 20.0;
+    let widgets = &mut ui.visuals_mut().widgets;
+    for look in [
+        &mut widgets.inactive,
+        &mut widgets.hovered,
+        &mut widgets.active,
+        &mut widgets.open,
+    ] {
+        look.corner_radius = CornerRadius::same(10);
+    }
+}
+
 /// A triangle with an exclamation mark, as tall as a line of text.
 pub fn warning_icon(ui: &mut egui::Ui, color: Color32) -> egui::Response {
     let size = ui.text_style_height(&TextStyle::Body);

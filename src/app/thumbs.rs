@@ -25,6 +25,8 @@ pub enum Picture {
     /// Edited image of a reel item, by its number.
     Edited(u64),
     Snapshot(SnapshotId),
+    /// The demo, on the start page.
+    Demo,
 }
 
 struct Entry {

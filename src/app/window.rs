@@ -14,6 +14,7 @@ use super::{
     dialogs::Dialog,
     link::Worker,
     model::{Model, Reaction},
+    models::Models,
     outbox::Outbox,
     recents::Recents,
     side_panel::SidePanel,
@@ -22,7 +23,9 @@ use super::{
 };
 use crate::{
     Result,
+    bundle::Bundle,
     gpu::Gpu,
+    settings::Settings,
     worker::{Command, RunState, SnapshotId},
 };
 use crossbeam_channel::TryRecvError;
@@ -45,6 +48,7 @@ pub struct App {
     /// `None` once it was shut down.
     worker: Option<Box<dyn Worker>>,
     model: Model,
+    models: Models,
     outbox: Outbox,
     viewport: Viewport,
     side_panel: SidePanel,
@@ -76,10 +80,18 @@ impl App {
         worker: Box<dyn Worker>,
         recents: Recents,
         chooser: Chooser,
+        bundle: Bundle,
     ) -> Result<Self> {
         let mut model = Model::default();
-        recents.model().clone_into(&mut model.settings.model);
+        let mut models = Models::new(bundle, gpu.is_software());
+        if !recents.model().is_empty() {
+            recents.model().clone_into(&mut model.settings.model);
+        }
+        if let Err(e) = models.follow(&mut model.settings) {
+            model.error = Some(super::model::sentence(&e.to_string()));
+        }
         Ok(Self {
+            models,
             viewport: Viewport::new(gpu.clone(), state)?,
             gpu,
             worker: Some(worker),
@@ -113,7 +125,39 @@ impl App {
     /// Open a capture, a splat file or a project.
     pub fn open(&mut self, path: &Path) {
         self.opening = Some(path.to_owned());
+        self.forget_photo_size();
+        self.send_settings(true);
         self.send(Command::Open(path.to_owned()));
+    }
+
+    /// The size that a project's photos were loaded at is the project's, not that of what is opened next.
+    fn forget_photo_size(&mut self) {
+        let opened = self.model.scene.as_ref().filter(|s| s.project.is_some());
+        if opened.is_some_and(|s| s.settings.downscale == self.model.settings.downscale) {
+            self.model.settings.downscale = Settings::default().downscale;
+        }
+    }
+
+    /// Open the demo that comes with the program.
+    fn open_demo(&mut self) {
+        let demo = match &self.models.demo {
+            Ok(demo) => demo.clone(),
+            Err(problem) => {
+                self.model.error = Some(super::model::sentence(problem));
+                return;
+            }
+        };
+        let Some(scene) = demo.scene else {
+            self.open(&demo.capture);
+            return;
+        };
+        self.opening = Some(demo.capture.clone());
+        self.forget_photo_size();
+        self.send_settings(true);
+        self.send(Command::OpenWithScene {
+            capture: demo.capture,
+            scene,
+        });
     }
 
     /// The viewport shows the newest parameters from where the camera is, at full resolution.
@@ -211,13 +255,22 @@ impl App {
         self.inspected = None;
         self.keep_before_when_shown = false;
         self.outbox.settings_unknown();
+        let keeps_all = scene.interrupted.is_some();
         if self.model.settings.model.is_empty() {
             self.recents
                 .model()
                 .clone_into(&mut self.model.settings.model);
         }
+        let opened = self
+            .models
+            .scene_opened(&mut self.model.settings, keeps_all);
         let path = self.opening.take().unwrap_or_else(|| scene.source.clone());
-        self.recents.opened(&path);
+        // The demo has its own place on the start page.
+        let is_demo = self.models.demo.as_ref().is_ok_and(|d| d.capture == path);
+        if !is_demo {
+            self.recents.opened(&path);
+        }
+        self.report(opened);
     }
 
     fn worker_ended(&mut self, ctx: &egui::Context) {

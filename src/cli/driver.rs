@@ -29,6 +29,8 @@ pub struct Driver {
     json: bool,
     interrupts_seen: usize,
     pub adapter: String,
+    /// There is no graphics card.
+    pub is_software: bool,
     pub scene: Option<SceneInfo>,
     pub metrics: Option<Metrics>,
     pub exported: Vec<PathBuf>,
@@ -68,6 +70,7 @@ impl Driver {
             json,
             interrupts_seen: 0,
             adapter,
+            is_software: gpu.is_software(),
             scene: None,
             metrics: None,
             exported: Vec::new(),
@@ -151,12 +154,15 @@ impl Driver {
         }
     }
 
+    /// Say something that is no failure, now and in the final JSON object.
+    pub fn warn(&mut self, text: String) {
+        self.bar.suspend(|| eprintln!("luxedit: {text}"));
+        self.warnings.push(text);
+    }
+
     fn note(&mut self, event: Event) {
         match event {
-            Event::Warning(text) => {
-                self.bar.suspend(|| eprintln!("luxedit: {text}"));
-                self.warnings.push(text);
-            }
+            Event::Warning(text) => self.warn(text),
             Event::Opened(info) => {
                 self.project.clone_from(&info.project);
                 (self.edits, self.snapshots) = (0, 0);

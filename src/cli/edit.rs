@@ -1,7 +1,7 @@
 //! `luxedit edit DATA|PROJECT --prompt P -o PROJECT`: turn a scene by instruction. A capture without a scene is
 //! reconstructed first.
 
-use super::{driver::Driver, flags};
+use super::{choice, driver::Driver, flags};
 use crate::{
     Error, Result,
     settings::{Settings, jobs::EDIT},
@@ -61,32 +61,46 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
                 "say where the project goes: -o NAME.luxedit",
             ));
         }
-        settings.check_edit()?;
+        settings.check_prompt_and_model()?;
     }
     if let Some(output) = &output {
         Project::check_free(output)?;
     }
     let mut driver = Driver::start(matches.get_flag("json"))?;
     if !is_project {
+        settings = choice::settings(&mut driver, matches, EDIT, Settings::default(), true)?;
+        settings.check_edit()?;
         driver.settings(&settings)?;
         if let Some(output) = &output {
             driver.send(worker::Command::Project(output.clone()))?;
         }
     }
-    if !driver.run(worker::Command::Open(data))? {
+    let scene = matches.get_one::<PathBuf>("scene").cloned();
+    let open = match &scene {
+        Some(scene) if !is_project => worker::Command::OpenWithScene {
+            capture: data,
+            scene: scene.clone(),
+        },
+        _ => worker::Command::Open(data),
+    };
+    if !driver.run(open)? {
         return Err(Error::Cancelled);
     }
-    if let Some(scene) = &driver.scene
+    if let Some(saved) = driver.scene.as_ref().map(|s| s.settings.clone())
         && is_project
     {
-        settings = scene.settings.clone();
-        flags::apply(matches, EDIT, &mut settings)?;
+        if resume {
+            settings = saved;
+            flags::apply(matches, EDIT, &mut settings)?;
+        } else {
+            settings = choice::settings(&mut driver, matches, EDIT, saved, false)?;
+        }
     }
     if let (Some(output), true) = (output, is_project) {
         driver.move_project(output)?;
     }
-    if let Some(file) = matches.get_one::<PathBuf>("scene") {
-        if !driver.run(worker::Command::AttachSplats(file.clone()))? {
+    if let (Some(scene), true) = (scene, is_project) {
+        if !driver.run(worker::Command::AttachSplats(scene))? {
             return Err(Error::Cancelled);
         }
     }
@@ -122,10 +136,11 @@ fn check_flags(matches: &ArgMatches, is_project: bool, resume: bool) -> Result<(
                 setting.flag
             )));
         }
-        if is_project && setting.key == "downscale" {
-            return Err(Error::invalid(
-                "a project keeps the photo size that it was made with: leave --downscale out",
-            ));
+        if is_project && ["downscale", "view_side"].contains(&setting.key) {
+            return Err(Error::Invalid(format!(
+                "a project keeps the photo size that it was made with: leave --{} out",
+                setting.flag
+            )));
         }
     }
     Ok(())

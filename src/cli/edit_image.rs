@@ -1,6 +1,6 @@
 //! `luxedit edit-image IMAGE --prompt P -o PNG`: try an instruction on one picture.
 
-use super::{driver::Driver, flags};
+use super::{choice, driver::Driver, flags};
 use crate::{
     Result,
     settings::{Settings, jobs::EDIT_IMAGE},
@@ -24,6 +24,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     flags::apply(matches, EDIT_IMAGE, &mut settings)?;
     settings.check_prompt_and_model()?;
     let mut driver = Driver::start(matches.get_flag("json"))?;
+    let settings = choice::settings(&mut driver, matches, EDIT_IMAGE, Settings::default(), false)?;
     driver.settings(&settings)?;
     driver.run(worker::Command::EditImage {
         image: flags::path(matches, "image"),

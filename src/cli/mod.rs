@@ -2,6 +2,7 @@
 //! subcommand; flags come from the settings table. Progress goes to stderr, the result to stdout; `--json` makes the
 //! result one JSON object. Exit code 0: done, 1: failed, 2: wrong usage.
 
+mod choice;
 mod convert;
 mod driver;
 mod edit;

@@ -1,4 +1,5 @@
-//! `luxedit render SCENE --cameras FILE -o FOLDER`: pictures of a scene.
+//! `luxedit render SCENE --cameras FILE -o FOLDER`: pictures of a scene; `--orbit N`: of a camera path around it, also as
+//! an animation.
 
 use super::{driver::Driver, flags};
 use crate::{
@@ -8,7 +9,13 @@ use crate::{
 };
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+const FORMATS: [(&str, RenderFormat); 3] = [
+    ("png", RenderFormat::Png),
+    ("exr", RenderFormat::Exr),
+    ("gif", RenderFormat::Gif),
+];
 
 pub fn command() -> Command {
     Command::new("render")
@@ -21,21 +28,45 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Capture whose cameras are used [default: the project's own]"),
         )
-        .arg(flags::output("FOLDER", "Folder for the pictures").required(true))
+        .arg(
+            Arg::new("orbit")
+                .long("orbit")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(1..=10_000))
+                .help("N pictures of a smooth loop among those cameras instead"),
+        )
+        .arg(
+            Arg::new("size")
+                .long("size")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(8..=16_384))
+                .help("Longer side of the pictures, pixels [default: the cameras' own]"),
+        )
+        .arg(
+            flags::output("PATH", "Folder for the pictures, or a file NAME.gif for an animation")
+                .required(true),
+        )
         .arg(
             Arg::new("format")
                 .long("format")
                 .value_name("WHICH")
-                .value_parser(["png", "exr"])
-                .default_value("png")
-                .help("png: eight bits; exr: 32-bit float, for exact comparison"),
+                .value_parser(FORMATS.map(|(name, _)| name))
+                .help(
+                    "png: eight bits; exr: 32-bit float, for exact comparison; gif: one animation [default: gif where PATH \
+                     ends so, else png]",
+                ),
         )
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let format = match matches.get_one::<String>("format").map(String::as_str) {
-        Some("exr") => RenderFormat::Exr,
-        _ => RenderFormat::Png,
+    let output = flags::path(matches, "output");
+    let named = matches
+        .get_one::<String>("format")
+        .and_then(|name| FORMATS.iter().find(|(n, _)| n == name));
+    let format = match named {
+        Some((_, format)) => *format,
+        None if is_gif(&output) => RenderFormat::Gif,
+        None => RenderFormat::Png,
     };
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&Settings::default())?;
@@ -44,8 +75,15 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     driver.run(worker::Command::Render {
         cameras: matches.get_one::<PathBuf>("cameras").cloned(),
-        folder: flags::path(matches, "output"),
+        orbit: matches.get_one::<u32>("orbit").copied(),
+        side: matches.get_one::<u32>("size").copied(),
+        output,
         format,
     })?;
     driver.finish("render", None, json!({}), &[])
+}
+
+fn is_gif(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gif"))
 }

@@ -1,5 +1,6 @@
 //! The igs2gs schedule. A sweep edits every training view once, in capture order; sweeps start every `sweep_interval`
-//! steps, the first at the first step. Interleaved, a sweep takes one optimizer step a view, on the picture just edited
+//! steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each sweep others, and
+//! the steps between train on edited views alone, so that the rest does not pull the scene back. Interleaved, a sweep takes one optimizer step a view, on the picture just edited
 //! (what Instruct-GS2GS runs); frozen, all views are edited before the next step (what its text describes). Between
 //! sweeps, views come shuffled without replacement.
 //!
@@ -92,11 +93,36 @@ impl Schedule {
 
     /// A view, shuffled without replacement, epoch by epoch.
     pub fn shuffled_view(&self) -> usize {
-        let n = self.views as u64;
+        self.shuffled(self.views)
+    }
+
+    /// Distance between the views of one sweep.
+    fn stride(&self, settings: &Settings) -> usize {
+        match settings.sweep_views {
+            0 => 1,
+            count => self.views.div_ceil(count as usize).max(1),
+        }
+    }
+
+    /// The first view of a sweep.
+    fn first_of_sweep(&self, sweep: u32, settings: &Settings) -> usize {
+        sweep as usize % self.stride(settings)
+    }
+
+    /// A view that some finished sweep edited, shuffled as in [`Self::shuffled_view`].
+    fn shuffled_edited_view(&self, settings: &Settings) -> usize {
+        let stride = self.stride(settings);
+        let begun = (self.sweeps as usize).clamp(1, stride);
+        let edited: Vec<usize> = (0..self.views).filter(|p| p % stride < begun).collect();
+        edited[self.shuffled(edited.len())]
+    }
+
+    fn shuffled(&self, count: usize) -> usize {
+        let n = count as u64;
         let (epoch, index) = (self.draws / n, (self.draws % n) as usize);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(STREAM_VIEWS | epoch);
-        let mut order: Vec<usize> = (0..self.views).collect();
+        let mut order: Vec<usize> = (0..count).collect();
         for i in (1..order.len()).rev() {
             order.swap(i, below(&mut rng, i as u64 + 1) as usize);
         }
@@ -111,7 +137,7 @@ impl Schedule {
             self.triggered_at = Some(self.done);
             // A sweep longer than the interval goes on; it is not begun anew.
             if self.cursor.is_none() {
-                self.cursor = Some(0);
+                self.cursor = Some(self.first_of_sweep(self.sweeps, settings));
                 self.sweeps += 1;
             }
         }
@@ -120,7 +146,7 @@ impl Schedule {
             (Some(position), Sweep::Frozen) => StepPlan::EditOnly { position, sweep },
             (Some(position), Sweep::Interleaved) => StepPlan::EditAndStep { position, sweep },
             (None, _) => StepPlan::Step {
-                position: self.shuffled_view(),
+                position: self.shuffled_edited_view(settings),
             },
         }
     }
@@ -140,20 +166,25 @@ impl Schedule {
     /// View edits still to come until step `total` of the job.
     pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
         let interval = settings.sweep_interval.max(1);
-        let running = self.cursor.map_or(0, |c| self.views - c) as u64;
+        let stride = self.stride(settings);
+        let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
+        let running = self.cursor.map_or(0, left);
         let first = match self.triggered_at {
             Some(step) => step / interval + 1,
             None => 0,
         };
         let sweeps = total.div_ceil(interval).saturating_sub(first);
-        running + u64::from(sweeps) * self.views as u64
+        let ahead = (self.sweeps..self.sweeps + sweeps)
+            .map(|sweep| left(self.first_of_sweep(sweep, settings)));
+        running + ahead.sum::<u64>()
     }
 
     /// The running sweep's view was edited.
-    pub fn finish_edit(&mut self) {
+    pub fn finish_edit(&mut self, settings: &Settings) {
         self.edits += 1;
+        let stride = self.stride(settings);
         if let Some(cursor) = &mut self.cursor {
-            *cursor += 1;
+            *cursor += stride;
             if *cursor >= self.views {
                 self.cursor = None;
             }

@@ -2,6 +2,7 @@
 //! pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
 //! the person really has. Counts and sizes in files are never trusted.
 
+mod animation;
 pub mod atomic;
 pub mod capture;
 pub mod colmap;
@@ -16,6 +17,7 @@ pub mod split;
 pub mod transforms;
 pub mod undistort;
 
+pub use animation::write_gif;
 pub use atomic::write_atomic;
 pub use distortion::{Distortion, Lens};
 pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
@@ -96,6 +98,28 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         }
         Source::Splats(Recognized { file, .. }) => Err(no_capture(&file, "a splat scene")),
     }
+}
+
+/// How many times the photos of the capture at `path` must be shrunk for no side to exceed `side` pixels; at least as
+/// much as the capture's own rule says.
+///
+/// # Errors
+/// As [`read_capture`].
+pub fn divisor_for_side(path: &Path, side: u32) -> Result<u32> {
+    let capture = read_capture(path, None)?;
+    let longest = capture
+        .frames
+        .iter()
+        .map(|frame| {
+            frame
+                .lens
+                .intrinsics
+                .width
+                .max(frame.lens.intrinsics.height)
+        })
+        .max();
+    let divisor = longest.map_or(1, |longest| longest.div_ceil(side.max(1)));
+    Ok(divisor.max(capture.downscale).max(1))
 }
 
 fn no_capture(file: &Path, what: &str) -> Error {

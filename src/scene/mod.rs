@@ -4,6 +4,7 @@
 mod camera;
 mod dataset;
 mod image;
+pub mod orbit;
 mod splats;
 
 pub use camera::{Camera, Intrinsics};

@@ -2,7 +2,7 @@
 //! between two steps of a job (show, export, save), and those that wait for the job's end.
 
 use super::{Command, Event, Job, Progress, RunState, Slots};
-use crate::{error::Cancel, settings::Settings, splat::Drawable};
+use crate::{bundle::BUNDLED_MODEL, error::Cancel, settings::Settings, splat::Drawable};
 use crossbeam_channel::{Receiver, Sender};
 use std::{collections::VecDeque, sync::Arc};
 
@@ -146,6 +146,7 @@ impl Control {
             | Command::Save
             | Command::Project(_) => self.between.push_back(command),
             Command::Open(_)
+            | Command::OpenWithScene { .. }
             | Command::OpenReadOnly(_)
             | Command::AttachSplats(_)
             | Command::Restore(_) => {
@@ -174,6 +175,9 @@ impl Control {
 /// Where the model is, from wherever the project is resumed. A folder that does not exist stays as it was typed, for the
 /// error that names it.
 fn absolute_model(model: &str) -> String {
+    if model == BUNDLED_MODEL {
+        return model.to_owned();
+    }
     std::fs::canonicalize(model)
         .map_or_else(|_| model.to_owned(), |path| path.display().to_string())
 }

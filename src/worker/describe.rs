@@ -1,7 +1,7 @@
 //! What a path holds, in words and as JSON, without a graphics adapter and without decoding photos.
 
 use super::project::{Access, Project};
-use crate::{Error, Result, formats};
+use crate::{Error, Result, formats, scene::Photo};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -21,6 +21,14 @@ pub fn describe(path: &Path) -> Result<Description> {
     let json = serde_json::to_value(&info).map_err(|e| Error::file(path, e.to_string()))?;
     let lines = info.to_string().lines().map(str::to_owned).collect();
     Ok(Description { json, lines })
+}
+
+/// One picture of the capture or the program, for the window.
+///
+/// # Errors
+/// The file is missing or no picture.
+pub fn picture(path: &Path) -> Result<Photo> {
+    formats::picture::read_photo(path, [0.0; 3])
 }
 
 fn describe_project(path: &Path) -> Result<Description> {

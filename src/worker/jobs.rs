@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    bundle::Bundle,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
     settings::{EditDevice, Precision, Settings},
@@ -264,7 +265,7 @@ impl Session {
         }
         let position = match *plan {
             StepPlan::EditOnly { .. } => {
-                self.job()?.schedule.finish_edit();
+                self.job()?.schedule.finish_edit(settings);
                 self.touch();
                 return Ok(());
             }
@@ -286,7 +287,7 @@ impl Session {
         self.touch();
         let job = self.job()?;
         if matches!(plan, StepPlan::EditAndStep { .. }) {
-            job.schedule.finish_edit();
+            job.schedule.finish_edit(settings);
         }
         job.schedule.finish_step(plan);
         pace.step_took(began.elapsed().as_secs_f64());
@@ -449,7 +450,11 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
     }
-    if std::path::Path::new(&live.model).exists() {
+    if live.model != settings.model
+        && Bundle::find()
+            .model_folder(&live.model)
+            .is_ok_and(|folder| folder.exists())
+    {
         settings.model.clone_from(&live.model);
     }
     settings.edit_device = live.edit_device;
@@ -473,7 +478,7 @@ pub fn load_editor<'a>(
     control: &Control,
 ) -> Result<&'a mut LoadedEditor> {
     let key = (
-        PathBuf::from(&settings.model),
+        Bundle::find().model_folder(&settings.model)?,
         settings.edit_device,
         settings.precision,
     );

@@ -19,6 +19,11 @@ pub struct SnapshotId(pub u32);
 pub enum Command {
     /// A capture folder or file, a splat file, or a project: recognized from its content.
     Open(PathBuf),
+    /// Open a capture whose scene is a splat file in the capture's frame: it can be edited right away.
+    OpenWithScene {
+        capture: PathBuf,
+        scene: PathBuf,
+    },
     /// Replace all settings. During an edit, prompt and guidance take effect with the next edited view.
     Settings(Box<Settings>),
     /// Keep the project in this folder from now on (created when absent).
@@ -54,11 +59,15 @@ pub enum Command {
         image: PathBuf,
         output: PathBuf,
     },
-    /// Draw the scene from cameras, into `<folder>/<view name>.<format>`.
+    /// Draw the scene from cameras, into `<output>/<view name>.<format>`, or as an animation into the file `output`.
     Render {
         /// A capture whose views are taken; `None`: the open capture's.
         cameras: Option<PathBuf>,
-        folder: PathBuf,
+        /// This many cameras of a loop within what those cameras saw, instead of the cameras.
+        orbit: Option<u32>,
+        /// Longer side of the pictures, pixels; `None`: the cameras' own.
+        side: Option<u32>,
+        output: PathBuf,
         format: RenderFormat,
     },
     /// Save the project now.
@@ -74,6 +83,8 @@ pub enum RenderFormat {
     Png,
     /// 32-bit float, unclamped.
     Exr,
+    /// One animation of all pictures.
+    Gif,
 }
 
 /// What the worker is doing.

@@ -16,7 +16,7 @@ mod session;
 mod snapshots;
 
 pub use convert::{Conversion, convert};
-pub use describe::{Description, describe};
+pub use describe::{Description, describe, picture};
 pub use handle::WorkerHandle;
 pub use messages::*;
 pub use project::{Access, EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

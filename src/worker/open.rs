@@ -10,19 +10,22 @@ use super::{
 use crate::{
     Error, Result,
     formats::{self, LoadOptions, splats},
-    scene::{Dataset, Photo, Splats},
+    scene::{Dataset, Photo, Splats, orbit::Gaze},
     settings::Settings,
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
-use glam::{DMat3, DVec3};
+use glam::DVec3;
 use std::{path::Path, sync::Arc};
 
-/// Open anything. Returns the new session and its settings; the old ones stay as they are on failure.
+/// Open anything; a capture together with the splat file `scene`, where one is given. Returns the new session and its
+/// settings; the old ones stay as they are on failure.
 ///
 /// # Errors
-/// The reader's sentence, or [`Error::Cancelled`].
+/// The reader's sentence, [`Error::Cancelled`], or [`Error::Invalid`] when `path` is no capture and has `scene` to go with
+/// it.
 pub fn open(
     path: &Path,
+    scene: Option<&Path>,
     access: Access,
     old: &Session,
     control: &Control,
@@ -34,14 +37,30 @@ pub fn open(
     session.wanted_folder = old.wanted_folder.clone();
     session.camera = old.camera;
     let mut settings = control.settings.clone();
-    if Project::is_project(path) {
+    let is_project = Project::is_project(path);
+    let is_splats = !is_project && formats::is_splat_scene(path)?;
+    if scene.is_some() && (is_project || is_splats) {
+        let what = if is_project { "project" } else { "scene" };
+        return Err(Error::Invalid(format!(
+            "{} is a {what} already: a splat file can be given to a capture only",
+            path.display()
+        )));
+    }
+    if is_project {
         settings = open_project(path, access, &mut session, control)?;
-    } else if formats::is_splat_scene(path)? {
+    } else if is_splats {
         session.source = Some(path.to_owned());
         attach_splats(path, &mut session, control)?;
     } else {
         session.source = Some(path.to_owned());
-        load_dataset(path, settings.downscale, &mut session, control)?;
+        let downscale = match (settings.downscale, settings.view_side) {
+            (0, side) if side > 0 => formats::divisor_for_side(path, side)?,
+            (downscale, _) => downscale,
+        };
+        load_dataset(path, downscale, &mut session, control)?;
+        if let Some(scene) = scene {
+            attach_splats(scene, &mut session, control)?;
+        }
     }
     Ok((session, settings))
 }
@@ -252,7 +271,11 @@ fn edit_event(record: &EditRecord, session: &Session, project: &Project) -> Resu
 fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let source = session.source.clone().unwrap_or_default();
     let (views, (center, radius, up), missing) = match &session.dataset {
-        Some(d) => (view_infos(d), bounds(d), d.missing.clone()),
+        Some(d) => {
+            let cameras: Vec<_> = d.views.iter().map(|v| v.camera).collect();
+            let Gaze { center, radius, up } = Gaze::of(&cameras);
+            (view_infos(d), (center, radius, up), d.missing.clone())
+        }
         None => {
             let gpu = session.gpu.clone();
             let splats = session.trainer()?.splats().download(&gpu)?;
@@ -295,37 +318,6 @@ fn view_infos(dataset: &Dataset) -> Vec<ViewInfo> {
             is_eval: dataset.split.eval.contains(&i),
         })
         .collect()
-}
-
-/// Centre of interest (the point nearest to all viewing axes), mean camera distance from it, mean camera up.
-fn bounds(dataset: &Dataset) -> (DVec3, f64, DVec3) {
-    let cameras: Vec<_> = dataset.views.iter().map(|v| v.camera).collect();
-    let count = cameras.len().max(1) as f64;
-    let mean = cameras.iter().map(|c| c.position()).sum::<DVec3>() / count;
-    let up = cameras
-        .iter()
-        .map(|c| c.up())
-        .sum::<DVec3>()
-        .normalize_or(DVec3::Z);
-    let mut normal = DMat3::ZERO;
-    let mut right = DVec3::ZERO;
-    for c in &cameras {
-        let d = c.forward();
-        let across = DMat3::IDENTITY - DMat3::from_cols(d * d.x, d * d.y, d * d.z);
-        normal += across;
-        right += across * c.position();
-    }
-    let center = if normal.determinant().abs() > 1e-6 * count.powi(3) {
-        normal.inverse() * right
-    } else {
-        mean + cameras.first().map_or(DVec3::ZERO, |c| c.forward())
-    };
-    let radius = cameras
-        .iter()
-        .map(|c| c.position().distance(center))
-        .sum::<f64>()
-        / count;
-    (center, radius.max(1e-3), up)
 }
 
 fn splat_bounds(splats: &Splats) -> (DVec3, f64, DVec3) {

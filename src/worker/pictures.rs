@@ -9,23 +9,27 @@ use super::{
 use crate::{
     Error, Result,
     formats::{self, LoadOptions, picture},
-    scene::Camera,
+    scene::{Camera, Photo, orbit},
 };
 use std::path::{Path, PathBuf};
 
+/// How long an animation shows each picture, hundredths of a second.
+const FRAME_CENTISECS: u16 = 8;
+
 impl Session {
-    /// Draw the live scene from every camera of `cameras` (`None`: the open capture) into `folder`.
+    /// Cameras with names: those of the capture `cameras` (`None`: of the open one), or `orbit` many of a loop within
+    /// what they saw. `side`: longer side of the pictures, pixels.
     ///
     /// # Errors
-    /// When there is no scene, the cameras cannot be read, or a file cannot be written.
-    pub fn render_pictures(
-        &mut self,
+    /// When the cameras cannot be read, or there are none.
+    pub fn render_cameras(
+        &self,
         cameras: Option<&Path>,
-        folder: &Path,
-        format: RenderFormat,
-        control: &mut Control,
-    ) -> Result<()> {
-        let cameras = match cameras {
+        orbit: Option<u32>,
+        side: Option<u32>,
+        control: &Control,
+    ) -> Result<Vec<(String, Camera)>> {
+        let captured = match cameras {
             Some(path) => cameras_of(path, control)?,
             None => self
                 .dataset()
@@ -39,8 +43,45 @@ impl Session {
                 .map(|v| (v.name.clone(), v.camera))
                 .collect(),
         };
+        let mut chosen = match orbit {
+            None => captured,
+            Some(count) => {
+                let cameras: Vec<Camera> = captured.into_iter().map(|(_, c)| c).collect();
+                let path = orbit::within(&cameras, count as usize);
+                let named = path.into_iter().enumerate();
+                named.map(|(i, c)| (format!("orbit_{i:04}"), c)).collect()
+            }
+        };
+        if let Some(side) = side {
+            for (_, camera) in &mut chosen {
+                let k = camera.intrinsics;
+                let scale = f64::from(side) / f64::from(k.width.max(k.height).max(1));
+                let scaled = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
+                camera.intrinsics = k.resized(scaled(k.width), scaled(k.height));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Draw the live scene from every camera into the folder `output`, or as an animation into the file `output`.
+    ///
+    /// # Errors
+    /// When there is no scene, or a file cannot be written.
+    pub fn render_pictures(
+        &mut self,
+        cameras: Vec<(String, Camera)>,
+        output: &Path,
+        format: RenderFormat,
+        control: &mut Control,
+    ) -> Result<()> {
+        let extension = match format {
+            RenderFormat::Png => "png",
+            RenderFormat::Exr => "exr",
+            RenderFormat::Gif => return self.render_animation(&cameras, output, control),
+        };
+        let folder = output;
         let names: Vec<&str> = cameras.iter().map(|(name, _)| name.as_str()).collect();
-        let paths = picture_paths(folder, &names, format);
+        let paths = picture_paths(folder, &names, extension);
         if let Some(path) = paths.iter().find(|p| p.exists()) {
             return Err(Error::Invalid(format!(
                 "{} exists already; choose another folder",
@@ -55,19 +96,37 @@ impl Session {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
             }
-            match format {
-                RenderFormat::Png => picture::write_png(&path, &photo)?,
-                RenderFormat::Exr => picture::write_exr(&path, &image.read(&self.gpu)?)?,
+            if format == RenderFormat::Exr {
+                picture::write_exr(&path, &image.read(&self.gpu)?)?;
+            } else {
+                picture::write_png(&path, &photo)?;
             }
             control.emit(Event::Exported(path));
-            control.progress(Progress {
-                job: Some(Job::Render),
-                done: done as u32 + 1,
-                total: total as u32,
-                ..Default::default()
-            });
-            control.poll();
+            tell_rendered(done + 1, total, control);
         }
+        Ok(())
+    }
+
+    fn render_animation(
+        &mut self,
+        cameras: &[(String, Camera)],
+        output: &Path,
+        control: &mut Control,
+    ) -> Result<()> {
+        if output.exists() {
+            return Err(Error::Invalid(format!(
+                "{} exists already; choose another file",
+                output.display()
+            )));
+        }
+        let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
+        for (_, camera) in cameras {
+            control.cancel.check()?;
+            photos.push(self.render(camera)?.1);
+            tell_rendered(photos.len(), cameras.len(), control);
+        }
+        formats::write_gif(output, &photos, FRAME_CENTISECS)?;
+        control.emit(Event::Exported(output.to_owned()));
         Ok(())
     }
 
@@ -110,13 +169,19 @@ impl Session {
     }
 }
 
+fn tell_rendered(done: usize, total: usize, control: &mut Control) {
+    control.progress(Progress {
+        job: Some(Job::Render),
+        done: done as u32,
+        total: total as u32,
+        ..Default::default()
+    });
+    control.poll();
+}
+
 /// One path a view name, all different: `images/0001.jpg` becomes `images/0001.png`, unless another view would too.
-fn picture_paths(folder: &Path, names: &[&str], format: RenderFormat) -> Vec<PathBuf> {
+fn picture_paths(folder: &Path, names: &[&str], extension: &str) -> Vec<PathBuf> {
     const PICTURES: [&str; 7] = [".jpg", ".jpeg", ".png", ".exr", ".tif", ".tiff", ".webp"];
-    let extension = match format {
-        RenderFormat::Png => "png",
-        RenderFormat::Exr => "exr",
-    };
     let stem = |name: &str| {
         let lower = name.to_ascii_lowercase();
         let ending = PICTURES
@@ -149,7 +214,7 @@ fn picture_paths(folder: &Path, names: &[&str], format: RenderFormat) -> Vec<Pat
 }
 
 /// Cameras in the frame that the capture is opened in.
-fn cameras_of(path: &Path, control: &mut Control) -> Result<Vec<(String, Camera)>> {
+fn cameras_of(path: &Path, control: &Control) -> Result<Vec<(String, Camera)>> {
     let options = LoadOptions {
         downscale: Some(control.settings.downscale).filter(|&d| d > 0),
         ..Default::default()

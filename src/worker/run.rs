@@ -60,8 +60,13 @@ impl Worker {
 
     fn execute(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Open(path) => self.job(Job::Open, |w| w.open(&path, Access::Write)),
-            Command::OpenReadOnly(path) => self.job(Job::Open, |w| w.open(&path, Access::Read)),
+            Command::Open(path) => self.job(Job::Open, |w| w.open(&path, None, Access::Write)),
+            Command::OpenWithScene { capture, scene } => {
+                self.job(Job::Open, |w| w.open(&capture, Some(&scene), Access::Write))
+            }
+            Command::OpenReadOnly(path) => {
+                self.job(Job::Open, |w| w.open(&path, None, Access::Read))
+            }
             Command::AttachSplats(path) => self.job(Job::Open, |w| {
                 let had_splats = w.session.trainer.is_some();
                 w.session
@@ -113,11 +118,16 @@ impl Worker {
             }),
             Command::Render {
                 cameras,
-                folder,
+                orbit,
+                side,
+                output,
                 format,
             } => self.job(Job::Render, |w| {
+                let cameras =
+                    w.session
+                        .render_cameras(cameras.as_deref(), orbit, side, &w.control)?;
                 w.session
-                    .render_pictures(cameras.as_deref(), &folder, format, &mut w.control)
+                    .render_pictures(cameras, &output, format, &mut w.control)
                     .map(|()| true)
             }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
@@ -127,7 +137,7 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, path: &Path, access: Access) -> Result<bool> {
+    fn open(&mut self, path: &Path, scene: Option<&Path>, access: Access) -> Result<bool> {
         let is_own = self.session.project.as_ref().is_some_and(|p| {
             path.canonicalize()
                 .is_ok_and(|path| path == p.folder() || path.parent() == Some(p.folder()))
@@ -137,7 +147,7 @@ impl Worker {
             // Its lock is this very process's: let go of it first.
             self.session = Session::new(self.session.gpu.clone());
         }
-        let (session, settings) = open::open(path, access, &self.session, &self.control)?;
+        let (session, settings) = open::open(path, scene, access, &self.session, &self.control)?;
         self.session = session;
         open::announce(&mut self.session, &settings, &self.control)?;
         self.control.settings = settings;

@@ -12,7 +12,10 @@ use crate::{
     formats::{SplatFormat, picture, splats},
     gpu::{Gpu, GpuImage},
     loss::Target,
-    scene::{Camera, Dataset, Photo},
+    scene::{
+        Camera, Dataset, Photo,
+        orbit::{self, Gaze},
+    },
     splat::{Drawable, SplatBuffers, SplatTrainer},
 };
 use std::{
@@ -448,18 +451,22 @@ impl Session {
         Ok(())
     }
 
-    /// Original, edited picture and final render of the first edited (else first) training view, side by side.
+    /// Original, edited picture and final render of one training view, side by side: of the edited views (else of all) the
+    /// one most in front.
     ///
     /// # Errors
     /// When the picture cannot be rendered or written.
     pub fn write_before_after(&mut self, path: &Path) -> Result<()> {
         let dataset = self.dataset()?;
         let train = &dataset.split.train;
-        let view = train
-            .iter()
-            .copied()
-            .find(|&v| self.edited[v].is_some())
-            .or_else(|| train.first().copied())
+        let mut views: Vec<usize> = train.clone();
+        views.retain(|&v| self.edited[v].is_some());
+        if views.is_empty() {
+            views.clone_from(train);
+        }
+        let cameras: Vec<Camera> = views.iter().map(|&v| dataset.views[v].camera).collect();
+        let view = orbit::front(Gaze::of(&cameras).center, &cameras)
+            .map(|front| views[front])
             .ok_or_else(|| Error::invalid("the capture has no training view"))?;
         let original = dataset.views[view].photo.clone();
         let camera = dataset.views[view].camera;

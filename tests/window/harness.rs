@@ -12,10 +12,12 @@ use egui_kittest::{
 use image::RgbaImage;
 use luxedit::{
     app::{App, Chooser, Recents, Worker},
+    bundle::Bundle,
     gpu::{Gpu, eframe_setup},
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,9 +32,31 @@ pub struct Window {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// `None`, in words, where there is no adapter.
+/// Bundled assets of the tests, made once; its demo has a scene.
+pub fn bundle_folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER
+        .get_or_init(|| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            crate::bundle::make(folder.path());
+            std::fs::write(folder.path().join("demo/scene.ply"), b"")
+                .expect("a stand-in for the scene");
+            folder
+        })
+        .path()
+}
+
+/// A window with the tests' bundled assets; `None`, in words, where there is no adapter.
 pub fn open_window(
     size: [f32; 2],
+    worker: impl FnOnce(Arc<Gpu>) -> Box<dyn Worker>,
+) -> Option<Window> {
+    open_window_with(size, Bundle::at(bundle_folder().to_owned()), worker)
+}
+
+pub fn open_window_with(
+    size: [f32; 2],
+    bundle: Bundle,
     worker: impl FnOnce(Arc<Gpu>) -> Box<dyn Worker>,
 ) -> Option<Window> {
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,6 +73,7 @@ pub fn open_window(
         worker,
         Recents::forgetful(),
         Chooser::new(false),
+        bundle,
     )
     .expect("the adapter runs the rasterizer");
     // The harness puts 8 points of margin around what it shows.

@@ -28,7 +28,8 @@ impl App {
                 .settings
                 .check_edit()
                 .err()
-                .map(|e| e.to_string()),
+                .map(|e| e.to_string())
+                .or_else(|| self.models.refusal(&self.model.settings.model)),
             has_interrupted_job: scene.is_some_and(|s| s.interrupted.is_some()),
             snapshots: self.model.snapshots.len(),
             shows_snapshot: shown.is_some(),
@@ -36,6 +37,7 @@ impl App {
             looks_through_view: self.viewport.camera.view_index().is_some(),
             has_before: self.viewport.before_kind().is_some(),
             warnings: self.model.warnings.len(),
+            demo_refusal: self.models.demo.as_ref().err().cloned(),
         }
     }
 
@@ -162,6 +164,7 @@ impl App {
         }
         let neighbour = |forward| self.model.neighbour(self.shown_snapshot(), forward);
         match command {
+            UiCommand::OpenDemo => self.open_demo(),
             UiCommand::OpenFolder => self.choose(Purpose::OpenFolder, ctx),
             UiCommand::OpenFile => self.choose(Purpose::OpenFile, ctx),
             UiCommand::Save => self.send(Command::Save),
@@ -185,6 +188,7 @@ impl App {
             }
             UiCommand::Stop => self.send(Command::Stop),
             UiCommand::Evaluate => self.send(Command::Evaluate),
+            UiCommand::GetModel => self.dialog = Dialog::GetModel,
             UiCommand::Home => self.viewport.camera.go_home(),
             UiCommand::Focus => self.viewport.camera.focus_center(),
             UiCommand::PreviousView => self.step_view(-1),
@@ -224,6 +228,7 @@ impl App {
                 self.model.unread_warnings = 0;
                 self.dialog = Dialog::Warnings;
             }
+            UiCommand::About => self.dialog = Dialog::About,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::App;
 use crate::{
-    app::{Action, bars, commands::Facts, model, reel, start_page, theme, timeline},
+    app::{
+        Action, bars, commands::Facts, model, reel, side_panel::Known, start_page, theme, timeline,
+    },
     worker::SceneInfo,
 };
 use eframe::egui;
@@ -14,6 +16,8 @@ impl App {
         let ctx = ui.ctx().clone();
         self.thumbs.begin_frame();
         self.dropped_files(&ctx);
+        let followed = self.models.follow(&mut self.model.settings);
+        self.report(followed);
         let facts = self.facts();
         self.shortcuts(&ctx, &facts);
         let facts = self.facts();
@@ -60,7 +64,16 @@ impl App {
         let Some(scene) = self.model.scene.clone() else {
             let frame = egui::Frame::new().fill(theme::SUNKEN);
             egui::CentralPanel::default().frame(frame).show(ui, |ui| {
-                start_page::show(ui, &self.model, facts, &self.recents, actions);
+                let (models, thumbs) = (&self.models, &mut self.thumbs);
+                start_page::show(
+                    ui,
+                    &self.model,
+                    facts,
+                    &self.recents,
+                    models,
+                    thumbs,
+                    actions,
+                );
             });
             return;
         };
@@ -71,7 +84,12 @@ impl App {
                 .default_size(theme::SIDE_PANEL)
                 .size_range(264.0..=460.0)
                 .show(ui, |ui| {
-                    self.side_panel.show(ui, &mut self.model, facts, actions);
+                    let known = Known {
+                        models: &self.models,
+                        last_used: self.recents.model(),
+                    };
+                    let panel = &mut self.side_panel;
+                    panel.show(ui, &mut self.model, known, facts, actions);
                 });
         }
         self.bottom_panels(ui, &scene, facts, actions);

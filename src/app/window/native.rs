@@ -5,6 +5,7 @@ use super::App;
 use crate::{
     Error, Result,
     app::{Chooser, Recents, icon, theme},
+    bundle::Bundle,
     gpu::Gpu,
     worker::WorkerHandle,
 };
@@ -71,6 +72,7 @@ fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>) -> Result<App> {
         Box::new(worker),
         Recents::load(),
         Chooser::detect(),
+        Bundle::find(),
     )?;
     close_on_signal(&app, &cc.egui_ctx);
     if let Some(path) = path {

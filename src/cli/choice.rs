@@ -1,0 +1,42 @@
+//! The settings of an edit on the command line: what the model recommends for this machine, under the flags that were
+//! given; and what the person should know before it runs.
+
+use super::{driver::Driver, flags};
+use crate::{
+    Result,
+    bundle::{BUNDLED_MODEL, Bundle, Preset},
+    settings::Settings,
+};
+use clap::ArgMatches;
+
+/// Rows of `base` that nobody chose become what the model recommends; flags of `job` win. `loads_photos` says whether a
+/// limit to the size of photos still has an effect. Tells what was scaled down, and which words the model does not know.
+///
+/// # Errors
+/// A flag out of its range; a model folder with unreadable recommendations.
+pub fn settings(
+    driver: &mut Driver,
+    matches: &ArgMatches,
+    job: u8,
+    base: Settings,
+    loads_photos: bool,
+) -> Result<Settings> {
+    let bundle = Bundle::find();
+    let (_, old) = Preset::of_model(&bundle, &base.model, driver.is_software)?;
+    let mut chosen = base.clone();
+    flags::apply(matches, job, &mut chosen)?;
+    let (notes, preset) = Preset::of_model(&bundle, &chosen.model, driver.is_software)?;
+    let mut settings = base;
+    preset.replace(&old, &mut settings)?;
+    flags::apply(matches, job, &mut settings)?;
+    let is_bundled = settings.model == BUNDLED_MODEL;
+    let side_px = Some(settings.view_side).filter(|&side| loads_photos && side > 0);
+    let told = [
+        preset.explanation(side_px, settings.diffusion_steps),
+        notes.unknown_words_notice(&settings.prompt, is_bundled),
+    ];
+    for sentence in told.into_iter().flatten() {
+        driver.warn(sentence);
+    }
+    Ok(settings)
+}
