@@ -38,6 +38,7 @@ pub enum UiCommand {
     Palette,
     Shortcuts,
     Warnings,
+    GetModel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +264,8 @@ commands! {
             RunState::Stopping(_) => Err("Stopping: the current step is being finished".to_owned()),
             RunState::Idle => Err("Nothing is running".to_owned()),
         };
+    GetModel, Run / group, "Get model…", None,
+        "Fetch an edit model from the Hugging Face Hub", always;
     Evaluate, Run / group, "Measure quality", None, "PSNR and SSIM on the held-out views",
         |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
     Home, View, "Home view", plain(Key::Home), "Back to where the camera stood at first", needs_splats;

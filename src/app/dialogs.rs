@@ -1,8 +1,9 @@
-//! The dialogs made from the table of commands (palette, shortcuts), and the list of warnings.
+//! The dialogs made from the table of commands (palette, shortcuts), and the list of warnings; which dialog is open.
 
 use super::{
     Action,
     commands::{COMMANDS, CommandInfo, Facts, Menu},
+    get_model::GetModel,
     model::Model,
     theme,
 };
@@ -16,6 +17,7 @@ pub enum Dialog {
     Palette(Palette),
     Shortcuts,
     Warnings,
+    GetModel(GetModel),
 }
 
 /// The command palette's state.
@@ -52,6 +54,7 @@ impl Dialog {
             Self::Palette(palette) => palette.show(ctx, facts, actions),
             Self::Shortcuts => shortcuts(ctx),
             Self::Warnings => warnings(ctx, model),
+            Self::GetModel(dialog) => dialog.show(ctx, &model.fetch, actions),
         };
         if !stays {
             *self = Self::None;

@@ -9,6 +9,7 @@ mod chooser;
 mod commands;
 mod dialogs;
 mod frusta;
+mod get_model;
 mod icon;
 mod link;
 mod model;
@@ -36,7 +37,7 @@ pub use recents::Recents;
 pub use theme::apply as apply_theme;
 pub use window::{App, run};
 
-use crate::worker::SnapshotId;
+use crate::{settings::Precision, worker::SnapshotId};
 use chooser::Purpose;
 use std::path::PathBuf;
 
@@ -53,4 +54,13 @@ pub(crate) enum Action {
     /// Enlarge an edit of the strip, by its number.
     Inspect(Option<u64>),
     DismissError,
+    AskForModel {
+        id: String,
+        precision: Precision,
+    },
+    /// Fetch the model that was offered.
+    GetModel,
+    StopModel,
+    /// Edit with the model of this id.
+    UseModel(String),
 }

@@ -13,6 +13,7 @@ pub mod picture;
 pub mod ply;
 pub mod splats;
 pub mod split;
+pub mod torch;
 pub mod transforms;
 pub mod undistort;
 

@@ -13,6 +13,7 @@ use crate::{
     Error, Result,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
+    hub::{self, Hub},
     settings::{EditDevice, Precision, Settings},
     splat::{InitConfig, Phase, SplatTrainer, TrainConfig, initialize, scene_extent},
 };
@@ -449,7 +450,7 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
     }
-    if std::path::Path::new(&live.model).exists() {
+    if Hub::from_env().is_ok_and(|hub| hub::resolve(&hub, &live.model).is_ok()) {
         settings.model.clone_from(&live.model);
     }
     settings.edit_device = live.edit_device;
@@ -488,9 +489,10 @@ pub fn load_editor<'a>(
         detail: "loading the edit model".into(),
         ..Default::default()
     });
+    let model = hub::resolve(&Hub::from_env()?, &settings.model)?;
     let editor = Ip2pEditor::load(
         gpu.clone(),
-        &key.0,
+        &model,
         settings.edit_device,
         settings.precision,
     )?;

@@ -5,6 +5,7 @@
 mod control;
 mod convert;
 mod describe;
+mod fetch;
 mod handle;
 mod jobs;
 mod messages;

@@ -7,7 +7,9 @@ use crate::{
         chooser::{Choice, Purpose},
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
+        get_model::{Fetch, GetModel},
     },
+    hub::FetchProgress,
     worker::{Command, SnapshotId},
 };
 use eframe::egui::{self, Key};
@@ -50,6 +52,16 @@ impl App {
             Action::LookThrough(index) => self.look_through(index),
             Action::Inspect(number) => self.inspected = number,
             Action::DismissError => self.model.error = None,
+            Action::AskForModel { id, precision } => {
+                self.model.fetch = Fetch::Asking;
+                self.send(Command::OfferModel { id, precision });
+            }
+            Action::GetModel => self.get_model(),
+            Action::StopModel => self.send(Command::StopModel),
+            Action::UseModel(id) => {
+                self.model.settings.model = id;
+                self.dialog = Dialog::None;
+            }
         }
     }
 
@@ -98,6 +110,16 @@ impl App {
                 self.send(Command::Export(path));
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
+        }
+    }
+
+    fn get_model(&mut self) {
+        match std::mem::take(&mut self.model.fetch) {
+            Fetch::Offered(offer) => {
+                self.send(Command::GetModel(offer.clone()));
+                self.model.fetch = Fetch::Running(offer, FetchProgress::default());
+            }
+            other => self.model.fetch = other,
         }
     }
 
@@ -223,6 +245,9 @@ impl App {
             UiCommand::Warnings => {
                 self.model.unread_warnings = 0;
                 self.dialog = Dialog::Warnings;
+            }
+            UiCommand::GetModel => {
+                self.dialog = Dialog::GetModel(GetModel::open(&self.model.fetch));
             }
         }
     }
