@@ -3,6 +3,8 @@
 
 #[path = "window/fake.rs"]
 mod fake;
+#[path = "window/get_model.rs"]
+mod get_model;
 #[path = "window/harness.rs"]
 mod harness;
 #[path = "window/layout.rs"]

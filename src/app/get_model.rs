@@ -51,7 +51,7 @@ impl GetModel {
         let mut stays = true;
         let modal = theme::dialog("get model").show(ctx, |ui| {
             ui.set_width(WIDTH);
-            ui.heading("Get model");
+            ui.heading("Get an edit model");
             ui.label(theme::weak(
                 "From the Hugging Face Hub into the cache that other tools use as well",
             ));
@@ -111,7 +111,7 @@ impl GetModel {
             }
             Fetch::Offered(offer) => {
                 let fits = offer.missing_bytes < offer.free_bytes;
-                let get = ui.add_enabled(fits, theme::primary_button("Get model"));
+                let get = ui.add_enabled(fits, theme::primary_button("Get it"));
                 if get.clicked() {
                     actions.push(Action::GetModel);
                 }

@@ -10,7 +10,10 @@ use crate::{
 };
 use crossbeam_channel::Sender;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -23,6 +26,7 @@ pub struct Fetcher {
     progress: Latest<FetchProgress>,
     notify: Arc<dyn Fn() + Send + Sync>,
     cancel: Cancel,
+    is_busy: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,6 +41,7 @@ impl Fetcher {
             progress,
             notify,
             cancel: Cancel::default(),
+            is_busy: Arc::default(),
             thread: None,
         }
     }
@@ -67,7 +72,7 @@ impl Fetcher {
         &mut self,
         work: impl FnOnce(&Cancel, &mut dyn FnMut(&FetchProgress)) -> Result<Event> + Send + 'static,
     ) {
-        if self.thread.as_ref().is_some_and(|t| !t.is_finished()) {
+        if self.is_busy.swap(true, Ordering::AcqRel) {
             self.tell(Event::ModelFailed(
                 "a model is being fetched already: wait for it, or stop it".into(),
             ));
@@ -76,6 +81,7 @@ impl Fetcher {
         self.cancel = Cancel::default();
         let (cancel, events) = (self.cancel.clone(), self.events.clone());
         let (progress, notify) = (self.progress.clone(), self.notify.clone());
+        let is_busy = self.is_busy.clone();
         let run = move || {
             let mut last: Option<Instant> = None;
             let outcome = work(&cancel, &mut |now| {
@@ -91,6 +97,8 @@ impl Fetcher {
                 Err(Error::Cancelled) => Event::ModelStopped,
                 Err(e) => Event::ModelFailed(e.to_string()),
             };
+            // Whoever hears of the end may ask for the next at once.
+            is_busy.store(false, Ordering::Release);
             // The receiver is gone only when the window closes; then there is nobody left to tell.
             if events.send(event).is_ok() {
                 notify();
@@ -101,7 +109,10 @@ impl Fetcher {
             .spawn(run)
         {
             Ok(thread) => self.thread = Some(thread),
-            Err(e) => self.tell(Event::ModelFailed(format!("no thread to fetch with: {e}"))),
+            Err(e) => {
+                self.is_busy.store(false, Ordering::Release);
+                self.tell(Event::ModelFailed(format!("no thread to fetch with: {e}")));
+            }
         }
     }
 
