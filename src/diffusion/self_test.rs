@@ -75,7 +75,7 @@ pub fn self_test(device: &Device) -> Result<SelfTest> {
         let data = tensor
             .try_into_data()
             .map_err(|e| Error::Gpu(format!("the device failed in the self-test: {e:?}")))?;
-        data.to_vec::<f32>()
+        data.try_to_vec::<f32>()
             .map_err(|e| Error::Gpu(format!("the device gave no single-precision result: {e:?}")))
     };
     let (computed, stored) = (values(computed)?, values(stored)?);
