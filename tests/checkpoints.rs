@@ -308,7 +308,7 @@ fn folder_with(file: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec().expect("floats")
+    tensor.into_data().try_to_vec().expect("floats")
 }
 
 /// What each part makes of fixed inputs.
@@ -451,13 +451,19 @@ fn a_check_counts_every_tensor_and_finds_one_that_is_not_finite() {
     for part in &report.parts {
         let bytes = std::fs::read(&part.file).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
-        let stored: usize = file.tensors().iter().map(|(_, t)| t.data().len()).sum();
+        // Indices that the network counts itself.
+        let tensors: Vec<_> = file
+            .tensors()
+            .into_iter()
+            .filter(|(name, _)| !name.ends_with("position_ids"))
+            .collect();
+        let stored: usize = tensors.iter().map(|(_, t)| t.data().len()).sum();
         assert_eq!(
             part.bytes as usize, stored,
             "{}: all tensors are looked at",
             part.name
         );
-        assert_eq!(part.tensors, file.len(), "{}", part.name);
+        assert_eq!(part.tensors, tensors.len(), "{}", part.name);
     }
 
     let folder = tempfile::tempdir().unwrap();

@@ -296,7 +296,7 @@ fn what_came_before_a_lasting_cut_is_kept_for_the_next_time() {
 #[test]
 fn a_damaged_byte_is_detected_and_said() {
     let setup = Setup::new();
-    for name in [UNET, "tokenizer/vocab.json"] {
+    for name in ["tokenizer/vocab.json", UNET] {
         setup.server.fail(Faults {
             corrupt: Some(name.into()),
             ..Faults::default()
