@@ -60,9 +60,12 @@ impl GetModel {
             ui.add_space(theme::GAP);
             state(ui, fetch);
             ui.add_space(theme::GAP);
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                self.buttons(ui, fetch, actions);
-                stays = !ui.button("Close").clicked();
+            // One row high, whatever height a longer state has left to the dialog.
+            ui.horizontal(|ui| {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    self.buttons(ui, fetch, actions);
+                    stays = !ui.button("Close").clicked();
+                });
             });
         });
         if std::mem::take(&mut self.asks) {
@@ -140,7 +143,7 @@ fn state(ui: &mut egui::Ui, fetch: &Fetch) {
             facts(ui, offer);
             ui.add_space(theme::GAP);
             let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
-            ui.add(egui::ProgressBar::new(share).desired_width(f32::INFINITY));
+            ui.add(egui::ProgressBar::new(share));
             ui.label(progress_line(progress));
             ui.label(theme::weak(&progress.file));
         }

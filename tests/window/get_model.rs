@@ -67,6 +67,7 @@ fn a_model_is_looked_up_fetched_stopped_and_used() {
     for fact in ["mit", "2.13 GB", "models--timbrooks--instruct-pix2pix"] {
         assert!(window.has(fact), "{fact}");
     }
+    window.steps(3);
     window.keep_picture("get-model-offer");
     window.click("Get it");
     assert!(matches!(&script.asked()[..], [Command::GetModel(offer)] if offer.id == ID));
@@ -80,6 +81,7 @@ fn a_model_is_looked_up_fetched_stopped_and_used() {
     });
     window.until_label("1.02 GB of 2.13 GB, 12.3 MB a second, 2 min left");
     assert!(window.has("unet/diffusion_pytorch_model.fp16.safetensors"));
+    window.steps(3);
     window.keep_picture("get-model-running");
 
     // It goes on when the dialog is closed, and is still there when it is opened again.
@@ -89,21 +91,26 @@ fn a_model_is_looked_up_fetched_stopped_and_used() {
     window.type_into("Command", "get model");
     window.press(Modifiers::NONE, Key::Enter);
     window.until_label("1.02 GB of 2.13 GB");
+    window.steps(3);
     assert!(script.asked().is_empty(), "nothing is asked again");
     window.click("Stop");
-    assert!(matches!(script.asked()[..], [Command::StopModel]));
+    let asked = script.asked();
+    assert!(matches!(asked[..], [Command::StopModel]), "{asked:?}");
     script.say(Event::ModelStopped);
     window.until_label("goes on from there");
+    window.steps(3);
 
     window.click("Look up");
     script.say(Event::ModelOffered(offer(1_114_000_000, 80_000_000_000)));
     window.until_label("1.11 GB");
+    window.steps(3);
     window.click("Get it");
     script.say(Event::ModelFetched {
         id: ID.into(),
         folder: "/home/me".into(),
     });
     window.until_label("Use this model");
+    window.steps(3);
     window.click("Use this model");
     assert!(!window.has("Get an edit model"));
     script.asked();
