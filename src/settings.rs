@@ -12,6 +12,8 @@ pub mod jobs {
     pub const EDIT_IMAGE: u8 = 4;
     pub const RENDER: u8 = 8;
     pub const EVAL: u8 = 16;
+    /// `model check`.
+    pub const CHECK: u8 = 32;
 }
 use jobs::*;
 
@@ -269,7 +271,7 @@ settings! {
     reconstruct_steps: u32 = 7000u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
         "Optimization steps of the reconstruction; all schedules stretch to it.";
     model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
-        "Folder of an InstructPix2Pix model in diffusers layout; bundled: the small one that comes with luxedit.";
+        "The InstructPix2Pix model: a folder in diffusers layout, an original checkpoint, or an id that `model get` fetched; bundled: the small one that comes with luxedit.";
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
         "Denoising steps of each edited view.";
     lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
@@ -282,9 +284,9 @@ settings! {
         "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
-    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
         "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
-    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
         "Which weight files of the model folder are preferred.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
@@ -324,7 +326,8 @@ impl Settings {
         }
         if self.model.trim().is_empty() {
             return Err(Error::invalid(
-                "choose an edit model first: the bundled one, or the folder of an InstructPix2Pix model in diffusers layout",
+                "choose an edit model first: the bundled one, the folder of an InstructPix2Pix model, or get one with \
+                 \"Get model…\" or `luxedit model get`",
             ));
         }
         Ok(())

@@ -17,6 +17,7 @@ fn table() -> String {
             (jobs::EDIT_IMAGE, "edit-image"),
             (jobs::RENDER, "render"),
             (jobs::EVAL, "eval"),
+            (jobs::CHECK, "model check"),
         ]
         .iter()
         .filter(|(job, _)| s.jobs & job != 0)

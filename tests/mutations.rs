@@ -5,6 +5,7 @@
 mod made;
 
 use luxedit::formats::splats::{SplatFormat, decode, recognize, write_splats};
+use luxedit::formats::torch::Checkpoint;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -335,4 +336,105 @@ fn recognition() {
             assert!(error.to_string().contains("dropped"), "{error}");
         }
     }
+}
+
+/// A checkpoint, and every tensor that it tells of.
+fn read_checkpoint(path: &Path, bytes: &[u8]) -> luxedit::Result<usize> {
+    let checkpoint = Checkpoint::read(path, bytes)?;
+    let mut waiting = vec![(checkpoint.root(), 0)];
+    let (mut tensors, mut steps) = (0, 0);
+    while let Some((item, depth)) = waiting.pop() {
+        steps += 1;
+        if let Some(stored) = checkpoint.tensor("a tensor", item)? {
+            assert!(stored.range.end <= bytes.len(), "{stored:?}");
+            tensors += 1;
+        }
+        // A value may contain itself.
+        if depth < 8 && steps < 10_000 {
+            waiting.extend(item.entries().map(|(_, value)| (value, depth + 1)));
+            waiting.extend(item.items().map(|value| (value, depth + 1)));
+        }
+    }
+    Ok(tensors)
+}
+
+#[test]
+fn checkpoints() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints");
+    for name in ["nested.ckpt", "nested_row.ckpt"] {
+        let path = fixtures.join(name);
+        let whole = std::fs::read(&path).unwrap();
+        assert!(read_checkpoint(&path, &whole).unwrap() > 10, "{name}");
+        // The structure: the archive's first entry, or the row's beginning.
+        let at = |text: &[u8]| whole.windows(text.len()).position(|w| w == text);
+        let from = at(b"data.pkl").unwrap_or(0);
+        let to = at(b"param_groups").expect("its last key");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed_of(name));
+        let mut opened = 0;
+        for i in 0..mutants() {
+            let mut mutant = whole.clone();
+            if i % 2 == 0 {
+                mutate(&mut mutant, &mut rng);
+            } else {
+                for _ in 0..rng.random_range(1..=4) {
+                    mutant[rng.random_range(from..to)] = rng.random();
+                }
+            }
+            let began = Instant::now();
+            let (result, peak) =
+                peak_of(|| std::panic::catch_unwind(|| read_checkpoint(&path, &mutant)));
+            assert!(result.is_ok(), "{name}: it panicked");
+            assert!(began.elapsed() < Duration::from_secs(5), "{name}");
+            assert!(
+                peak < (1 << 20) + whole.len() * 100,
+                "{name}: it held {peak} bytes"
+            );
+            opened += usize::from(matches!(result, Ok(Ok(_))));
+        }
+        println!("{name}: {} mutants, {opened} of them still open", mutants());
+    }
+}
+
+/// Lists of lists of lists, each twice in the next: a thousand million values if anyone unfolded them.
+#[test]
+fn a_pickle_that_would_unfold_without_end_is_small() {
+    let mut pickle = b"\x80\x02]q\x00".to_vec();
+    for i in 0..60u8 {
+        pickle.extend([b']', b'q', i + 1, b'(', b'h', i, b'h', i, b'e']);
+    }
+    // The last contains itself.
+    pickle.extend([b'h', 60, b'a', b'.']);
+    let path = Path::new("bomb.ckpt");
+    let entry = archive_of(&pickle);
+    let (result, peak) = peak_of(|| read_checkpoint(path, &entry).map_err(|e| e.to_string()));
+    assert_eq!(result, Ok(0));
+    assert!(peak < 1 << 20, "it held {peak} bytes");
+}
+
+/// A stored ZIP archive with `a/data.pkl`.
+fn archive_of(pickle: &[u8]) -> Vec<u8> {
+    let name = b"a/data.pkl";
+    let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut crc = flate2::Crc::new();
+    crc.update(pickle);
+    common.extend(crc.sum().to_le_bytes());
+    for _ in 0..2 {
+        common.extend((pickle.len() as u32).to_le_bytes());
+    }
+    common.extend([name.len() as u8, 0, 0, 0]);
+    let mut out = b"PK\x03\x04".to_vec();
+    out.extend(&common);
+    out.extend(name);
+    out.extend(pickle);
+    let start = out.len() as u32;
+    out.extend(b"PK\x01\x02\x14\x00");
+    out.extend(&common);
+    out.extend([0; 14]);
+    out.extend(name);
+    let len = out.len() as u32 - start;
+    out.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    out.extend(len.to_le_bytes());
+    out.extend(start.to_le_bytes());
+    out.extend([0, 0]);
+    out
 }

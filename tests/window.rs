@@ -7,6 +7,8 @@ mod bundle;
 mod demo;
 #[path = "window/fake.rs"]
 mod fake;
+#[path = "window/get_model.rs"]
+mod get_model;
 #[path = "window/harness.rs"]
 mod harness;
 #[path = "window/layout.rs"]

@@ -21,7 +21,6 @@ pub enum UiCommand {
     Resume,
     Stop,
     Evaluate,
-    GetModel,
     Home,
     Focus,
     PreviousView,
@@ -41,6 +40,7 @@ pub enum UiCommand {
     Shortcuts,
     Warnings,
     About,
+    GetModel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,9 +270,10 @@ commands! {
             RunState::Stopping(_) => Err("Stopping: the current step is being finished".to_owned()),
             RunState::Idle => Err("Nothing is running".to_owned()),
         };
+    GetModel, Run / group, "Get model…", None,
+        "Fetch an edit model from the Hugging Face Hub", always;
     Evaluate, Run / group, "Measure quality", None, "PSNR and SSIM on the held-out views",
         |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
-    GetModel, Run / group, "Get InstructPix2Pix…", None, "The edit model that follows any instruction", always;
     Home, View, "Home view", plain(Key::Home), "Back to where the camera stood at first", needs_splats;
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;

@@ -1,9 +1,9 @@
-//! The dialogs made from the table of commands (palette, shortcuts), and the list of warnings.
+//! The dialogs made from the table of commands (palette, shortcuts), and the list of warnings; which dialog is open.
 
 use super::{
     Action, about,
     commands::{COMMANDS, CommandInfo, Facts, Menu},
-    get_model,
+    get_model::GetModel,
     model::Model,
     theme,
 };
@@ -17,7 +17,7 @@ pub enum Dialog {
     Palette(Palette),
     Shortcuts,
     Warnings,
-    GetModel,
+    GetModel(GetModel),
     About,
 }
 
@@ -55,7 +55,7 @@ impl Dialog {
             Self::Palette(palette) => palette.show(ctx, facts, actions),
             Self::Shortcuts => shortcuts(ctx),
             Self::Warnings => warnings(ctx, model),
-            Self::GetModel => get_model::show(ctx, actions),
+            Self::GetModel(dialog) => dialog.show(ctx, &model.fetch, actions),
             Self::About => about::show(ctx),
         };
         if !stays {

@@ -42,7 +42,7 @@ pub use recents::Recents;
 pub use theme::apply as apply_theme;
 pub use window::{App, run};
 
-use crate::worker::SnapshotId;
+use crate::{settings::Precision, worker::SnapshotId};
 use chooser::Purpose;
 use std::path::PathBuf;
 
@@ -59,4 +59,13 @@ pub(crate) enum Action {
     /// Enlarge an edit of the strip, by its number.
     Inspect(Option<u64>),
     DismissError,
+    AskForModel {
+        id: String,
+        precision: Precision,
+    },
+    /// Fetch the model that was offered.
+    GetModel,
+    StopModel,
+    /// Edit with the model of this id.
+    UseModel(String),
 }

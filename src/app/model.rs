@@ -1,6 +1,7 @@
 //! What the window knows, and how each event changes it: a plain state without egui, so that panels only read and the
 //! worker's story is told in one place. Everything here is bounded: a run of days must not grow the window.
 
+use super::get_model::Fetch;
 use super::series::{RunningMean, Series};
 use crate::{
     settings::Settings,
@@ -44,6 +45,7 @@ pub struct Model {
     /// Warnings that came since the list was last looked at.
     pub unread_warnings: usize,
     pub error: Option<String>,
+    pub fetch: Fetch,
     /// The last good news, for the status line.
     pub notice: String,
     recent_changes: RunningMean,
@@ -83,6 +85,7 @@ impl Default for Model {
             warnings: VecDeque::new(),
             unread_warnings: 0,
             error: None,
+            fetch: Fetch::Idle,
             notice: String::new(),
             recent_changes: RunningMean::new(CONVERGENCE_WINDOW),
             next_edit: 0,
@@ -109,6 +112,7 @@ impl Model {
                     run: self.run,
                     warnings: std::mem::take(&mut self.warnings),
                     unread_warnings: self.unread_warnings,
+                    fetch: std::mem::take(&mut self.fetch),
                     ..Self::default()
                 };
                 *self = model;
@@ -184,6 +188,16 @@ impl Model {
                 if let Some(scene) = &mut self.scene {
                     scene.interrupted = job;
                 }
+            }
+            Event::ModelOffered(offer) => self.fetch = Fetch::Offered(offer),
+            Event::ModelStopped => self.fetch = Fetch::Stopped,
+            Event::ModelFailed(problem) => self.fetch = Fetch::Failed(problem),
+            Event::ModelFetched { id, .. } => {
+                self.notice = format!("{id} is here");
+                if self.settings.model.trim().is_empty() {
+                    self.settings.model.clone_from(&id);
+                }
+                self.fetch = Fetch::Done(id);
             }
             Event::Warning(text) => self.warn(text),
             Event::Error(text) | Event::NotSaved(text) => self.error = Some(sentence(&text)),

@@ -104,7 +104,8 @@ fn menu(
     }
     ui.separator();
     let get = UiCommand::GetModel.info();
-    if ui.button(get.label).on_hover_text(get.tooltip).clicked() {
+    let entry = ui.button("Get InstructPix2Pix…");
+    if entry.on_hover_text(get.tooltip).clicked() {
         actions.push(Action::Run(UiCommand::GetModel));
         ui.close();
     }

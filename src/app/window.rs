@@ -12,6 +12,7 @@ use super::{
     bars::Shown,
     chooser::Chooser,
     dialogs::Dialog,
+    get_model::Fetch,
     link::Worker,
     model::{Model, Reaction},
     models::Models,
@@ -214,6 +215,11 @@ impl App {
         let Some(worker) = &self.worker else { return };
         if let Some(progress) = worker.slots().progress.take() {
             self.model.progress = progress;
+        }
+        if let Some(now) = worker.slots().fetch.take()
+            && let Fetch::Running(_, progress) = &mut self.model.fetch
+        {
+            *progress = now;
         }
         if let Some(drawable) = worker.slots().drawable.take() {
             self.viewport.set_drawable(drawable);

@@ -3,6 +3,7 @@
 
 use crate::{
     Error, Result,
+    error::Cancel,
     gpu::Gpu,
     settings::Settings,
     worker::{Command, Event, Job, Metrics, SceneInfo, WorkerHandle},
@@ -20,6 +21,25 @@ use std::{
 
 /// Ctrl-C presses so far. The first stops and saves; the third ends the process at once.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Count Ctrl-C presses, and call `react` at each.
+fn on_interrupt(react: impl Fn() + Send + 'static) {
+    let handler = ctrlc::set_handler(move || {
+        if INTERRUPTS.fetch_add(1, Ordering::Relaxed) >= 2 {
+            std::process::exit(130);
+        }
+        react();
+    });
+    if let Err(e) = handler {
+        log::warn!("Ctrl-C will not save: {e}");
+    }
+}
+
+/// For jobs that need no worker: Ctrl-C stops them.
+pub fn cancel_on_interrupt(cancel: &Cancel) {
+    let cancel = cancel.clone();
+    on_interrupt(move || cancel.cancel());
+}
 
 /// A worker and what it has told.
 pub struct Driver {
@@ -49,14 +69,7 @@ impl Driver {
     /// # Errors
     /// When there is no graphics adapter.
     pub fn start(json: bool) -> Result<Self> {
-        let handler = ctrlc::set_handler(|| {
-            if INTERRUPTS.fetch_add(1, Ordering::Relaxed) >= 2 {
-                std::process::exit(130);
-            }
-        });
-        if let Err(e) = handler {
-            log::warn!("Ctrl-C will not save: {e}");
-        }
+        on_interrupt(|| {});
         let gpu = Gpu::headless()?;
         let adapter = format!("{} ({:?})", gpu.info.name, gpu.info.backend);
         let bar = ProgressBar::new(0).with_style(

@@ -4,7 +4,7 @@ use crate::{
     Result,
     settings::{Kind, SETTINGS, Setting, Settings},
 };
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 
 fn of(job: u8) -> impl Iterator<Item = &'static Setting> {
@@ -51,6 +51,13 @@ pub fn apply(matches: &ArgMatches, job: u8, settings: &mut Settings) -> Result<(
         }
     }
     Ok(())
+}
+
+pub fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print one JSON object at the end")
 }
 
 pub fn input(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {

@@ -10,6 +10,7 @@ mod edit_image;
 mod eval;
 mod flags;
 mod info;
+mod model;
 mod reconstruct;
 mod render;
 
@@ -52,6 +53,10 @@ const JOBS: &[Job] = &[
         command: info::command,
         run: info::run,
     },
+    Job {
+        command: model::command,
+        run: model::run,
+    },
 ];
 
 /// The whole command line.
@@ -67,12 +72,13 @@ pub fn command() -> Command {
                 .help("A capture, splat file or project to open in the editor"),
         )
         .subcommands(JOBS.iter().map(|job| {
-            (job.command)().arg(
-                Arg::new("json")
-                    .long("json")
-                    .action(clap::ArgAction::SetTrue)
-                    .help("Print one JSON object at the end"),
-            )
+            let command = (job.command)();
+            // Where it has subcommands, they take it.
+            if command.has_subcommands() {
+                command
+            } else {
+                command.arg(flags::json())
+            }
         }))
 }
 

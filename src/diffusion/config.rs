@@ -16,8 +16,15 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or is no JSON object.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(Error::io(path))?;
-        let value: Value = serde_json::from_slice(&text)
+        Self::parse(path, &std::fs::read(path).map_err(Error::io(path))?)
+    }
+
+    /// `path`: where `text` is from, for errors.
+    ///
+    /// # Errors
+    /// When it is no JSON object.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self> {
+        let value: Value = serde_json::from_slice(text)
             .map_err(|e| Error::file(path, format!("is not valid JSON: {e}")))?;
         match value {
             Value::Object(values) => Ok(Self {

@@ -1,20 +1,24 @@
 //! InstructPix2Pix, the editor behind every edit: a picture, the photo it came from and a sentence in, an edited
 //! picture out. Written on burn with runtime devices, so that the same weights run on the shared graphics device or on
-//! the CPU; loaded from a diffusers folder whose configs decide every size, so that any model of the family works.
-//! Nothing here knows scenes.
+//! the CPU; loaded from a diffusers folder whose configs decide every size, so that any model of the family works, or
+//! from the original checkpoint. Nothing here knows scenes.
 //!
 //! All randomness comes in through arguments. Arithmetic is f32 whatever the files store.
 
+mod check;
 mod config;
+mod files;
 mod guidance;
 mod hash;
 mod host_attention;
 mod layers;
+mod ldm;
 mod noise;
 mod picture;
 mod pipeline;
 mod resnet;
 mod scheduler;
+mod self_test;
 mod text_encoder;
 mod tokenizer;
 mod transformer;
@@ -22,11 +26,13 @@ mod unet;
 mod vae;
 mod weights;
 
+pub use check::{ModelReport, PartReport, check_model};
 pub use guidance::Guidance;
 pub use noise::{EditNoise, NoiseSource, SeededNoise};
 pub use picture::{image_to_tensor, read, tensor_to_image};
 pub use pipeline::{EditSettings, EditStep, InstructPix2Pix, PromptEmbedding};
 pub use scheduler::{Ddim, EulerAncestral, Prediction, SchedulerConfig, Solver, Spacing};
+pub use self_test::{SelfTest, self_test};
 pub use text_encoder::TextEncoder;
 pub use tokenizer::Tokenizer;
 pub use transformer::PromptKeys;

@@ -1,7 +1,8 @@
-//! InstructPix2Pix (Brooks et al. 2023) from a diffusers folder: the five parts, checked to belong together, and the
+//! InstructPix2Pix (Brooks et al. 2023) from disk: the five parts, checked to belong together, and the
 //! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
+use super::files::{ModelFiles, Part};
 use super::guidance::Guidance;
 use super::hash::Fnv;
 use super::noise::{EditNoise, NoiseSource};
@@ -12,7 +13,7 @@ use super::tokenizer::Tokenizer;
 use super::transformer::PromptKeys;
 use super::unet::UNet;
 use super::vae::Vae;
-use super::weights::Precision;
+use super::weights::{Precision, Weights};
 use crate::error::Cancel;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor};
@@ -71,47 +72,41 @@ pub struct EditStep<'a> {
     pub latents: &'a Tensor<4>,
 }
 
-const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
-
 impl InstructPix2Pix {
-    /// Read a diffusers folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`; other parts are
-    /// not needed.
+    /// Read a diffusers folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/` (other parts are
+    /// not needed), or an original single-file checkpoint.
     ///
     /// # Errors
     /// A missing part; an unreadable or unsupported config; missing, unknown or misshapen tensors; parts that do not
     /// belong together.
-    pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
-        if !folder.is_dir() {
-            return Err(Error::file(
-                folder,
-                "is not a folder; a model is a diffusers folder",
-            ));
-        }
-        let absent: Vec<String> = PARTS
-            .iter()
-            .filter(|part| !folder.join(part).is_dir())
-            .map(|part| format!("{part}/"))
-            .collect();
-        if !absent.is_empty() {
-            return Err(Error::file(
-                folder,
-                format!(
-                    "is not a complete diffusers folder: {} missing",
-                    absent.join(", ")
-                ),
-            ));
-        }
-        let scheduler = SchedulerConfig::load(&folder.join("scheduler"))?;
-        let text_folder = folder.join("text_encoder");
-        let text_encoder = TextEncoder::load(&text_folder, precision, device)?;
-        let tokenizer = Tokenizer::load(&folder.join("tokenizer"), text_encoder.max_length())?;
-        let unet = UNet::load(&folder.join("unet"), precision, device)?;
-        let vae = Vae::load(&folder.join("vae"), precision, device)?;
+    pub fn load(path: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        let files = ModelFiles::open(path)?;
+        Self::build(&files, &mut |part| files.weights(part, precision, device))
+    }
+
+    /// Put the parts together; `weights` opens those of each network.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn build(
+        files: &ModelFiles,
+        weights: &mut dyn FnMut(Part) -> Result<Weights>,
+    ) -> Result<Self> {
+        let scheduler = files.scheduler()?;
+        let mut open = |part| Ok::<_, Error>((files.config(part)?, weights(part)?));
+        let (config, text_weights) = open(Part::TextEncoder)?;
+        let device = text_weights.device().clone();
+        let text_encoder = TextEncoder::build(&config, text_weights)?;
+        let tokenizer = files.tokenizer(text_encoder.max_length())?;
+        let (unet_config, unet_weights) = open(Part::UNet)?;
+        let unet = UNet::build(&unet_config, unet_weights)?;
+        let (config, vae_weights) = open(Part::Vae)?;
+        let vae = Vae::build(&config, vae_weights)?;
 
         let latent = vae.latent_channels();
         if unet.in_channels() != 2 * latent || unet.out_channels() != latent {
             return Err(Error::file(
-                folder.join("unet/config.json"),
+                unet_config.path(),
                 format!(
                     "`in_channels` {} and `out_channels` {}: InstructPix2Pix on this autoencoder needs {} and {latent}; \
                      this looks like another kind of diffusion model",
@@ -123,7 +118,7 @@ impl InstructPix2Pix {
         }
         if unet.prompt_features() != text_encoder.width() {
             return Err(Error::file(
-                folder.join("unet/config.json"),
+                unet_config.path(),
                 format!(
                     "`cross_attention_dim` {} does not fit the text encoder's `hidden_size` {}",
                     unet.prompt_features(),
@@ -141,7 +136,7 @@ impl InstructPix2Pix {
             unet,
             vae,
             scheduler,
-            device: device.clone(),
+            device,
             hash: hash.finish(),
         })
     }

@@ -53,7 +53,12 @@ impl SchedulerConfig {
     /// # Errors
     /// An unreadable file, or a value that is not supported.
     pub fn load(folder: &Path) -> Result<Self> {
-        let config = Config::read(&folder.join("scheduler_config.json"))?;
+        Self::build(&Config::read(&folder.join("scheduler_config.json"))?)
+    }
+
+    /// # Errors
+    /// Values that no scheduler here implements.
+    pub(crate) fn build(config: &Config) -> Result<Self> {
         let class = config.str_or("_class_name", "DDIMScheduler")?;
         let solver = match class {
             "DDIMScheduler" => Solver::Ddim,
@@ -115,7 +120,7 @@ impl SchedulerConfig {
                 as usize,
             set_alpha_to_one: config.bool_or("set_alpha_to_one", is_ddim)?,
             clip_sample: clip.then_some(clip_range),
-            alphas_cumprod: alphas_cumprod(&config)?,
+            alphas_cumprod: alphas_cumprod(config)?,
         })
     }
 

@@ -8,6 +8,9 @@ use crate::{Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use std::path::Path;
 
+/// Name of the weights' file, without its ending.
+pub(crate) const WEIGHTS: &str = "model";
+
 /// The text transformer of a model folder's `text_encoder/`.
 pub struct TextEncoder {
     /// `[vocabulary, width]`.
@@ -49,6 +52,13 @@ impl TextEncoder {
     /// An unreadable or unsupported `config.json`; missing, unknown or misshapen tensors.
     pub fn load(folder: &Path, precision: Precision, device: &Device) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
+        let weights = Weights::open(folder, WEIGHTS, precision, device)?;
+        Self::build(&config, weights)
+    }
+
+    /// # Errors
+    /// An unsupported config; missing, unknown or misshapen tensors.
+    pub(crate) fn build(config: &Config, weights: Weights) -> Result<Self> {
         let width = config.usize("hidden_size")?;
         let inner = config.usize("intermediate_size")?;
         let heads = config.usize("num_attention_heads")?;
@@ -67,7 +77,6 @@ impl TextEncoder {
         }
         let eos_id = config.usize_or("eos_token_id", 49407)? as u32;
 
-        let weights = Weights::open(folder, "model", precision, device)?;
         let root = Scope::root(&weights);
         let model = root.at("text_model");
         model.ignore("embeddings.position_ids");

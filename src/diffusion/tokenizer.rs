@@ -7,8 +7,12 @@ use crate::{Error, Result};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
+
+const PUBLISHED_MERGES: &[u8] = include_bytes!("../../assets/instruct-pix2pix/merges.txt.gz");
+const PUBLISHED_CONFIG: &[u8] = include_bytes!("../../assets/instruct-pix2pix/tokenizer.json");
 
 /// Text to token ids.
 pub struct Tokenizer {
@@ -45,8 +49,39 @@ impl Tokenizer {
     /// Missing or malformed files; special tokens or merged pieces that are not in the vocabulary.
     pub fn load(folder: &Path, max_length: usize) -> Result<Self> {
         let vocabulary = read_vocabulary(&folder.join("vocab.json"))?;
-        let merges = read_merges(&folder.join("merges.txt"), &vocabulary)?;
+        let path = folder.join("merges.txt");
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let merges = read_merges(&path, &text, &vocabulary)?;
         let files = SpecialTokenFiles::read(folder)?;
+        Self::build(vocabulary, merges, &files, max_length)
+    }
+
+    /// CLIP's own, which is part of the program: for models without a `tokenizer/` folder.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn published(max_length: usize) -> Result<Self> {
+        let path = Path::new("the published tokenizer");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(PUBLISHED_MERGES)
+            .read_to_string(&mut text)
+            .map_err(Error::io(path))?;
+        let vocabulary = vocabulary_of(&text);
+        let merges = read_merges(path, &text, &vocabulary)?;
+        let files = SpecialTokenFiles {
+            folder: path.to_owned(),
+            configs: vec![Config::parse(path, PUBLISHED_CONFIG)?],
+            added: None,
+        };
+        Self::build(vocabulary, merges, &files, max_length)
+    }
+
+    fn build(
+        vocabulary: HashMap<String, u32>,
+        merges: HashMap<(u32, u32), (usize, u32)>,
+        files: &SpecialTokenFiles,
+        max_length: usize,
+    ) -> Result<Self> {
         let find = |key: &str, default: &str| files.find(key, default, &vocabulary);
 
         let bos = find("bos_token", "<|startoftext|>")?;
@@ -56,7 +91,7 @@ impl Tokenizer {
         let length = files.max_length().map_or(max_length, |n| n.min(max_length));
         if length < 2 {
             return Err(Error::file(
-                folder,
+                &files.folder,
                 format!("`model_max_length` {length} leaves no room for start and end of text"),
             ));
         }
@@ -219,11 +254,32 @@ fn read_vocabulary(path: &Path) -> Result<HashMap<String, u32>> {
         .map_err(|e| Error::file(path, format!("is not a table of pieces and their ids: {e}")))
 }
 
+/// CLIP's vocabulary: the bytes, the bytes at the end of a word, what `merges` join, start and end of text. Bytes that
+/// print as themselves come first.
+fn vocabulary_of(merges: &str) -> HashMap<String, u32> {
+    let mut characters: Vec<char> = byte_characters().collect();
+    characters.sort_unstable();
+    let alone = characters.iter().map(char::to_string);
+    let at_end = characters.iter().map(|c| format!("{c}{END_OF_WORD}"));
+    let joined = merges
+        .lines()
+        .filter(|line| !line.starts_with("#version") && !line.trim().is_empty())
+        .map(|line| line.trim_end().replacen(' ', "", 1));
+    let special = ["<|startoftext|>", "<|endoftext|>"].map(str::to_owned);
+    alone
+        .chain(at_end)
+        .chain(joined)
+        .chain(special)
+        .zip(0..)
+        .collect()
+}
+
+/// `path`: where `text` is from, for errors.
 fn read_merges(
     path: &Path,
+    text: &str,
     vocabulary: &HashMap<String, u32>,
 ) -> Result<HashMap<(u32, u32), (usize, u32)>> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
     let mut merges = HashMap::new();
     for (number, line) in text.lines().enumerate() {
         if line.trim().is_empty() || (number == 0 && line.starts_with("#version")) {

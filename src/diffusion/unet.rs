@@ -13,6 +13,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::json;
 use std::path::Path;
 
+/// Name of the weights' file, without its ending.
+pub(crate) const WEIGHTS: &str = "diffusion_pytorch_model";
+
 /// The denoiser of a model folder's `unet/`.
 pub struct UNet {
     time: TimeEmbedding,
@@ -33,8 +36,14 @@ impl UNet {
     /// An unreadable or unsupported `config.json`; missing, unknown or misshapen tensors.
     pub fn load(folder: &Path, precision: Precision, device: &Device) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
-        let shape = UNetShape::read(&config)?;
-        let weights = Weights::open(folder, "diffusion_pytorch_model", precision, device)?;
+        let weights = Weights::open(folder, WEIGHTS, precision, device)?;
+        Self::build(&config, weights)
+    }
+
+    /// # Errors
+    /// An unsupported config; missing, unknown or misshapen tensors.
+    pub(crate) fn build(config: &Config, weights: Weights) -> Result<Self> {
+        let shape = UNetShape::read(config)?;
         let root = Scope::root(&weights);
         let levels = shape.widths.len();
         let time_features = shape.time.features;

@@ -5,6 +5,7 @@
 use super::config::Config;
 use super::layers::{Conv2d, GroupNorm, Linear, attend, from_tokens, silu, to_tokens};
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
+use super::unet::WEIGHTS;
 use super::weights::{Precision, Scope, Weights};
 use crate::Result;
 use burn::tensor::{Device, Tensor};
@@ -51,6 +52,13 @@ impl Vae {
     /// An unreadable or unsupported `config.json`; missing, unknown or misshapen tensors.
     pub fn load(folder: &Path, precision: Precision, device: &Device) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
+        let weights = Weights::open(folder, WEIGHTS, precision, device)?;
+        Self::build(&config, weights)
+    }
+
+    /// # Errors
+    /// An unsupported config; missing, unknown or misshapen tensors.
+    pub(crate) fn build(config: &Config, weights: Weights) -> Result<Self> {
         let widths = config.usizes("block_out_channels")?;
         let levels = widths.len();
         for (key, block) in [
@@ -87,7 +95,6 @@ impl Vae {
             attention,
         };
 
-        let weights = Weights::open(folder, "diffusion_pytorch_model", precision, device)?;
         let root = Scope::root(&weights);
         let conv = |key: &str, name: &str, channels: usize| -> Result<Option<Conv2d>> {
             Ok(config

@@ -1,14 +1,18 @@
-//! safetensors files by memory map: tensors are handed out by name and shape, and what a file lacks, has too much of
-//! or has in another shape is collected and reported at once, with the names. Storage may be f64, f32, f16 or bf16;
-//! arithmetic is f32.
+//! Weights by memory map: tensors are handed out by name and shape, and what a file lacks, has too much of or has in
+//! another shape is collected and reported at once, with the names. Storage may be f64, f32, f16 or bf16; arithmetic is
+//! f32. Where the names come from (a safetensors header, a checkpoint's pickle) is settled before: here a part of a model
+//! is a table of places in a file.
 
 use super::hash::Fnv;
+use crate::formats::torch::{self, Stored};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Which file of a model part is preferred: `X.safetensors` or `X.fp16.safetensors`. The other one serves where the
 /// preferred one is absent.
@@ -23,14 +27,124 @@ pub enum Precision {
 /// At most this many names in one error.
 const LISTED: usize = 8;
 
-/// The tensors of one file.
+/// Name of a tensor → its place.
+pub(crate) type Table = BTreeMap<String, Stored>;
+
+/// The bytes that tables point into.
+pub(crate) struct Source {
+    pub path: PathBuf,
+    bytes: Content,
+}
+
+enum Content {
+    Mapped(memmap2::Mmap),
+    Bundled(&'static [u8]),
+}
+
+impl Source {
+    /// Map the file at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(path: &Path) -> Result<Arc<Self>> {
+        let file = std::fs::File::open(path).map_err(Error::io(path))?;
+        // SAFETY: the map is read-only; a file that another process shortens while it is mapped is outside the
+        // contract, as for every reader of mapped weights.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            bytes: Content::Mapped(map),
+        }))
+    }
+
+    /// Bytes that are part of the program; `name` stands for a path in errors.
+    pub fn bundled(name: &str, bytes: &'static [u8]) -> Arc<Self> {
+        Arc::new(Self {
+            path: name.into(),
+            bytes: Content::Bundled(bytes),
+        })
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Content::Mapped(map) => map,
+            Content::Bundled(bytes) => bytes,
+        }
+    }
+
+    /// The tensors of a safetensors file.
+    ///
+    /// # Errors
+    /// When the header is damaged, or the length does not fit it.
+    pub fn safetensors(&self) -> Result<Table> {
+        let bytes = self.bytes();
+        let damaged = |e: safetensors::SafeTensorError| {
+            Error::file(
+                &self.path,
+                format!(
+                    "is not a whole safetensors file ({e}); {} bytes: download or copy it again",
+                    bytes.len()
+                ),
+            )
+        };
+        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let data = header + 8;
+        let table = metadata.offset_keys().into_iter().filter_map(|name| {
+            let info = metadata.info(&name)?;
+            let (start, end) = info.data_offsets;
+            let stored = Stored {
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                range: data + start..data + end,
+            };
+            Some((name, stored))
+        });
+        Ok(table.collect())
+    }
+
+    /// The tensors of a checkpoint's `state_dict`, or of a checkpoint that is nothing but one.
+    ///
+    /// # Errors
+    /// As [`torch::Checkpoint::read`]; when the file holds no tensors by name.
+    pub fn state_dict(&self) -> Result<Table> {
+        let checkpoint = torch::Checkpoint::read(&self.path, self.bytes())?;
+        let root = checkpoint.root();
+        let dict = root.get("state_dict").unwrap_or(root);
+        let mut table = Table::new();
+        for (name, value) in dict.entries() {
+            let Some(name) = name.as_str() else { continue };
+            if let Some(stored) = checkpoint.tensor(name, value)? {
+                table.insert(name.to_owned(), stored);
+            }
+        }
+        if table.is_empty() {
+            return Err(Error::file(&self.path, "is a checkpoint without tensors"));
+        }
+        Ok(table)
+    }
+}
+
+/// What [`Weights`] found when they only look: nothing is copied to a device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub path: PathBuf,
+    pub tensors: usize,
+    pub parameters: u64,
+    pub bytes: u64,
+    /// Tensors by element type.
+    pub dtypes: BTreeMap<String, usize>,
+    /// Tensors with an infinite or undefined element.
+    pub not_finite: Vec<String>,
+}
+
+/// The tensors of one part of a model.
 pub(crate) struct Weights {
-    path: PathBuf,
-    map: memmap2::Mmap,
-    /// Byte at which the data begins.
-    data_start: usize,
-    metadata: Metadata,
+    source: Arc<Source>,
+    table: Table,
     device: Device,
+    /// Present: look, don't load.
+    tally: Option<Rc<RefCell<Tally>>>,
     used: RefCell<HashSet<String>>,
     missing: RefCell<Vec<String>>,
     misshapen: RefCell<Vec<String>>,
@@ -49,7 +163,11 @@ impl Weights {
             Precision::Half => [&half, &full],
         };
         match order.into_iter().find(|path| path.is_file()) {
-            Some(path) => Self::open_file(path, device),
+            Some(path) => {
+                let source = Source::open(path)?;
+                let table = source.safetensors()?;
+                Ok(Self::new(source, table, device))
+            }
             None if folder
                 .join(format!("{stem}.safetensors.index.json"))
                 .is_file() =>
@@ -78,38 +196,33 @@ impl Weights {
         }
     }
 
-    /// # Errors
-    /// When the file cannot be read, its header is damaged, or its length does not fit the header.
-    pub fn open_file(path: &Path, device: &Device) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is read-only; a file that another process shortens while it is mapped is outside the
-        // contract, as for every reader of mapped weights.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
-        let damaged = |e: safetensors::SafeTensorError| {
-            Error::file(
-                path,
-                format!(
-                    "is not a whole safetensors file ({e}); {} bytes: download or copy it again",
-                    map.len()
-                ),
-            )
-        };
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
-        SafeTensors::deserialize(&map).map_err(damaged)?;
-        Ok(Self {
-            path: path.to_owned(),
-            data_start: header + 8,
-            map,
-            metadata,
+    pub fn new(source: Arc<Source>, table: Table, device: &Device) -> Self {
+        Self {
+            source,
+            table,
             device: device.clone(),
+            tally: None,
             used: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
-        })
+        }
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Only look at the tensors that are asked for: count them and search them for what is not finite.
+    pub fn looking(self, tally: Rc<RefCell<Tally>>) -> Self {
+        tally.borrow_mut().path.clone_from(&self.source.path);
+        Self {
+            tally: Some(tally),
+            ..self
+        }
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.metadata.info(name).is_some()
+        self.table.contains_key(name)
     }
 
     /// Count `name` as known without reading it.
@@ -132,39 +245,52 @@ impl Weights {
     ) -> Tensor<D> {
         let stand_in = || Tensor::zeros([1; D], &self.device);
         self.used.borrow_mut().insert(name.to_owned());
-        let Some(info) = self.metadata.info(name) else {
+        let Some(stored_as) = self.table.get(name) else {
             self.missing.borrow_mut().push(name.to_owned());
             return stand_in();
         };
-        if !stored.contains(&info.shape.as_slice()) {
+        if !stored.contains(&stored_as.shape.as_slice()) {
             self.misshapen.borrow_mut().push(format!(
                 "{name} is {:?}, the config asks for {:?}",
-                info.shape, stored[0]
+                stored_as.shape, stored[0]
             ));
             return stand_in();
         }
-        let (start, end) = info.data_offsets;
-        let bytes = &self.map[self.data_start + start..self.data_start + end];
-        let Some(data) = to_f32(bytes, info.dtype) else {
+        let bytes = &self.source.bytes()[stored_as.range.clone()];
+        let Some(data) = to_f32(bytes, stored_as.dtype) else {
             self.misshapen.borrow_mut().push(format!(
                 "{name} is stored as {:?}, not as floats",
-                info.dtype
+                stored_as.dtype
             ));
             return stand_in();
         };
+        if let Some(tally) = &self.tally {
+            let mut tally = tally.borrow_mut();
+            tally.tensors += 1;
+            tally.parameters += data.len() as u64;
+            tally.bytes += bytes.len() as u64;
+            *tally
+                .dtypes
+                .entry(format!("{:?}", stored_as.dtype))
+                .or_default() += 1;
+            if !data.iter().all(|value| value.is_finite()) {
+                tally.not_finite.push(name.to_owned());
+            }
+            return stand_in();
+        }
         Tensor::from_data(TensorData::new(data, shape), &self.device)
     }
 
-    /// Check that the file was used up. The result identifies the weights: a hash of the header, the size, and the
-    /// ends of each tensor.
+    /// Check that the table was used up. The result identifies the weights: a hash of each tensor's name, type, shape
+    /// and ends.
     ///
     /// # Errors
     /// Tensors that are missing, misshapen or unknown, by name.
     pub fn finish(self) -> Result<String> {
         let used = self.used.borrow();
-        let mut names = self.metadata.offset_keys();
-        let unknown: Vec<String> = names
-            .iter()
+        let unknown: Vec<String> = self
+            .table
+            .keys()
             .filter(|name| !used.contains(*name))
             .cloned()
             .collect();
@@ -178,15 +304,12 @@ impl Weights {
         .map(|(what, list)| summary(what, list))
         .collect();
         if !problems.is_empty() {
-            return Err(Error::file(&self.path, problems.join("; ")));
+            return Err(Error::file(&self.source.path, problems.join("; ")));
         }
         let mut hash = Fnv::new();
-        hash.write(&self.map[..self.data_start]);
-        hash.write(&(self.map.len() as u64).to_le_bytes());
-        names.sort();
-        for info in names.iter().filter_map(|name| self.metadata.info(name)) {
-            let (start, end) = info.data_offsets;
-            let bytes = &self.map[self.data_start + start..self.data_start + end];
+        for (name, stored) in &self.table {
+            let bytes = &self.source.bytes()[stored.range.clone()];
+            hash.write(format!("{name} {:?} {:?}", stored.dtype, stored.shape).as_bytes());
             hash.write(&bytes[..bytes.len().min(64)]);
             hash.write(&bytes[bytes.len().saturating_sub(64)..]);
         }

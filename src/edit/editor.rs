@@ -25,7 +25,20 @@ pub fn choose_device(setting: EditDevice, gpu: &Gpu) -> Result<(Device, String)>
     if is_on_gpu(setting, gpu) {
         Ok((gpu.burn_device()?, gpu.info.name.clone()))
     } else {
-        Ok((Device::flex(), "CPU".into()))
+        Ok(cpu_device())
+    }
+}
+
+/// The processor, and its name for the person.
+pub fn cpu_device() -> (Device, String) {
+    (Device::flex(), "CPU".into())
+}
+
+/// The weight files that a setting prefers.
+pub fn weights_of(precision: Precision) -> diffusion::Precision {
+    match precision {
+        Precision::Full => diffusion::Precision::Full,
+        Precision::Half => diffusion::Precision::Half,
     }
 }
 
@@ -52,20 +65,16 @@ pub struct Ip2pEditor {
 
 impl Ip2pEditor {
     /// # Errors
-    /// When the folder is not a complete model, naming what is wrong.
+    /// When `path` is not a complete model, naming what is wrong.
     pub fn load(
         gpu: Arc<Gpu>,
-        folder: &Path,
+        path: &Path,
         device: EditDevice,
         precision: Precision,
     ) -> Result<Self> {
         let to_tensor = is_on_gpu(device, &gpu).then(|| ImageToTensor::new(&gpu));
         let (device, device_name) = choose_device(device, &gpu)?;
-        let precision = match precision {
-            Precision::Full => diffusion::Precision::Full,
-            Precision::Half => diffusion::Precision::Half,
-        };
-        let model = InstructPix2Pix::load(folder, &device, precision)?;
+        let model = InstructPix2Pix::load(path, &device, weights_of(precision))?;
         Ok(Self {
             gpu,
             model,

@@ -8,7 +8,7 @@ mod editor;
 mod scene;
 mod schedule;
 
-pub use editor::{Ip2pEditor, choose_device};
+pub use editor::{Ip2pEditor, choose_device, cpu_device, weights_of};
 pub use scene::TrainableScene;
 pub use schedule::{EditDraw, Schedule, StepPlan};
 

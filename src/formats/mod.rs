@@ -14,6 +14,7 @@ pub mod picture;
 pub mod ply;
 pub mod splats;
 pub mod split;
+pub mod torch;
 pub mod transforms;
 pub mod undistort;
 

@@ -1,7 +1,7 @@
 //! The worker's side of the channels: sorts commands into those that act at once (stop, pause, settings), those that run
 //! between two steps of a job (show, export, save), and those that wait for the job's end.
 
-use super::{Command, Event, Job, Progress, RunState, Slots};
+use super::{Command, Event, Job, Progress, RunState, Slots, fetch::Fetcher};
 use crate::{bundle::BUNDLED_MODEL, error::Cancel, settings::Settings, splat::Drawable};
 use crossbeam_channel::{Receiver, Sender};
 use std::{collections::VecDeque, sync::Arc};
@@ -17,6 +17,7 @@ pub struct Control {
     pub running: Option<Job>,
     paused: bool,
     pub shutting_down: bool,
+    fetcher: Fetcher,
     /// Commands that run between two steps.
     pub between: VecDeque<Command>,
     /// Commands that wait for the job's end.
@@ -32,6 +33,7 @@ impl Control {
         cancel: Cancel,
     ) -> Self {
         Self {
+            fetcher: Fetcher::new(events.clone(), slots.fetch.clone(), notify.clone()),
             commands,
             events,
             slots,
@@ -135,8 +137,12 @@ impl Control {
                 self.after.clear();
                 self.stop();
             }
+            Command::OfferModel { id, precision } => self.fetcher.offer(id, precision),
+            Command::GetModel(offer) => self.fetcher.get(*offer),
+            Command::StopModel => self.fetcher.stop(),
             Command::ShutDown => {
                 self.shutting_down = true;
+                self.fetcher.stop();
                 self.after.clear();
                 self.stop();
             }

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     Error, Result,
-    bundle::Bundle,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
     settings::{EditDevice, Precision, Settings},
@@ -450,11 +449,7 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
     }
-    if live.model != settings.model
-        && Bundle::find()
-            .model_folder(&live.model)
-            .is_ok_and(|folder| folder.exists())
-    {
+    if live.model != settings.model && super::model_path(&live.model).is_ok() {
         settings.model.clone_from(&live.model);
     }
     settings.edit_device = live.edit_device;
@@ -478,7 +473,7 @@ pub fn load_editor<'a>(
     control: &Control,
 ) -> Result<&'a mut LoadedEditor> {
     let key = (
-        Bundle::find().model_folder(&settings.model)?,
+        super::model_path(&settings.model)?,
         settings.edit_device,
         settings.precision,
     );

@@ -2,8 +2,9 @@
 //! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
 
 use crate::{
+    hub::{FetchProgress, Offer},
     scene::{Camera, Photo},
-    settings::Settings,
+    settings::{Precision, Settings},
     splat::Drawable,
 };
 use glam::DVec3;
@@ -70,6 +71,16 @@ pub enum Command {
         output: PathBuf,
         format: RenderFormat,
     },
+    /// Ask what the Hub has of a model. Answered by [`Event::ModelOffered`] or [`Event::ModelFailed`], beside whatever
+    /// job is under way.
+    OfferModel {
+        id: String,
+        precision: Precision,
+    },
+    /// Fetch what was offered into the cache, beside whatever job is under way.
+    GetModel(Box<Offer>),
+    /// Stop asking or fetching; what arrived is kept.
+    StopModel,
     /// Save the project now.
     Save,
     /// Stop, save, end the thread. When the save fails the thread stays, says so, and ends at the next shut-down.
@@ -221,6 +232,14 @@ pub enum Event {
     /// The project folder, after a save.
     Saved(PathBuf),
     Exported(PathBuf),
+    ModelOffered(Box<Offer>),
+    /// The model is in the cache.
+    ModelFetched {
+        id: String,
+        folder: PathBuf,
+    },
+    ModelStopped,
+    ModelFailed(String),
     Warning(String),
     /// A shut-down did not happen, because the last save failed.
     NotSaved(String),
@@ -269,4 +288,6 @@ pub struct Slots {
     pub drawable: Latest<Drawable>,
     /// Worker → main.
     pub progress: Latest<Progress>,
+    /// Worker → main: how far a model's transfer is.
+    pub fetch: Latest<FetchProgress>,
 }

@@ -5,9 +5,11 @@
 mod control;
 mod convert;
 mod describe;
+mod fetch;
 mod handle;
 mod jobs;
 mod messages;
+mod model_path;
 mod open;
 mod pictures;
 mod project;
@@ -19,4 +21,5 @@ pub use convert::{Conversion, convert};
 pub use describe::{Description, describe, picture};
 pub use handle::WorkerHandle;
 pub use messages::*;
+pub use model_path::model_path;
 pub use project::{Access, EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

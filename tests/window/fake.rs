@@ -6,6 +6,7 @@ use luxedit::{
     Result,
     app::Worker,
     gpu::Gpu,
+    hub::FetchProgress,
     scene::{Camera, Intrinsics, Photo, Splats},
     settings::Settings,
     splat::{Drawable, SplatBuffers},
@@ -92,6 +93,10 @@ impl Script {
 
     pub fn progress(&self, progress: Progress) {
         self.slots.progress.put(progress);
+    }
+
+    pub fn fetching(&self, progress: FetchProgress) {
+        self.slots.fetch.put(progress);
     }
 
     pub fn snapshot(&self, id: u32) {

@@ -7,7 +7,9 @@ use crate::{
         chooser::{Choice, Purpose},
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
+        get_model::{Fetch, GetModel},
     },
+    hub::FetchProgress,
     worker::{Command, SnapshotId},
 };
 use eframe::egui::{self, Key};
@@ -52,6 +54,16 @@ impl App {
             Action::LookThrough(index) => self.look_through(index),
             Action::Inspect(number) => self.inspected = number,
             Action::DismissError => self.model.error = None,
+            Action::AskForModel { id, precision } => {
+                self.model.fetch = Fetch::Asking;
+                self.send(Command::OfferModel { id, precision });
+            }
+            Action::GetModel => self.get_model(),
+            Action::StopModel => self.send(Command::StopModel),
+            Action::UseModel(id) => {
+                self.model.settings.model = id;
+                self.dialog = Dialog::None;
+            }
         }
     }
 
@@ -100,6 +112,16 @@ impl App {
                 self.send(Command::Export(path));
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
+        }
+    }
+
+    fn get_model(&mut self) {
+        match std::mem::take(&mut self.model.fetch) {
+            Fetch::Offered(offer) => {
+                self.send(Command::GetModel(offer.clone()));
+                self.model.fetch = Fetch::Running(offer, FetchProgress::default());
+            }
+            other => self.model.fetch = other,
         }
     }
 
@@ -188,7 +210,6 @@ impl App {
             }
             UiCommand::Stop => self.send(Command::Stop),
             UiCommand::Evaluate => self.send(Command::Evaluate),
-            UiCommand::GetModel => self.dialog = Dialog::GetModel,
             UiCommand::Home => self.viewport.camera.go_home(),
             UiCommand::Focus => self.viewport.camera.focus_center(),
             UiCommand::PreviousView => self.step_view(-1),
@@ -229,6 +250,9 @@ impl App {
                 self.dialog = Dialog::Warnings;
             }
             UiCommand::About => self.dialog = Dialog::About,
+            UiCommand::GetModel => {
+                self.dialog = Dialog::GetModel(GetModel::open(&self.model.fetch));
+            }
         }
     }
 

@@ -56,6 +56,11 @@ impl<'a> Bytes<'a> {
     pub fn f32(&self, at: usize) -> Result<f32> {
         self.array(at).map(f32::from_le_bytes)
     }
+    /// A 64-bit count or offset.
+    pub fn size64(&self, at: usize) -> Result<usize> {
+        let size = self.u64(at)?;
+        usize::try_from(size).map_err(|_| self.error(format!("that claims {size} bytes")))
+    }
     /// A 32-bit count or offset.
     pub fn size(&self, at: usize) -> Result<usize> {
         Ok(self.u32(at)? as usize)

@@ -15,7 +15,7 @@
 //! Tools that write SPZ or glTF without turning make files that arrive upside down; no file says so. [`Similarity::half_turn`]
 //! puts them right.
 
-mod bytes;
+pub(crate) mod bytes;
 pub mod codec;
 mod gltf;
 mod html;
@@ -25,7 +25,7 @@ mod sog_write;
 mod splat;
 mod spz;
 mod turn;
-mod zip;
+pub(crate) mod zip;
 
 pub use turn::Similarity;
 

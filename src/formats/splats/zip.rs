@@ -1,10 +1,12 @@
-//! As much of ZIP as a SOG bundle needs: reading stored and deflated entries of an archive in memory, writing stored ones
-//! (pictures do not shrink twice). Own code: the crate `zip` brings encryption, dates and five compressors.
+//! As much of ZIP as SOG bundles and PyTorch checkpoints need: reading stored and deflated entries of an archive in
+//! memory or in a map, ZIP64 included (checkpoints pass 4 GiB), writing stored ones (pictures do not shrink twice). Own
+//! code: the crate `zip` brings encryption, dates and five compressors, and hands out no places in a map.
 
 use super::bytes::{Budget, Bytes, unpack};
 use crate::Result;
 use flate2::{Crc, read::DeflateDecoder};
 use std::borrow::Cow;
+use std::ops::Range;
 
 pub const MAGIC: &[u8] = b"PK\x03\x04";
 
@@ -13,8 +15,16 @@ const CENTRAL: usize = 46;
 const END: usize = 22;
 const CENTRAL_MAGIC: u32 = 0x0201_4b50;
 const END_MAGIC: u32 = 0x0605_4b50;
-/// A ZIP64 archive says so with this in place of a size.
+/// Before the end record of a ZIP64 archive: where its own end record is.
+const LOCATOR: usize = 20;
+const LOCATOR_MAGIC: u32 = 0x0706_4b50;
+const END64: usize = 56;
+const END64_MAGIC: u32 = 0x0606_4b50;
+/// Tag of the extra field that holds 64-bit sizes.
+const EXTRA64: u16 = 1;
+/// Stands in a 32-bit field whose value is in the ZIP64 part.
 const ELSEWHERE: usize = u32::MAX as usize;
+const COUNT_ELSEWHERE: usize = u16::MAX as usize;
 
 struct Entry {
     name: String,
@@ -41,16 +51,16 @@ impl<'a> Archive<'a> {
             .map(|at| start + at)
             .ok_or_else(|| file.error("that ends early: the archive has no directory"))?;
         file.slice(end, END, "archive directory")?;
-        let count = usize::from(file.u16(end + 10)?);
-        let mut at = file.size(end + 16)?;
+        let (count, mut at) = directory(&file, end)?;
         let mut entries = Vec::new();
         for _ in 0..count {
             if file.u32(at)? != CENTRAL_MAGIC {
                 return Err(file.error(format!("whose archive directory is damaged at byte {at}")));
             }
             let name_len = usize::from(file.u16(at + 28)?);
+            let extra_len = usize::from(file.u16(at + 30)?);
             let name = file.slice(at + CENTRAL, name_len, "file names")?;
-            let entry = Entry {
+            let mut entry = Entry {
                 name: String::from_utf8_lossy(name).into_owned(),
                 method: file.u16(at + 10)?,
                 crc: file.u32(at + 16)?,
@@ -58,16 +68,39 @@ impl<'a> Archive<'a> {
                 len: file.size(at + 24)?,
                 local: file.size(at + 42)?,
             };
-            if [entry.packed_len, entry.len, entry.local].contains(&ELSEWHERE) {
-                return Err(file.error("in ZIP64, which is not read"));
-            }
+            let extra = file.slice(at + CENTRAL + name_len, extra_len, "directory")?;
+            entry.take_64_bit_fields(&Bytes {
+                bytes: extra,
+                ..file
+            })?;
             entries.push(entry);
-            at += CENTRAL
-                + name_len
-                + usize::from(file.u16(at + 30)?)
-                + usize::from(file.u16(at + 32)?);
+            at += CENTRAL + name_len + extra_len + usize::from(file.u16(at + 32)?);
         }
         Ok(Self { file, entries })
+    }
+
+    /// Each entry's name, and the bytes of the file that hold it as it is; `None` where it is packed.
+    ///
+    /// # Errors
+    /// An entry that lies outside of the file.
+    pub fn stored(&self) -> impl Iterator<Item = Result<(&str, Option<Range<usize>>)>> {
+        self.entries.iter().map(|entry| {
+            let range = match entry.method {
+                0 => Some(self.packed(entry)?),
+                _ => None,
+            };
+            Ok((entry.name.as_str(), range))
+        })
+    }
+
+    fn packed(&self, entry: &Entry) -> Result<Range<usize>> {
+        let file = &self.file;
+        file.slice(entry.local, LOCAL, &entry.name)?;
+        let extra =
+            usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
+        let start = entry.local + LOCAL + extra;
+        file.slice(start, entry.packed_len, &entry.name)?;
+        Ok(start..start + entry.packed_len)
     }
 
     /// The content of the entry `name`, or of the one with this name in the archive's only folder.
@@ -87,9 +120,7 @@ impl<'a> Archive<'a> {
             .find(|e| e.name == name)
             .or_else(|| self.entries.iter().find(in_folder))
             .ok_or_else(|| file.error(format!("without {name}")))?;
-        let extra =
-            usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
-        let packed = file.slice(entry.local + LOCAL + extra, entry.packed_len, name)?;
+        let packed = &file.bytes[self.packed(entry)?];
         let content = match entry.method {
             0 => Cow::Borrowed(packed),
             8 => {
@@ -108,6 +139,54 @@ impl<'a> Archive<'a> {
             Ok(content)
         } else {
             Err(file.error(format!("whose {name} is damaged: its checksum is wrong")))
+        }
+    }
+}
+
+/// Entries, and where the directory begins, told by the end record at `end` or by the ZIP64 one that it stands for.
+fn directory(file: &Bytes<'_>, end: usize) -> Result<(usize, usize)> {
+    let count = usize::from(file.u16(end + 10)?);
+    let start = file.size(end + 16)?;
+    if count != COUNT_ELSEWHERE && start != ELSEWHERE {
+        return Ok((count, start));
+    }
+    match end.checked_sub(LOCATOR) {
+        Some(locator) if file.u32(locator)? == LOCATOR_MAGIC => {
+            let end = file.size64(locator + 8)?;
+            file.slice(end, END64, "archive directory")?;
+            if file.u32(end)? != END64_MAGIC {
+                return Err(file.error(format!("whose archive directory is damaged at byte {end}")));
+            }
+            Ok((file.size64(end + 32)?, file.size64(end + 48)?))
+        }
+        _ => Ok((count, start)),
+    }
+}
+
+impl Entry {
+    /// Fill what the 32-bit fields only stand for from the entry's `extra` fields.
+    fn take_64_bit_fields(&mut self, extra: &Bytes<'_>) -> Result<()> {
+        let mut missing: Vec<&mut usize> = [&mut self.len, &mut self.packed_len, &mut self.local]
+            .into_iter()
+            .filter(|field| **field == ELSEWHERE)
+            .collect();
+        let mut at = 0;
+        while !missing.is_empty() && at + 4 <= extra.bytes.len() {
+            let (tag, len) = (extra.u16(at)?, usize::from(extra.u16(at + 2)?));
+            if tag == EXTRA64 {
+                for (i, field) in missing.drain(..).enumerate() {
+                    *field = extra.size64(at + 4 + 8 * i)?;
+                }
+            }
+            at += 4 + len;
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(extra.error(format!(
+                "whose directory does not say how long {} is",
+                self.name
+            )))
         }
     }
 }
