@@ -225,6 +225,10 @@ choice! {
     /// Which weights of the model folder are read.
     Precision { Full = "full", Half = "half" }
 }
+choice! {
+    /// How the set of splats changes during a reconstruction.
+    Strategy { Default = "default", Mcmc = "mcmc", None = "none" }
+}
 
 macro_rules! settings {
     ($($key:ident: $type:ty = $default:expr, $flag:literal, $label:literal, $kind:expr, $unit:literal, $tier:ident, $jobs:expr, $help:literal;)+) => {
@@ -288,6 +292,16 @@ settings! {
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
     splat_count: u32 = 25_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
         "Random splats to start from when the capture has no points.";
+    strategy: Strategy = Strategy::Default, "strategy", "Growth", Kind::Choice(Strategy::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "How a reconstruction finds where splats are needed; default: double and split what the photos pull at; mcmc: move transparent splats to where others are; none: keep to the starting splats.";
+    max_splats: u32 = 0u32, "max-splats", "Most splats", Kind::Int { min: 0, max: 50_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
+        "Most splats of a reconstruction; 0: three for four pixels of a photo.";
+    splat_memory_mib: u32 = 8192u32, "splat-memory", "Memory for splats", Kind::Int { min: 1, max: 10_000_000 }, "MiB", Advanced, RECONSTRUCT | EDIT,
+        "Graphics memory that splats and their optimizer may take, MiB; bounds their number.";
+    growth_gradient: f64 = 0.0002, "growth-gradient", "Grow over", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, RECONSTRUCT | EDIT,
+        "With the default strategy: mean gradient of a splat's place in the picture over which it is doubled or split; lower makes more splats.";
+    min_opacity: f64 = 0.005, "min-opacity", "Remove below", Kind::Float { min: 0.0, max: 0.5 }, "", Advanced, RECONSTRUCT | EDIT,
+        "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,

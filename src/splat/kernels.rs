@@ -5,7 +5,12 @@ use crate::gpu::{Gpu, Kernel, ShaderSource};
 
 macro_rules! wgsl {
     ($file:literal) => {
-        include_str!(concat!("../../shaders/", $file, ".wgsl"))
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/shaders/",
+            $file,
+            ".wgsl"
+        ))
     };
 }
 
@@ -165,6 +170,15 @@ pub enum TileSize {
 }
 
 impl TileSize {
+    /// What runs fastest on this adapter.
+    pub(super) fn of(gpu: &Gpu) -> Self {
+        if gpu.is_software() {
+            Self::Small
+        } else {
+            Self::Large
+        }
+    }
+
     /// Width and height, as `splat/tile_*.wgsl` have them.
     pub(super) fn pixels(self) -> [u32; 2] {
         match self {
@@ -190,13 +204,30 @@ impl ColorKernels {
     }
 }
 
-/// All other kernels.
-pub(super) struct Kernels {
+/// Kernels of [`super::sort`].
+pub(super) struct SortKernels {
     pub sort_count: Kernel,
     pub sort_scatter: Kernel,
     pub scan_reduce: Kernel,
     pub scan_sums: Kernel,
     pub scan_apply: Kernel,
+}
+
+impl SortKernels {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self {
+            sort_count: Kernel::new(gpu, &SORT_COUNT),
+            sort_scatter: Kernel::new(gpu, &SORT_SCATTER),
+            scan_reduce: Kernel::new(gpu, &SCAN_REDUCE),
+            scan_sums: Kernel::with_raw_shared_memory(gpu, &SCAN_SUMS),
+            scan_apply: Kernel::new(gpu, &SCAN_APPLY),
+        }
+    }
+}
+
+/// All other kernels of the rasterizer.
+pub(super) struct Kernels {
+    pub sort: SortKernels,
     pub project: Kernel,
     pub tile_counts: Kernel,
     pub emit: Kernel,
@@ -214,11 +245,7 @@ impl Kernels {
             TileSize::Large => &LARGE_TILES,
         };
         Self {
-            sort_count: Kernel::new(gpu, &SORT_COUNT),
-            sort_scatter: Kernel::new(gpu, &SORT_SCATTER),
-            scan_reduce: Kernel::new(gpu, &SCAN_REDUCE),
-            scan_sums: Kernel::with_raw_shared_memory(gpu, &SCAN_SUMS),
-            scan_apply: Kernel::new(gpu, &SCAN_APPLY),
+            sort: SortKernels::new(gpu),
             project: Kernel::new(gpu, project),
             tile_counts: Kernel::new(gpu, &TILE_COUNTS),
             emit: Kernel::new(gpu, emit),

@@ -7,7 +7,7 @@ use super::{
     kernels::{ColorKernels, Kernels},
     scratch::{self, IntersectionScratch, PictureScratch, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
-    uniforms::{Packer, SCAN_TO_INTERSECTIONS, SCAN_TO_VISIBLE, Scan, View},
+    uniforms::{Packer, SCAN_TO_INTERSECTIONS, Scan, View},
 };
 use crate::{
     Error, Result,
@@ -62,11 +62,7 @@ impl Rasterizer {
     /// # Errors
     /// [`Error::Gpu`] when the adapter cannot run the kernels.
     pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
-        let tile_size = if gpu.is_software() {
-            TileSize::Small
-        } else {
-            TileSize::Large
-        };
+        let tile_size = TileSize::of(&gpu);
         Self::with(gpu, tile_size, INITIAL_INTERSECTIONS)
     }
 
@@ -183,7 +179,7 @@ impl Rasterizer {
             *sort_shape,
             32,
             Count::Host(view.splats),
-            Some((SCAN_TO_VISIBLE, status::VISIBLE)),
+            Some(status::VISIBLE),
         );
         let slot_scan = packer.add(&Scan {
             length: view.splats,
@@ -201,7 +197,7 @@ impl Rasterizer {
         let uniforms = packer.finish(gpu);
         let recorder = Recorder {
             gpu,
-            kernels,
+            kernels: &kernels.sort,
             uniforms: &uniforms,
             status,
             scratch: sort_scratch,

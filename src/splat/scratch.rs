@@ -11,7 +11,7 @@ pub(super) struct SortBuffers {
 }
 
 impl SortBuffers {
-    fn new(gpu: &Gpu, items: u32) -> Self {
+    pub fn new(gpu: &Gpu, items: u32) -> Self {
         let words = |label| gpu.storage(label, u64::from(items) * 4);
         Self {
             keys: [words("sort keys"), words("sort keys")],
