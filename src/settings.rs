@@ -229,6 +229,11 @@ choice! {
     /// How the set of splats changes during a reconstruction.
     Strategy { Default = "default", Mcmc = "mcmc", None = "none" }
 }
+choice! {
+    /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
+    /// axis, so that pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024).
+    GradientSum { Signed = "signed", Absolute = "absolute" }
+}
 
 macro_rules! settings {
     ($($key:ident: $type:ty = $default:expr, $flag:literal, $label:literal, $kind:expr, $unit:literal, $tier:ident, $jobs:expr, $help:literal;)+) => {
@@ -300,6 +305,8 @@ settings! {
         "Graphics memory that splats and their optimizer may take, MiB; bounds their number.";
     growth_gradient: f64 = 0.0002, "growth-gradient", "Grow over", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, RECONSTRUCT | EDIT,
         "With the default strategy: mean gradient of a splat's place in the picture over which it is doubled or split; lower makes more splats.";
+    gradient_sum: GradientSum = GradientSum::Signed, "gradient-sum", "Pulls add up", Kind::Choice(GradientSum::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "With the default strategy: signed: pulls at a splat to opposite sides cancel; absolute: they add up, which finds more to split.";
     min_opacity: f64 = 0.005, "min-opacity", "Remove below", Kind::Float { min: 0.0, max: 0.5 }, "", Advanced, RECONSTRUCT | EDIT,
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,

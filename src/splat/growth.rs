@@ -6,12 +6,14 @@
 
 mod kernels;
 mod refine;
+mod relocate;
+mod select;
 
 pub(super) use kernels::SHADERS;
 pub(super) use refine::{Plan, Refiner, STATISTICS, no_statistics};
 
 use super::{Phase, PruneRule, SplatBuffers, SplatCap, TrainConfig};
-use crate::settings::Strategy;
+use crate::settings::{GradientSum, Strategy};
 use serde::{Deserialize, Serialize};
 
 /// The run length at which the originals' numbers hold as they are; shorter runs shrink them.
@@ -35,8 +37,7 @@ pub struct GrowthConfig {
     pub interval: u64,
     /// Mean gradient of the projected mean, in half pictures, over which a splat is doubled or split.
     pub gradient: f32,
-    /// Add up the pixels' gradients without their signs (AbsGS, Ye et al. 2024).
-    pub absolute_gradient: bool,
+    pub gradient_sum: GradientSum,
     /// Larger splats are split, smaller ones doubled.
     pub split_scale: f32,
     /// Splats that extend over more than this share of the picture are split, until [`Self::screen_until_step`].
@@ -83,7 +84,7 @@ impl GrowthConfig {
             until_step: share(if is_mcmc { 25_000.0 } else { 15_000.0 }),
             interval,
             gradient: 0.0002,
-            absolute_gradient: false,
+            gradient_sum: GradientSum::Signed,
             split_scale: 0.01,
             split_radius: 0.05,
             max_radius: 0.15,
@@ -111,11 +112,13 @@ impl GrowthConfig {
             && !self.pauses_at(phase_step)
     }
 
+    /// A reset only serves what grows after it.
     fn resets_at(&self, phase_step: u64) -> bool {
         self.strategy == Strategy::Default
             && self.reset_interval > 0
-            && (1..self.until_step).contains(&phase_step)
+            && phase_step > 0
             && phase_step.is_multiple_of(self.reset_interval)
+            && phase_step + self.pause_after_reset + 2 * self.interval < self.until_step
     }
 
     fn pauses_at(&self, phase_step: u64) -> bool {

@@ -279,6 +279,8 @@ impl SplatTrainer {
 
     /// Statistics at rest where they are needed and missing, none where they are not.
     fn fit_statistics(&mut self) {
+        self.rasterizer
+            .set_gradient_sum(self.config.growth.gradient_sum);
         if !self.config.growth.has_statistics(self.config.phase) {
             self.statistics = None;
         } else if self.statistics.is_none() {

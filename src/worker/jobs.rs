@@ -485,6 +485,7 @@ fn reconstruction_config(
     let min_opacity = settings.min_opacity as f32;
     let growth = GrowthConfig {
         gradient: settings.growth_gradient as f32,
+        gradient_sum: settings.gradient_sum,
         dead_opacity: min_opacity,
         reset_opacity: (2.0 * min_opacity).max(0.01),
         ..GrowthConfig::new(settings.strategy, cap, steps, training_views as u64)
