@@ -1,5 +1,8 @@
 //! The real binary, as a script would run it: on a small capture, and on everything that can be wrong.
 
+#[path = "cli/growing.rs"]
+mod growing;
+
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
