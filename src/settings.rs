@@ -227,6 +227,15 @@ choice! {
     /// Which weights of the model folder are read.
     Precision { Full = "full", Half = "half" }
 }
+choice! {
+    /// How the set of splats changes during a reconstruction.
+    Strategy { Default = "default", Mcmc = "mcmc", None = "none" }
+}
+choice! {
+    /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
+    /// axis, so that pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024).
+    GradientSum { Signed = "signed", Absolute = "absolute" }
+}
 
 macro_rules! settings {
     ($($key:ident: $type:ty = $default:expr, $flag:literal, $label:literal, $kind:expr, $unit:literal, $tier:ident, $jobs:expr, $help:literal;)+) => {
@@ -294,6 +303,18 @@ settings! {
         "Photos with a longer side are shrunk to it on load, by a whole number of times, unless --downscale says how much; 0: no limit.";
     splat_count: u32 = 25_000u32, "splats", "Starting splats", Kind::Int { min: 100, max: 5_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
         "Random splats to start from when the capture has no points.";
+    strategy: Strategy = Strategy::Default, "strategy", "Growth", Kind::Choice(Strategy::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "How a reconstruction finds where splats are needed; default: double and split what the photos pull at; mcmc: move transparent splats to where others are; none: keep to the starting splats.";
+    max_splats: u32 = 0u32, "max-splats", "Most splats", Kind::Int { min: 0, max: 50_000_000 }, "splats", Advanced, RECONSTRUCT | EDIT,
+        "Most splats of a reconstruction; 0: three for four pixels of a photo.";
+    splat_memory_mib: u32 = 8192u32, "splat-memory", "Memory for splats", Kind::Int { min: 1, max: 10_000_000 }, "MiB", Advanced, RECONSTRUCT | EDIT,
+        "Graphics memory that splats and their optimizer may take, MiB; bounds their number.";
+    growth_gradient: f64 = 0.0002, "growth-gradient", "Grow over", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, RECONSTRUCT | EDIT,
+        "With the default strategy: mean gradient of a splat's place in the picture over which it is doubled or split; lower makes more splats.";
+    gradient_sum: GradientSum = GradientSum::Signed, "gradient-sum", "Pulls add up", Kind::Choice(GradientSum::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "With the default strategy: signed: pulls at a splat to opposite sides cancel; absolute: they add up, which finds more to split.";
+    min_opacity: f64 = 0.005, "min-opacity", "Remove below", Kind::Float { min: 0.0, max: 0.5 }, "", Advanced, RECONSTRUCT | EDIT,
+        "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,

@@ -2,6 +2,8 @@
 
 #[path = "support/bundle.rs"]
 mod bundle;
+#[path = "cli/growing.rs"]
+mod growing;
 
 use serde_json::Value;
 use std::{

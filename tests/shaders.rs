@@ -67,7 +67,11 @@ fn shared_device_shaders_are_valid() {
 #[test]
 fn trainer_and_loss_shaders_are_valid() {
     assert!(!luxedit::splat::TRAINER_SHADERS.is_empty() && !luxedit::loss::SHADERS.is_empty());
-    luxedit::splat::TRAINER_SHADERS.iter().for_each(validate);
+    luxedit::splat::TRAINER_SHADERS
+        .iter()
+        .copied()
+        .flatten()
+        .for_each(validate);
     luxedit::loss::SHADERS.iter().for_each(validate);
 }
 

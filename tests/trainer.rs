@@ -1,194 +1,21 @@
 //! The splat trainer on small synthetic scenes: it learns, removes what it must, resumes bit by bit, and does not let
 //! the size of the rasterizer's scratch memory show in the result.
 
+#[path = "trainer/fixture.rs"]
+mod fixture;
+#[path = "trainer/growth.rs"]
+mod growth;
+#[path = "trainer/start.rs"]
+mod start;
+
+use fixture::{assert_same, fixture, scene};
 use glam::DVec3;
 use luxedit::{
-    gpu::{Gpu, GpuImage},
+    gpu::GpuImage,
     loss::Target,
-    metric,
-    scene::{
-        Camera, Dataset, DatasetKind, Intrinsics, Photo, PointCloud, Splats, Split, View,
-        WorldFromFile,
-    },
-    splat::{
-        InitConfig, Phase, PruneConfig, Rasterizer, RenderOptions, SplatBuffers, SplatTrainer,
-        TrainConfig, TrainState, ViewOrder, initialize, scene_extent,
-    },
+    scene::{Camera, Photo},
+    splat::{Phase, PruneConfig, SplatTrainer, TrainState, ViewOrder},
 };
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
-use std::sync::Arc;
-
-const BACKGROUND: [f32; 3] = [0.1, 0.2, 0.3];
-
-fn gpu() -> Arc<Gpu> {
-    Gpu::headless().expect("an adapter")
-}
-
-fn uniform(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
-    low + (high - low) * (rng.next_u32() >> 8) as f32 / (1 << 24) as f32
-}
-
-fn scene(count: usize, seed: u64) -> Splats {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut fill = |n: usize, low, high| -> Vec<f32> {
-        (0..n).map(|_| uniform(&mut rng, low, high)).collect()
-    };
-    Splats {
-        sh_degree: 1,
-        means: fill(count * 3, -1.0, 1.0),
-        quats: fill(count * 4, -1.0, 1.0),
-        log_scales: fill(count * 3, -3.0, -1.5),
-        logit_opacities: fill(count, 0.0, 3.0),
-        sh_dc: fill(count * 3, -1.5, 1.5),
-        sh_rest: fill(count * 9, -0.2, 0.2),
-    }
-}
-
-fn cameras(count: usize, size: u32) -> Vec<Camera> {
-    let intrinsics = Intrinsics {
-        fx: f64::from(size),
-        fy: f64::from(size),
-        cx: f64::from(size) / 2.0,
-        cy: f64::from(size) / 2.0,
-        width: size,
-        height: size,
-    };
-    (0..count)
-        .map(|i| {
-            let angle = i as f64 / count as f64 * std::f64::consts::TAU;
-            let eye = DVec3::new(
-                4.0 * angle.cos(),
-                4.0 * angle.sin(),
-                1.0 + (i % 3) as f64 * 0.5,
-            );
-            Camera::look_at(eye, DVec3::ZERO, DVec3::Z, intrinsics)
-        })
-        .collect()
-}
-
-fn photos(gpu: &Arc<Gpu>, splats: &Splats, cameras: &[Camera]) -> Vec<Photo> {
-    let mut rasterizer = Rasterizer::new(gpu.clone()).expect("rasterizer");
-    let splats = SplatBuffers::upload(gpu, splats).expect("splats");
-    let options = RenderOptions {
-        background: BACKGROUND,
-        active_sh_degree: 3,
-    };
-    cameras
-        .iter()
-        .map(|camera| {
-            let k = camera.intrinsics;
-            let image = GpuImage::new(gpu, k.width, k.height);
-            rasterizer
-                .render(&splats, camera, &options, &image, None)
-                .expect("render");
-            image.read(gpu).expect("pixels").to_photo()
-        })
-        .collect()
-}
-
-struct Fixture {
-    gpu: Arc<Gpu>,
-    truth: Splats,
-    cameras: Vec<Camera>,
-    photos: Vec<Photo>,
-    targets: Vec<Target>,
-}
-
-fn fixture(count: usize, size: u32) -> Fixture {
-    let gpu = gpu();
-    let truth = scene(count, 1);
-    let cameras = cameras(12, size);
-    let photos = photos(&gpu, &truth, &cameras);
-    let targets = photos
-        .iter()
-        .map(|p| Target::upload(&gpu, p, None).expect("target"))
-        .collect();
-    Fixture {
-        gpu,
-        truth,
-        cameras,
-        photos,
-        targets,
-    }
-}
-
-impl Fixture {
-    /// The scene, disturbed.
-    fn start(&self) -> Splats {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let mut start = self.truth.clone();
-        for v in &mut start.means {
-            *v += uniform(&mut rng, -0.05, 0.05);
-        }
-        for v in &mut start.log_scales {
-            *v += uniform(&mut rng, -0.5, 0.2);
-        }
-        start.sh_dc.fill(0.0);
-        start.sh_rest.fill(0.0);
-        start.logit_opacities.fill(0.0);
-        start
-    }
-
-    fn config(&self, planned_steps: u64) -> TrainConfig {
-        TrainConfig::reconstruct(planned_steps, scene_extent(&self.cameras), BACKGROUND)
-    }
-
-    fn trainer(&self, config: TrainConfig) -> SplatTrainer {
-        SplatTrainer::new(self.gpu.clone(), self.start(), config).expect("trainer")
-    }
-
-    fn train(&self, trainer: &mut SplatTrainer, steps: usize) {
-        for _ in 0..steps {
-            let mut order = ViewOrder::new(3);
-            let mut view = 0;
-            for _ in 0..=trainer.step_count() {
-                view = order.next(self.cameras.len()).expect("views");
-            }
-            trainer
-                .step(&self.cameras[view], &self.targets[view])
-                .expect("step");
-        }
-    }
-
-    fn psnr(&self, trainer: &mut SplatTrainer) -> f64 {
-        let sum: f64 = self
-            .cameras
-            .iter()
-            .zip(&self.photos)
-            .map(|(camera, photo)| {
-                let image = GpuImage::new(&self.gpu, photo.width, photo.height);
-                trainer.render(camera, &image).expect("render");
-                metric::psnr(&image.read(&self.gpu).expect("pixels"), &photo.to_float())
-                    .expect("psnr")
-            })
-            .sum();
-        sum / self.cameras.len() as f64
-    }
-}
-
-fn assert_same(a: &TrainState, b: &TrainState) {
-    assert_eq!(a.progress, b.progress);
-    for (a, b) in a.tensors.iter().zip(&b.tensors) {
-        assert_eq!((&a.name, &a.shape), (&b.name, &b.shape));
-        let differing = a
-            .data
-            .iter()
-            .zip(&b.data)
-            .filter(|(a, b)| a.to_bits() != b.to_bits())
-            .count();
-        assert_eq!(
-            differing,
-            0,
-            "{}: {differing} of {} values differ",
-            a.name,
-            a.data.len()
-        );
-    }
-    assert_eq!(a.tensors.len(), b.tensors.len());
-}
 
 #[test]
 fn a_disturbed_scene_is_learnt_again() {
@@ -351,7 +178,7 @@ fn removal_keeps_parameters_and_moments_together() {
         fixture.cameras[0].intrinsics,
     );
     let report = trainer.step(&away, &fixture.targets[0]).expect("step");
-    assert_eq!(report.removed as usize, gone.len());
+    assert_eq!(report.refined.removed as usize, gone.len());
     assert_ne!(trainer.generation(), generation);
     let after = trainer.state().expect("state");
     let kept: Vec<usize> = (0..64).filter(|i| !gone.contains(i)).collect();
@@ -411,7 +238,10 @@ fn refining_goes_on_from_a_finished_scene() {
     let report = trainer
         .step(&fixture.cameras[0], &fixture.targets[0])
         .expect("step");
-    assert_eq!((report.divisor, report.removed, report.step), (1, 0, 101));
+    assert_eq!(
+        (report.divisor, report.refined.removed, report.step),
+        (1, 0, 101)
+    );
     fixture.train(&mut trainer, 100);
     let after = fixture.psnr(&mut trainer);
     println!("PSNR {before:.2} → {after:.2} dB");
@@ -443,128 +273,6 @@ fn masked_pixels_teach_nothing() {
         trainer.state().expect("state")
     };
     assert_same(&run(&fixture.photos[0]), &run(&Photo::new(32, 32, spoilt)));
-}
-
-fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
-    let cameras = cameras(12, 64);
-    let views: Vec<View> = cameras
-        .iter()
-        .enumerate()
-        .map(|(i, camera)| View {
-            name: format!("{i}.png"),
-            image_path: format!("{i}.png").into(),
-            camera: *camera,
-            photo: Photo::new(64, 64, vec![90; 64 * 64 * 3]),
-            mask: None,
-        })
-        .collect();
-    Dataset {
-        source: "synthetic".into(),
-        kind,
-        split: Split {
-            train: (0..views.len()).collect(),
-            eval: Vec::new(),
-        },
-        views,
-        points,
-        world_from_file: WorldFromFile::IDENTITY,
-        background: [1.0; 3],
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        listed: 12,
-    }
-}
-
-#[test]
-fn splats_start_on_the_points() {
-    let spacing = 0.125;
-    let positions: Vec<DVec3> = (0..5)
-        .flat_map(|x| {
-            (0..5).flat_map(move |y| (0..5).map(move |z| DVec3::new(x.into(), y.into(), z.into())))
-        })
-        .map(|p| p * spacing)
-        .collect();
-    let colors = vec![[255, 0, 51]; positions.len()];
-    let points = PointCloud { positions, colors };
-    let config = InitConfig::default();
-    let splats =
-        initialize(&dataset(DatasetKind::Colmap, Some(points.clone())), &config).expect("splats");
-    assert!(splats.is_consistent());
-    assert_eq!((splats.len(), splats.sh_degree), (125, 3));
-    let expected = (spacing * config.scale_factor).ln() as f32;
-    assert!(
-        splats
-            .log_scales
-            .iter()
-            .all(|s| (s - expected).abs() < 1e-5)
-    );
-    for (i, p) in points.positions.iter().enumerate() {
-        assert_eq!(splats.means[i * 3..i * 3 + 3], p.as_vec3().to_array());
-        for (c, expected) in [1.0, 0.0, 0.2].into_iter().enumerate() {
-            let color = 0.5 + 0.282_094_8 * splats.sh_dc[i * 3 + c];
-            assert!((color - expected).abs() < 1e-4, "{color}");
-        }
-    }
-    for q in splats.quats.as_chunks::<4>().0 {
-        let norm: f32 = q.iter().map(|v| v * v).sum();
-        assert!((norm - 1.0).abs() < 1e-5);
-    }
-    let opacity = 1.0 / (1.0 + (-splats.logit_opacities[0]).exp());
-    assert!((opacity - config.opacity).abs() < 1e-5);
-}
-
-#[test]
-fn without_points_splats_start_where_several_cameras_look() {
-    for kind in [DatasetKind::Nerfstudio, DatasetKind::Blender] {
-        let dataset = dataset(kind, None);
-        let config = InitConfig {
-            random_count: 500,
-            sh_degree: 2,
-            ..InitConfig::default()
-        };
-        let splats = initialize(&dataset, &config).expect("splats");
-        assert!(splats.is_consistent());
-        assert_eq!((splats.len(), splats.sh_degree), (500, 2));
-        for mean in splats.means.as_chunks::<3>().0 {
-            let p = DVec3::from_array(mean.map(f64::from));
-            let seen = dataset
-                .views
-                .iter()
-                .filter(|view| {
-                    let (pixel, depth) = view.camera.project(p);
-                    depth > 0.0 && pixel.min_element() > -1e-3 && pixel.max_element() < 64.001
-                })
-                .count();
-            assert!(seen >= 2, "{p} is seen {seen} times");
-        }
-        assert!(
-            splats
-                .log_scales
-                .iter()
-                .all(|s| s.is_finite() && s.exp() < 100.0)
-        );
-        assert_eq!(splats, initialize(&dataset, &config).expect("splats"));
-        let other = InitConfig { seed: 1, ..config };
-        assert_ne!(splats, initialize(&dataset, &other).expect("splats"));
-    }
-    let mut none = dataset(DatasetKind::Nerfstudio, None);
-    none.split.train.clear();
-    println!(
-        "{}",
-        initialize(&none, &InitConfig::default()).expect_err("no views")
-    );
-}
-
-#[test]
-fn photos_that_show_only_background_leave_nothing() {
-    let mut empty = dataset(DatasetKind::Blender, None);
-    for view in &mut empty.views {
-        view.photo = Photo::new(64, 64, vec![255; 64 * 64 * 3]);
-    }
-    println!(
-        "{}",
-        initialize(&empty, &InitConfig::default()).expect_err("nothing to see")
-    );
 }
 
 #[test]

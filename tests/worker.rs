@@ -2,7 +2,7 @@
 
 use luxedit::{
     gpu::Gpu,
-    settings::Settings,
+    settings::{Settings, Strategy},
     worker::{Command, Event, Job, SnapshotId, WorkerHandle},
 };
 use std::{path::PathBuf, time::Duration};
@@ -268,4 +268,37 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
     assert_eq!(quarters.len(), 4, "it goes all around: {quarters:?}");
     assert!(longest_move(&around) < 0.5);
     assert!(orbit::within(&[], 5).is_empty());
+}
+
+#[test]
+fn snapshots_of_different_numbers_of_splats_are_shown_and_gone_back_to() {
+    let settings = Settings {
+        reconstruct_steps: 200,
+        snapshot_interval: 50,
+        strategy: Strategy::Mcmc,
+        sh_degree: 1,
+        ..Default::default()
+    };
+    let Some(mut driven) = Driven::start(&settings) else {
+        return;
+    };
+    driven.send(Command::Reconstruct);
+    assert_eq!(driven.until_done(Job::Reconstruct), (true, 200));
+    let mut shown = |id| {
+        driven.send(Command::Show(id));
+        while !matches!(driven.next(), Event::Shown(now) if now == id) {}
+        let drawable = driven.worker.slots.drawable.take();
+        drawable.expect("something to draw").splats.count
+    };
+    let live = shown(None);
+    let ids: Vec<SnapshotId> = [0, 1, 2, 3, 4].map(SnapshotId).to_vec();
+    let counts: Vec<u32> = ids.iter().map(|&id| shown(Some(id))).collect();
+    println!("{counts:?}, live {live}");
+    assert!(counts.is_sorted() && counts[4] > counts[0] && counts[4] == live);
+    driven.send(Command::Restore(ids[0]));
+    while !matches!(driven.next(), Event::Restored(_)) {}
+    let drawable = driven.worker.slots.drawable.take();
+    assert_eq!(drawable.expect("the live scene").splats.count, counts[0]);
+    driven.send(Command::Evaluate);
+    assert_eq!(driven.until_done(Job::Evaluate), (true, 0));
 }

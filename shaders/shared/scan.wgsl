@@ -10,8 +10,9 @@ struct Scan {
 
 const SCAN_CHUNK: u32 = 64u;
 const SCAN_TO_NOTHING: u32 = 0u;
-const SCAN_TO_VISIBLE: u32 = 1u;
-const SCAN_TO_INTERSECTIONS: u32 = 2u;
+const SCAN_TO_INTERSECTIONS: u32 = 1u;
+// This plus a position: to that word of the status.
+const SCAN_TO_WORD: u32 = 2u;
 
 const STATUS_INTERSECTIONS: u32 = 0u;
 const STATUS_OVERFLOW: u32 = 1u;

@@ -25,8 +25,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
             parts[i] = total;
             total = saturating_add(total, part);
         }
-        if scan.destination == SCAN_TO_VISIBLE {
-            status[STATUS_VISIBLE] = total;
+        if scan.destination >= SCAN_TO_WORD {
+            status[scan.destination - SCAN_TO_WORD] = total;
         }
         if scan.destination == SCAN_TO_INTERSECTIONS {
             status[STATUS_INTERSECTIONS] = total;

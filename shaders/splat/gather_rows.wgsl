@@ -1,4 +1,4 @@
-// destination[i] = source[rows[i]] for rows of `width` elements.
+// destination[i] = source[rows[i]] for rows of `width` elements, `rows` as `growth/row.wgsl` has them.
 
 struct GatherParams {
     // Rows of the destination * width.
@@ -6,7 +6,8 @@ struct GatherParams {
     width: u32,
     // Invocations in a row of workgroups.
     stride: u32,
-    padding: u32,
+    // 1: fresh rows are zero.
+    fresh_is_zero: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: GatherParams;
@@ -20,6 +21,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (index >= params.count) {
         return;
     }
-    let row = index / params.width;
-    destination[index] = source[rows[row] * params.width + (index - row * params.width)];
+    let place = index / params.width;
+    let row = rows[place];
+    if (params.fresh_is_zero != 0u && (row & ROW_FRESH) != 0u) {
+        destination[index] = 0.0;
+    } else {
+        destination[index] = source[(row & ROW) * params.width + (index - place * params.width)];
+    }
 }

@@ -6,6 +6,7 @@
 // Two vec4 a splat: (d_mean2d, d_conic.xx, d_conic.xy) (d_conic.yy, d_depth, 0, 0), and one: (d_rgb, 0).
 @group(0) @binding(5) var<storage, read_write> d_projected: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> d_logit_opacities: array<f32>;
+// If ABSOLUTE, the pixels' gradients are added up without their signs.
 @group(0) @binding(7) var<storage, read_write> d_mean2d: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> radii: array<f32>;
 
@@ -33,12 +34,16 @@ fn main(
     var d2 = vec3(0.0);
     var color = vec3(0.0);
     var depth = 0.0;
-    for (var slot = 5u * range.x; slot < 5u * (range.x + range.y); slot += 5u) {
+    var absolute = vec2(0.0);
+    for (var slot = HALF * range.x; slot < HALF * (range.x + range.y); slot += HALF) {
         d0 += slots_a[slot];
         d1 += vec2(slots_a[slot + 1u], slots_a[slot + 2u]);
         d2 += vec3(slots_a[slot + 3u], slots_a[slot + 4u], slots_b[slot]);
         color += vec3(slots_b[slot + 1u], slots_b[slot + 2u], slots_b[slot + 3u]);
         depth += slots_b[slot + 4u];
+        if ABSOLUTE {
+            absolute += vec2(slots_a[slot + HALF - 1u], slots_b[slot + HALF - 1u]);
+        }
     }
     let conic = vec3(p0.zw, p1.x);
     let d_mean = vec2(conic.x * d1.x + conic.y * d1.y, conic.y * d1.x + conic.z * d1.y);
@@ -47,6 +52,6 @@ fn main(
     d_projected[PROJECTED * i + 2u] = vec4(color, 0.0);
     // d alpha / d logit = alpha (1 − opacity), and d alpha / d sigma = −alpha.
     d_logit_opacities[i] = -d0 * (1.0 - p1.y);
-    d_mean2d[i] = d_mean;
+    d_mean2d[i] = select(d_mean, absolute, ABSOLUTE);
     radii[i] = max(p1.w, projected[PROJECTED * i + 2u].w);
 }

@@ -10,13 +10,12 @@
 @group(0) @binding(4) var<storage, read> pixel_ends: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read> d_image: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> d_depths: array<f32>;
-// Per slot: Σd, Σd·dx, Σd·dy, Σd·dx², Σd·dx·dy with d = dL/dσ and (dx, dy) = mean2d − pixel.
+// Per slot: Σd, Σd·dx, Σd·dy, Σd·dx², Σd·dx·dy with d = dL/dσ and (dx, dy) = mean2d − pixel; Σ|dL/dmean2d.x| if ABSOLUTE.
 @group(0) @binding(7) var<storage, read_write> slots_a: array<f32>;
-// Per slot: Σd·dy², Σ dL/drgb, Σ dL/ddepth.
+// Per slot: Σd·dy², Σ dL/drgb, Σ dL/ddepth; Σ|dL/dmean2d.y| if ABSOLUTE.
 @group(0) @binding(8) var<storage, read_write> slots_b: array<f32>;
 
-const SUMS: u32 = 10u;
-const HALF: u32 = 5u;
+const SUMS: u32 = 2u * HALF;
 // One more than needed keeps the threads on different banks.
 const STRIDE: u32 = BATCH * SUMS + 1u;
 var<workgroup> sums: array<f32, THREADS * STRIDE>;
@@ -50,6 +49,7 @@ struct Moments {
     dyy: f32,
     color: vec3<f32>,
     depth: f32,
+    absolute: vec2<f32>,
 }
 
 fn sum(v: vec4<f32>) -> f32 {
@@ -80,6 +80,11 @@ fn unblend(row: ptr<function, Row>, m: ptr<function, Moments>, s: Splat, dx: vec
     (*m).dyy += sum_d * dy * dy;
     (*m).color += vec3(sum(weight * (*row).r), sum(weight * (*row).g), sum(weight * (*row).b));
     (*m).depth += sum(weight * (*row).depth);
+    if ABSOLUTE {
+        let d_dy = d * dy;
+        (*m).absolute.x += sum(abs(s.conic.x * d_dx + s.conic.y * d_dy));
+        (*m).absolute.y += sum(abs(s.conic.y * d_dx + s.conic.z * d_dy));
+    }
 }
 
 fn read_row(origin: vec2<u32>) -> Row {
@@ -173,11 +178,15 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sums[first + 2u] = moments.dy;
             sums[first + 3u] = moments.dxx;
             sums[first + 4u] = moments.dxy;
-            sums[first + 5u] = moments.dyy;
-            sums[first + 6u] = moments.color.r;
-            sums[first + 7u] = moments.color.g;
-            sums[first + 8u] = moments.color.b;
-            sums[first + 9u] = moments.depth;
+            sums[first + HALF] = moments.dyy;
+            sums[first + HALF + 1u] = moments.color.r;
+            sums[first + HALF + 2u] = moments.color.g;
+            sums[first + HALF + 3u] = moments.color.b;
+            sums[first + HALF + 4u] = moments.depth;
+            if ABSOLUTE {
+                sums[first + HALF - 1u] = moments.absolute.x;
+                sums[first + SUMS - 1u] = moments.absolute.y;
+            }
         }
         workgroupBarrier();
         for (var part = local; part < count * PARTS; part += THREADS) {

@@ -59,6 +59,7 @@ pub struct Driver {
     edits: u32,
     snapshots: u32,
     splats: u32,
+    splat_cap: Option<u32>,
     last_loss: Option<f32>,
     steps_per_sec: f64,
     step: u32,
@@ -92,6 +93,7 @@ impl Driver {
             edits: 0,
             snapshots: 0,
             splats: 0,
+            splat_cap: None,
             last_loss: None,
             steps_per_sec: 0.0,
             step: 0,
@@ -214,6 +216,7 @@ impl Driver {
         if p.splats > 0 {
             self.splats = p.splats;
         }
+        self.splat_cap = p.splat_cap.or(self.splat_cap);
         if p.steps_per_sec > 0.0 {
             self.steps_per_sec = p.steps_per_sec;
         }
@@ -280,6 +283,7 @@ impl Driver {
                 "finished": !self.was_stopped,
                 "step": self.step,
                 "splats": self.splats,
+                "splat_cap_reached": self.splat_cap,
                 "edits": self.edits,
                 "snapshots": self.snapshots,
                 "steps_per_sec": self.steps_per_sec,

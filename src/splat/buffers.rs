@@ -85,7 +85,7 @@ pub struct SplatGradients {
     pub logit_opacities: wgpu::Buffer,
     pub sh_dc: wgpu::Buffer,
     pub sh_rest: wgpu::Buffer,
-    /// `[n, 2]`: dL/d(projected mean), per pixel.
+    /// `[n, 2]`: dL/d(projected mean), per pixel; see [`crate::settings::GradientSum`].
     pub mean2d: wgpu::Buffer,
     /// `[n]`: largest extent from the projected mean, in pixels; 0 where the view does not see the splat.
     pub radii: wgpu::Buffer,

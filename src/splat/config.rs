@@ -1,7 +1,11 @@
 //! What a training run is told once. Saved with every snapshot, so that a resumed run cannot differ in a default.
 
-use super::{LearningRates, Phase, PruneConfig};
+use super::{GrowthConfig, LearningRates, Phase, PruneConfig};
 use crate::loss::{LossOptions, Padding};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything that steers [`super::SplatTrainer`]. Lengths are in scene extents (see [`super::scene_extent`]), so that
@@ -21,6 +25,9 @@ pub struct TrainConfig {
     /// Start a reconstruction on shrunk photos.
     pub coarse_to_fine: bool,
     pub prune: PruneConfig,
+    /// States that were saved without it are of sets that did not grow.
+    #[serde(default = "GrowthConfig::fixed")]
+    pub growth: GrowthConfig,
     /// Display-referred rgb behind the splats.
     pub background: [f32; 3],
     /// Train a reconstruction on a new background each step, so that splats learn to cover it; renders keep
@@ -29,7 +36,7 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
-    /// Defaults for a reconstruction of `planned_steps`.
+    /// Defaults for a reconstruction of `planned_steps` with a set that does not grow.
     pub fn reconstruct(planned_steps: u64, scene_extent: f64, background: [f32; 3]) -> Self {
         Self {
             seed: 0,
@@ -41,6 +48,7 @@ impl TrainConfig {
             sh_interval: 1000,
             coarse_to_fine: true,
             prune: PruneConfig::default(),
+            growth: GrowthConfig::fixed(),
             background,
             random_background: false,
         }
@@ -52,6 +60,58 @@ impl TrainConfig {
             phase: Phase::Refine,
             ..Self::reconstruct(1, scene_extent, background)
         }
+    }
+
+    /// Let the set grow, with removals in step with it.
+    pub fn growing(self, growth: GrowthConfig) -> Self {
+        let Phase::Reconstruct { planned_steps } = self.phase else {
+            return self;
+        };
+        let prune = PruneConfig {
+            warmup: growth.from_step as f64 / planned_steps.max(1) as f64,
+            interval: growth.interval,
+            ..self.prune
+        };
+        Self {
+            prune,
+            growth,
+            ..self
+        }
+    }
+
+    pub(super) fn sh_degree_at(&self, phase_step: u64, max: u32) -> u32 {
+        self.phase.sh_degree(phase_step, self.sh_interval, max)
+    }
+
+    pub(super) fn divisor_at(&self, phase_step: u64) -> u32 {
+        self.phase.divisor(phase_step, self.coarse_to_fine)
+    }
+
+    pub(super) fn background_at(&self, step: u64) -> [f32; 3] {
+        match self.phase {
+            Phase::Reconstruct { .. } if self.random_background => {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+                rng.set_stream(step);
+                std::array::from_fn(|_| (rng.next_u32() >> 8) as f32 / (1 << 24) as f32)
+            }
+            Phase::Reconstruct { .. } | Phase::Refine => self.background,
+        }
+    }
+
+    /// Learning rates in the order of the parameter groups.
+    pub(super) fn rates_at(&self, phase_step: u64) -> [f64; 6] {
+        let rates = &self.learning_rates;
+        let means = self
+            .phase
+            .decayed(rates.means, rates.means_final, phase_step);
+        [
+            means * self.scene_extent,
+            rates.quats,
+            rates.log_scales,
+            rates.logit_opacities,
+            rates.sh_dc,
+            rates.sh_rest,
+        ]
     }
 
     pub(super) fn loss(&self) -> LossOptions {

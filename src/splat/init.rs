@@ -1,5 +1,5 @@
 //! Where splats start: on the points that structure-from-motion found, or, without any, at random in the volume that
-//! the training cameras see together. Nothing is added later on, so the start decides how much detail there can be.
+//! the training cameras see together.
 
 use super::sweep::Sweep;
 use crate::{
@@ -31,6 +31,8 @@ pub struct InitConfig {
     pub sh_degree: u32,
     /// Splats to draw when the capture has no points.
     pub random_count: u32,
+    /// Of more points, so many are chosen at random.
+    pub most: u32,
     pub opacity: f32,
     /// Standard deviation over the mean distance to the three nearest neighbours.
     pub scale_factor: f64,
@@ -42,6 +44,7 @@ impl Default for InitConfig {
             seed: 0,
             sh_degree: 3,
             random_count: 25_000,
+            most: u32::MAX,
             opacity: 0.1,
             scale_factor: 1.0,
         }
@@ -66,7 +69,7 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
         )));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let points = match &dataset.points {
+    let mut points: Vec<Point> = match &dataset.points {
         Some(PointCloud { positions, colors }) if positions.len() >= 4 => positions
             .iter()
             .zip(colors)
@@ -84,9 +87,18 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
                     .background
                     .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
             });
-            random_points(&views, empty, config.random_count as usize, &mut rng)?
+            let count = config.random_count.min(config.most);
+            random_points(&views, empty, count as usize, &mut rng)?
         }
     };
+    let most = config.most.max(1) as usize;
+    if points.len() > most {
+        for i in 0..most {
+            let other = i + uniform_index(&mut rng, points.len() - i);
+            points.swap(i, other);
+        }
+        points.truncate(most);
+    }
     Ok(splats_at(&points, config, &mut rng))
 }
 

@@ -1,11 +1,19 @@
 //! The WGSL of the rasterizer and its pipelines. Two things are decided when the pipelines are made, because loops over
 //! constants unroll and the rest does not: the tile size (by kind of adapter) and the SH degree.
 
-use crate::gpu::{Gpu, Kernel, ShaderSource};
+use crate::{
+    gpu::{Gpu, Kernel, ShaderSource},
+    settings::GradientSum,
+};
 
 macro_rules! wgsl {
     ($file:literal) => {
-        include_str!(concat!("../../shaders/", $file, ".wgsl"))
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/shaders/",
+            $file,
+            ".wgsl"
+        ))
     };
 }
 
@@ -39,12 +47,37 @@ const TILE_COUNTS: ShaderSource = shader!(
     "splat/tile_counts"
 );
 const RANGES: ShaderSource = shader!("ranges", "shared/scan", "splat/view", "splat/ranges");
-const GATHER_SLOTS: ShaderSource = shader!(
-    "gather_slots",
-    "shared/dispatch",
-    "splat/view",
-    "splat/gather_slots"
-);
+macro_rules! by_gradient {
+    ($gradient:literal) => {
+        [
+            shader!(
+                "rasterize_backward",
+                "splat/tile_small",
+                $gradient,
+                "splat/view",
+                "splat/block",
+                "splat/rasterize_backward"
+            ),
+            shader!(
+                "rasterize_backward",
+                "splat/tile_large",
+                $gradient,
+                "splat/view",
+                "splat/block",
+                "splat/rasterize_backward"
+            ),
+            shader!(
+                "gather_slots",
+                $gradient,
+                "shared/dispatch",
+                "splat/view",
+                "splat/gather_slots"
+            ),
+        ]
+    };
+}
+const SIGNED: [ShaderSource; 3] = by_gradient!("splat/signed_gradients");
+const ABSOLUTE: [ShaderSource; 3] = by_gradient!("splat/absolute_gradients");
 const GEOMETRY_BACKWARD: ShaderSource = shader!(
     "geometry_backward",
     "shared/dispatch",
@@ -84,18 +117,11 @@ macro_rules! by_tile {
                 "splat/block",
                 "splat/rasterize"
             ),
-            shader!(
-                "rasterize_backward",
-                $size,
-                "splat/view",
-                "splat/block",
-                "splat/rasterize_backward"
-            ),
         ]
     };
 }
-const SMALL_TILES: [ShaderSource; 4] = by_tile!("splat/tile_small");
-const LARGE_TILES: [ShaderSource; 4] = by_tile!("splat/tile_large");
+const SMALL_TILES: [ShaderSource; 3] = by_tile!("splat/tile_small");
+const LARGE_TILES: [ShaderSource; 3] = by_tile!("splat/tile_large");
 
 macro_rules! by_degree {
     ($degree:literal) => {
@@ -135,16 +161,19 @@ pub const SHADERS: &[ShaderSource] = &[
     SCAN_APPLY,
     TILE_COUNTS,
     RANGES,
-    GATHER_SLOTS,
     GEOMETRY_BACKWARD,
     SMALL_TILES[0],
     SMALL_TILES[1],
     SMALL_TILES[2],
-    SMALL_TILES[3],
     LARGE_TILES[0],
     LARGE_TILES[1],
     LARGE_TILES[2],
-    LARGE_TILES[3],
+    SIGNED[0],
+    SIGNED[1],
+    SIGNED[2],
+    ABSOLUTE[0],
+    ABSOLUTE[1],
+    ABSOLUTE[2],
     DEGREES[0][0],
     DEGREES[0][1],
     DEGREES[1][0],
@@ -165,6 +194,15 @@ pub enum TileSize {
 }
 
 impl TileSize {
+    /// What runs fastest on this adapter.
+    pub(super) fn of(gpu: &Gpu) -> Self {
+        if gpu.is_software() {
+            Self::Small
+        } else {
+            Self::Large
+        }
+    }
+
     /// Width and height, as `splat/tile_*.wgsl` have them.
     pub(super) fn pixels(self) -> [u32; 2] {
         match self {
@@ -190,42 +228,84 @@ impl ColorKernels {
     }
 }
 
-/// All other kernels.
-pub(super) struct Kernels {
+/// Floats in each half of a slot, as `splat/*_gradients.wgsl` have them.
+pub(super) fn half_slot(gradient: GradientSum) -> u64 {
+    match gradient {
+        GradientSum::Signed => 5,
+        GradientSum::Absolute => 6,
+    }
+}
+
+/// Kernels that add up over pixels and tiles.
+pub(super) struct SumKernels {
+    pub rasterize_backward: Kernel,
+    pub gather_slots: Kernel,
+}
+
+impl SumKernels {
+    pub fn new(gpu: &Gpu, tile_size: TileSize, gradient: GradientSum) -> Self {
+        let [small, large, gather_slots] = match gradient {
+            GradientSum::Signed => &SIGNED,
+            GradientSum::Absolute => &ABSOLUTE,
+        };
+        let rasterize_backward = match tile_size {
+            TileSize::Small => small,
+            TileSize::Large => large,
+        };
+        Self {
+            rasterize_backward: Kernel::with_raw_shared_memory(gpu, rasterize_backward),
+            gather_slots: Kernel::new(gpu, gather_slots),
+        }
+    }
+}
+
+/// Kernels of [`super::sort`].
+pub(super) struct SortKernels {
     pub sort_count: Kernel,
     pub sort_scatter: Kernel,
     pub scan_reduce: Kernel,
     pub scan_sums: Kernel,
     pub scan_apply: Kernel,
-    pub project: Kernel,
-    pub tile_counts: Kernel,
-    pub emit: Kernel,
-    pub ranges: Kernel,
-    pub rasterize: Kernel,
-    pub rasterize_backward: Kernel,
-    pub gather_slots: Kernel,
-    pub geometry_backward: Kernel,
 }
 
-impl Kernels {
-    pub fn new(gpu: &Gpu, tile_size: TileSize) -> Self {
-        let [project, emit, rasterize, rasterize_backward] = match tile_size {
-            TileSize::Small => &SMALL_TILES,
-            TileSize::Large => &LARGE_TILES,
-        };
+impl SortKernels {
+    pub fn new(gpu: &Gpu) -> Self {
         Self {
             sort_count: Kernel::new(gpu, &SORT_COUNT),
             sort_scatter: Kernel::new(gpu, &SORT_SCATTER),
             scan_reduce: Kernel::new(gpu, &SCAN_REDUCE),
             scan_sums: Kernel::with_raw_shared_memory(gpu, &SCAN_SUMS),
             scan_apply: Kernel::new(gpu, &SCAN_APPLY),
+        }
+    }
+}
+
+/// All other kernels of the rasterizer.
+pub(super) struct Kernels {
+    pub sort: SortKernels,
+    pub project: Kernel,
+    pub tile_counts: Kernel,
+    pub emit: Kernel,
+    pub ranges: Kernel,
+    pub rasterize: Kernel,
+    pub sums: SumKernels,
+    pub geometry_backward: Kernel,
+}
+
+impl Kernels {
+    pub fn new(gpu: &Gpu, tile_size: TileSize) -> Self {
+        let [project, emit, rasterize] = match tile_size {
+            TileSize::Small => &SMALL_TILES,
+            TileSize::Large => &LARGE_TILES,
+        };
+        Self {
+            sort: SortKernels::new(gpu),
             project: Kernel::new(gpu, project),
             tile_counts: Kernel::new(gpu, &TILE_COUNTS),
             emit: Kernel::new(gpu, emit),
             ranges: Kernel::new(gpu, &RANGES),
             rasterize: Kernel::new(gpu, rasterize),
-            rasterize_backward: Kernel::with_raw_shared_memory(gpu, rasterize_backward),
-            gather_slots: Kernel::new(gpu, &GATHER_SLOTS),
+            sums: SumKernels::new(gpu, tile_size, GradientSum::Signed),
             geometry_backward: Kernel::new(gpu, &GEOMETRY_BACKWARD),
         }
     }

@@ -2,11 +2,15 @@
 //! artist sees is what is optimized; the backward pass is hand-written and sums in a fixed order, so a run can be
 //! repeated bit by bit.
 
+#[macro_use]
+mod kernels;
+
 mod buffers;
+mod capacity;
 mod config;
 mod drawable;
+mod growth;
 mod init;
-mod kernels;
 mod optimizer;
 mod prune;
 mod rasterizer;
@@ -19,15 +23,21 @@ mod trainer;
 mod uniforms;
 
 pub use buffers::{SplatBuffers, SplatGradients};
+pub use capacity::{CapReason, SplatCap, training_bytes};
 pub use config::TrainConfig;
 pub use drawable::Drawable;
+pub use growth::{GrowthConfig, GrowthRule, Refinement};
 pub use init::{InitConfig, initialize, scene_extent};
 pub use kernels::{SHADERS, TileSize};
-pub use optimizer::{LearningRates, TRAINER_SHADERS};
+pub use optimizer::LearningRates;
 pub use prune::{PruneConfig, PruneRule};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use schedule::{Phase, ViewOrder};
 pub use state::{NamedTensor, Progress, TrainState};
-pub use trainer::{SplatTrainer, StepReport, StepResult};
+pub use trainer::{Refined, SplatTrainer, StepReport, StepResult};
 
+use crate::gpu::ShaderSource;
 use optimizer::AdamKernels;
+
+/// Every kernel of the trainer, by what it is for.
+pub const TRAINER_SHADERS: &[&[ShaderSource]] = &[optimizer::SHADERS, growth::SHADERS];

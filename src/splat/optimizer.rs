@@ -14,15 +14,18 @@ const ADAM: ShaderSource = ShaderSource {
 };
 const GATHER_ROWS: ShaderSource = ShaderSource {
     name: "splat/gather_rows",
-    parts: &[include_str!("../../shaders/splat/gather_rows.wgsl")],
+    parts: &[
+        include_str!("../../shaders/splat/growth/row.wgsl"),
+        include_str!("../../shaders/splat/gather_rows.wgsl"),
+    ],
 };
 pub(super) const HALT: ShaderSource = ShaderSource {
     name: "splat/halt",
     parts: &[include_str!("../../shaders/splat/halt.wgsl")],
 };
 
-/// Every kernel of the trainer.
-pub const TRAINER_SHADERS: &[ShaderSource] = &[ADAM, GATHER_ROWS, HALT];
+/// The kernels of the optimizer.
+pub(super) const SHADERS: &[ShaderSource] = &[ADAM, GATHER_ROWS, HALT];
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -39,6 +42,7 @@ pub(super) const GROUPS: [&str; 6] = [
     "sh_dc",
     "sh_rest",
 ];
+pub(super) const LOGIT_OPACITIES: usize = 3;
 pub(super) const SH_REST: usize = 5;
 
 /// Elements a splat in each group, as a shape without the leading `n`.
@@ -137,7 +141,7 @@ struct GatherParams {
     count: u32,
     width: u32,
     stride: u32,
-    padding: u32,
+    fresh_is_zero: u32,
 }
 
 const _: () = assert!(size_of::<AdamParams>() == 48 && size_of::<GatherParams>() == 16);
@@ -170,7 +174,7 @@ impl AdamKernels {
         }
     }
 
-    /// Copy the chosen `rows` of one group's buffer to a new one.
+    /// Copy the chosen `rows` of one group's buffer to a new one, where fresh rows may be zero.
     pub fn gather(
         &self,
         gpu: &Gpu,
@@ -180,6 +184,7 @@ impl AdamKernels {
         width: u32,
         rows: &wgpu::Buffer,
         row_count: u32,
+        fresh_is_zero: bool,
     ) -> wgpu::Buffer {
         let count = row_count * width;
         let destination = gpu.storage(label, u64::from(count) * 4);
@@ -193,7 +198,7 @@ impl AdamKernels {
                 count,
                 width,
                 stride,
-                padding: 0,
+                fresh_is_zero: u32::from(fresh_is_zero),
             },
         );
         let bound = self.gather.bind(

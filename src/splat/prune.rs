@@ -1,5 +1,5 @@
 //! Which splats are of no use: those that nobody sees, and those that have grown over everything. Removing them keeps
-//! a scene fast; it happens every hundred steps, so the decision is made on the host.
+//! a scene fast, and makes room for others where the set grows.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,23 +62,4 @@ pub struct PruneRule {
     pub min_opacity: f32,
     /// World units, largest standard deviation.
     pub max_scale: f32,
-}
-
-impl PruneRule {
-    /// Indices of the splats that stay, ascending. Splats that are not finite go.
-    pub fn kept(&self, logit_opacities: &[f32], log_scales: &[f32]) -> Vec<u32> {
-        logit_opacities
-            .iter()
-            .zip(log_scales.as_chunks::<3>().0)
-            .enumerate()
-            .filter(|(_, (logit, log_scale))| {
-                let opacity = 1.0 / (1.0 + (-**logit).exp());
-                opacity >= self.min_opacity
-                    && log_scale
-                        .iter()
-                        .all(|s| s.is_finite() && s.exp() <= self.max_scale)
-            })
-            .map(|(i, _)| i as u32)
-            .collect()
-    }
 }

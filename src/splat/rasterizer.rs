@@ -4,15 +4,16 @@
 
 use super::{
     SplatBuffers, SplatGradients, TileSize,
-    kernels::{ColorKernels, Kernels},
+    kernels::{ColorKernels, Kernels, SumKernels, half_slot},
     scratch::{self, IntersectionScratch, PictureScratch, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
-    uniforms::{Packer, SCAN_TO_INTERSECTIONS, SCAN_TO_VISIBLE, Scan, View},
+    uniforms::{Packer, SCAN_TO_INTERSECTIONS, Scan, View},
 };
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage},
     scene::Camera,
+    settings::GradientSum,
 };
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub struct RenderOptions {
 pub struct Rasterizer {
     gpu: Arc<Gpu>,
     tile_size: TileSize,
+    gradient_sum: GradientSum,
     kernels: Kernels,
     colors: [Option<ColorKernels>; 4],
     sort_shape: SortShape,
@@ -62,11 +64,7 @@ impl Rasterizer {
     /// # Errors
     /// [`Error::Gpu`] when the adapter cannot run the kernels.
     pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
-        let tile_size = if gpu.is_software() {
-            TileSize::Small
-        } else {
-            TileSize::Large
-        };
+        let tile_size = TileSize::of(&gpu);
         Self::with(gpu, tile_size, INITIAL_INTERSECTIONS)
     }
 
@@ -78,6 +76,7 @@ impl Rasterizer {
         let sort_shape = SortShape::new(tile_size);
         let rasterizer = Self {
             tile_size,
+            gradient_sum: GradientSum::Signed,
             kernels: Kernels::new(&gpu, tile_size),
             colors: [None, None, None, None],
             sort_shape,
@@ -161,6 +160,7 @@ impl Rasterizer {
         let Self {
             gpu,
             tile_size,
+            gradient_sum: _,
             kernels,
             colors,
             sort_shape,
@@ -183,7 +183,7 @@ impl Rasterizer {
             *sort_shape,
             32,
             Count::Host(view.splats),
-            Some((SCAN_TO_VISIBLE, status::VISIBLE)),
+            Some(status::VISIBLE),
         );
         let slot_scan = packer.add(&Scan {
             length: view.splats,
@@ -201,7 +201,7 @@ impl Rasterizer {
         let uniforms = packer.finish(gpu);
         let recorder = Recorder {
             gpu,
-            kernels,
+            kernels: &kernels.sort,
             uniforms: &uniforms,
             status,
             scratch: sort_scratch,
@@ -339,10 +339,12 @@ impl Rasterizer {
         }
         view.depth = u32::from(d_depth.is_some());
         self.splats.for_backward(&self.gpu);
-        self.intersections.for_backward(&self.gpu);
+        self.intersections
+            .for_backward(&self.gpu, half_slot(self.gradient_sum));
         let Self {
             gpu,
             tile_size: _,
+            gradient_sum: _,
             kernels,
             colors,
             sort_shape: _,
@@ -365,7 +367,7 @@ impl Rasterizer {
         let view_at = packer.add(&view);
         let uniforms = packer.finish(gpu);
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        let bind = kernels.rasterize_backward.bind(
+        let bind = kernels.sums.rasterize_backward.bind(
             gpu,
             &[
                 view_at.of(&uniforms),
@@ -381,10 +383,11 @@ impl Rasterizer {
         );
         let [across, down] = view.tiles;
         kernels
+            .sums
             .rasterize_backward
             .dispatch(&mut pass, &bind, [across, down, 1]);
         let by_splat = groups_for(view.splats);
-        let bind = kernels.gather_slots.bind(
+        let bind = kernels.sums.gather_slots.bind(
             gpu,
             &[
                 view_at.of(&uniforms),
@@ -398,7 +401,10 @@ impl Rasterizer {
                 gradients.radii.as_entire_binding(),
             ],
         );
-        kernels.gather_slots.dispatch(&mut pass, &bind, by_splat);
+        kernels
+            .sums
+            .gather_slots
+            .dispatch(&mut pass, &bind, by_splat);
         let bind = color.backward.bind(
             gpu,
             &[
@@ -431,6 +437,14 @@ impl Rasterizer {
             .geometry_backward
             .dispatch(&mut pass, &bind, by_splat);
         Ok(())
+    }
+
+    /// What [`SplatGradients::mean2d`] gets from here on; at first [`GradientSum::Signed`].
+    pub fn set_gradient_sum(&mut self, gradient: GradientSum) {
+        if gradient != self.gradient_sum {
+            self.kernels.sums = SumKernels::new(&self.gpu, self.tile_size, gradient);
+            self.gradient_sum = gradient;
+        }
     }
 
     /// `u32`s of the last forward pass, see [`status`]. Kernels may bind it, for instance to skip a step on overflow.

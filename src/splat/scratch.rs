@@ -11,7 +11,7 @@ pub(super) struct SortBuffers {
 }
 
 impl SortBuffers {
-    fn new(gpu: &Gpu, items: u32) -> Self {
+    pub fn new(gpu: &Gpu, items: u32) -> Self {
         let words = |label| gpu.storage(label, u64::from(items) * 4);
         Self {
             keys: [words("sort keys"), words("sort keys")],
@@ -44,7 +44,7 @@ pub(super) struct IntersectionScratch {
     pub tile_sort: SortBuffers,
     pub slot_splats: wgpu::Buffer,
     pub intersections: wgpu::Buffer,
-    /// Made by the first backward pass.
+    /// Two halves of each slot. Made by the first backward pass.
     pub slots: Option<[wgpu::Buffer; 2]>,
 }
 
@@ -57,7 +57,8 @@ pub(super) struct PictureScratch {
 }
 
 const PROJECTED_BYTES: u64 = 48;
-const SLOT_BYTES: u64 = 20;
+/// At most.
+const HALF_SLOT_BYTES: u64 = 24;
 const IMAGE_BYTES: u64 = 16;
 
 impl SplatScratch {
@@ -103,7 +104,7 @@ impl SplatScratch {
 impl IntersectionScratch {
     /// `exact`: no spare room.
     pub fn new(gpu: &Gpu, count: u32, exact: bool) -> Result<Self> {
-        let most = binding_limit(gpu) / SLOT_BYTES;
+        let most = binding_limit(gpu) / HALF_SLOT_BYTES;
         if u64::from(count) > most {
             return Err(Error::Gpu(format!(
                 "this view needs room for {count} tile-splat intersections, and {} has room for {most}; reduce the \
@@ -125,11 +126,12 @@ impl IntersectionScratch {
         })
     }
 
-    pub fn for_backward(&mut self, gpu: &Gpu) -> &[wgpu::Buffer; 2] {
-        self.slots.get_or_insert_with(|| {
-            let bytes = u64::from(self.room) * SLOT_BYTES;
-            [gpu.storage("slots a", bytes), gpu.storage("slots b", bytes)]
-        })
+    /// With room for `floats` in each half of a slot.
+    pub fn for_backward(&mut self, gpu: &Gpu, floats: u64) {
+        let bytes = u64::from(self.room) * floats * 4;
+        if self.slots.as_ref().is_none_or(|[a, _]| a.size() < bytes) {
+            self.slots = Some([gpu.storage("slots a", bytes), gpu.storage("slots b", bytes)]);
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &wgpu::Buffer> {

@@ -3,9 +3,9 @@
 //! costs, and on a GPU the sort is small beside the drawing.
 
 use super::{
-    kernels::{Kernels, TileSize},
+    kernels::{SortKernels, TileSize},
     scratch::SortBuffers,
-    uniforms::{NOT_IN_STATUS, Packer, SCAN_TO_NOTHING, Scan, Slice, SortPass},
+    uniforms::{NOT_IN_STATUS, Packer, SCAN_TO_NOTHING, Scan, Slice, SortPass, scan_to_word},
 };
 use crate::gpu::Gpu;
 
@@ -67,13 +67,13 @@ pub(super) struct Pass {
 }
 
 /// Plan the passes over the low `bits` of the keys. With `compact`, items with the key `u32::MAX` are dropped in the
-/// first pass, its total goes to that scan destination, and later passes count from the given status word.
+/// first pass; how many are left goes to that status word, and later passes count from it.
 pub(super) fn plan(
     packer: &mut Packer,
     shape: SortShape,
     bits: u32,
     count: Count,
-    compact: Option<(u32, usize)>,
+    compact: Option<usize>,
 ) -> Vec<Pass> {
     let passes = bits.div_ceil(shape.bits).max(1);
     let each = bits.div_ceil(passes).max(1);
@@ -81,7 +81,7 @@ pub(super) fn plan(
         .map(|index| {
             let first = index == 0;
             let count = match compact {
-                Some((_, compacted)) if !first => Count::Status(compacted),
+                Some(compacted) if !first => Count::Status(compacted),
                 _ => count,
             };
             let (count_index, count) = match count {
@@ -102,7 +102,7 @@ pub(super) fn plan(
             let scan = packer.add(&Scan {
                 length: counters,
                 destination: match compact {
-                    Some((destination, _)) if first => destination,
+                    Some(compacted) if first => scan_to_word(compacted),
                     _ => SCAN_TO_NOTHING,
                 },
                 capacity: 0,
@@ -121,7 +121,7 @@ pub(super) fn plan(
 /// What recording needs besides the buffers.
 pub(super) struct Recorder<'a> {
     pub gpu: &'a Gpu,
-    pub kernels: &'a Kernels,
+    pub kernels: &'a SortKernels,
     pub uniforms: &'a wgpu::Buffer,
     pub status: &'a wgpu::Buffer,
     pub scratch: &'a SortScratch,

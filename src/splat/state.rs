@@ -3,10 +3,13 @@
 
 use super::{
     SplatBuffers, TrainConfig,
+    growth::STATISTICS,
     optimizer::{GROUPS, Moments, row_shapes},
 };
 use crate::{Error, Result, gpu::Gpu, scene::Splats};
 use serde::{Deserialize, Serialize};
+
+const STATISTICS_NAME: &str = "growth.statistics";
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub struct Progress {
     pub step: u64,
     /// Steps of the present phase.
     pub phase_step: u64,
+    /// [`Self::phase_step`] of the last refinement of the set; 0: none.
+    #[serde(default)]
+    pub refined_at: u64,
     pub sh_degree: u32,
 }
 
@@ -27,7 +33,8 @@ pub struct NamedTensor {
 }
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,
-/// log_scales, logit_opacities, sh_dc, sh_rest; shapes as in [`Splats`].
+/// log_scales, logit_opacities, sh_dc, sh_rest, with shapes as in [`Splats`]; and `growth.statistics`, `[n, 3]` (sum of
+/// gradients, views, largest extent), while the set grows by them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainState {
     pub config: TrainConfig,
@@ -42,6 +49,7 @@ impl TrainState {
         progress: Progress,
         splats: &SplatBuffers,
         moments: &[Moments; 6],
+        statistics: Option<&wgpu::Buffer>,
     ) -> Result<Self> {
         let count = splats.count as usize;
         let mut tensors = Vec::with_capacity(3 * GROUPS.len());
@@ -62,6 +70,13 @@ impl TrainState {
                     data: gpu.read(buffer, elements)?,
                 });
             }
+        }
+        if let Some(statistics) = statistics {
+            tensors.push(NamedTensor {
+                name: STATISTICS_NAME.to_owned(),
+                shape: vec![count, STATISTICS],
+                data: gpu.read(statistics, count * STATISTICS)?,
+            });
         }
         Ok(Self {
             config,
@@ -94,7 +109,7 @@ impl TrainState {
             )));
         }
         let get = |group: usize| {
-            self.tensor(&format!("splats.{}", GROUPS[group]), group)
+            self.row_tensor(&format!("splats.{}", GROUPS[group]), group)
                 .map(<[f32]>::to_vec)
         };
         Ok(Splats {
@@ -112,8 +127,8 @@ impl TrainState {
         (0..GROUPS.len())
             .map(|group| {
                 let name = GROUPS[group];
-                let first = self.tensor(&format!("adam.{name}.first"), group)?;
-                let second = self.tensor(&format!("adam.{name}.second"), group)?;
+                let first = self.row_tensor(&format!("adam.{name}.first"), group)?;
+                let second = self.row_tensor(&format!("adam.{name}.second"), group)?;
                 Ok(Moments {
                     first: gpu.storage_from("first moments", first),
                     second: gpu.storage_from("second moments", second),
@@ -122,13 +137,25 @@ impl TrainState {
             .collect()
     }
 
-    fn tensor(&self, name: &str, group: usize) -> Result<&[f32]> {
+    pub(super) fn upload_statistics(&self, gpu: &Gpu) -> Result<Option<wgpu::Buffer>> {
+        if !self.config.growth.has_statistics(self.config.phase) {
+            return Ok(None);
+        }
+        let data = self.tensor(STATISTICS_NAME, &[STATISTICS])?;
+        Ok(Some(gpu.storage_from("growth statistics", data)))
+    }
+
+    fn row_tensor(&self, name: &str, group: usize) -> Result<&[f32]> {
+        self.tensor(name, &row_shapes(self.progress.sh_degree)[group])
+    }
+
+    /// A tensor with a row of shape `row` for each splat.
+    fn tensor(&self, name: &str, row: &[usize]) -> Result<&[f32]> {
         let tensor = self
             .tensors
             .iter()
             .find(|t| t.name == name)
             .ok_or_else(|| Error::invalid(format!("a saved state lacks the tensor \"{name}\"")))?;
-        let row = &row_shapes(self.progress.sh_degree)[group];
         let shape: Vec<usize> = std::iter::once(self.len())
             .chain(row.iter().copied())
             .collect();

@@ -58,9 +58,14 @@ pub(super) struct Scan {
 const _: () = assert!(size_of::<Scan>() == 16);
 
 pub(super) const SCAN_TO_NOTHING: u32 = 0;
-pub(super) const SCAN_TO_VISIBLE: u32 = 1;
-pub(super) const SCAN_TO_INTERSECTIONS: u32 = 2;
+pub(super) const SCAN_TO_INTERSECTIONS: u32 = 1;
+const SCAN_TO_WORD: u32 = 2;
 pub(super) const NOT_IN_STATUS: u32 = u32::MAX;
+
+/// The scan destination that is a word of the status.
+pub(super) fn scan_to_word(position: usize) -> u32 {
+    SCAN_TO_WORD + position as u32
+}
 
 impl View {
     pub fn new(

@@ -14,7 +14,10 @@ use crate::{
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
     settings::{EditDevice, Precision, Settings},
-    splat::{InitConfig, Phase, SplatTrainer, TrainConfig, initialize, scene_extent},
+    splat::{
+        GrowthConfig, InitConfig, Phase, SplatCap, SplatTrainer, TrainConfig, initialize,
+        scene_extent,
+    },
 };
 use std::{
     path::PathBuf,
@@ -51,18 +54,13 @@ impl Session {
                 .iter()
                 .map(|&i| &dataset.views[i].camera),
         );
-        let config = TrainConfig {
-            seed: settings.seed,
-            ..TrainConfig::reconstruct(
-                u64::from(settings.reconstruct_steps),
-                extent,
-                dataset.background,
-            )
-        };
+        let cap = self.splat_cap(&settings)?;
+        let config = reconstruction_config(&settings, cap, views, extent, dataset.background);
         let init = InitConfig {
             seed: settings.seed,
             sh_degree: settings.sh_degree,
             random_count: settings.splat_count,
+            most: cap.splats,
             ..Default::default()
         };
         let splats = initialize(dataset, &init)?;
@@ -123,6 +121,32 @@ impl Session {
             then_edit: None,
         });
         Ok(())
+    }
+
+    /// The most splats that a reconstruction of the open capture may have.
+    fn splat_cap(&self, settings: &Settings) -> Result<SplatCap> {
+        let dataset = self.dataset()?;
+        let mut pixels: Vec<u64> = dataset
+            .split
+            .train
+            .iter()
+            .map(|&i| &dataset.views[i].photo)
+            .map(|photo| u64::from(photo.width) * u64::from(photo.height))
+            .collect();
+        pixels.sort_unstable();
+        let median = pixels.get(pixels.len() / 2).copied().unwrap_or(0);
+        let starting = match &dataset.points {
+            Some(points) => u32::try_from(points.positions.len()).unwrap_or(u32::MAX),
+            None => settings.splat_count,
+        };
+        Ok(SplatCap::choose(
+            &self.gpu,
+            settings.max_splats,
+            settings.splat_memory_mib,
+            settings.sh_degree,
+            median,
+            starting,
+        ))
     }
 
     fn training_views(&self) -> Result<usize> {
@@ -276,7 +300,12 @@ impl Session {
         let camera = dataset.views[view].camera;
         let target = self.targets[view].clone();
         let trainer = self.trainer()?;
-        TrainableScene::step(trainer, &camera, &target)?;
+        let report = TrainableScene::step(trainer, &camera, &target)?;
+        if report.refined.cap_reached && pace.splat_cap.is_none() {
+            let cap = trainer.config().growth.cap;
+            pace.splat_cap = Some(cap.splats);
+            control.emit(Event::Warning(cap.reached()));
+        }
         // The next sweep step renders and so waits anyway; here the wait makes the step's time its own.
         if matches!(plan, StepPlan::EditAndStep { .. }) {
             TrainableScene::finish(trainer)?;
@@ -445,6 +474,28 @@ impl Session {
     }
 }
 
+fn reconstruction_config(
+    settings: &Settings,
+    cap: SplatCap,
+    training_views: usize,
+    scene_extent: f64,
+    background: [f32; 3],
+) -> TrainConfig {
+    let steps = u64::from(settings.reconstruct_steps);
+    let min_opacity = settings.min_opacity as f32;
+    let growth = GrowthConfig {
+        gradient: settings.growth_gradient as f32,
+        gradient_sum: settings.gradient_sum,
+        dead_opacity: min_opacity,
+        reset_opacity: (2.0 * min_opacity).max(0.01),
+        ..GrowthConfig::new(settings.strategy, cap, steps, training_views as u64)
+    };
+    let mut config = TrainConfig::reconstruct(steps, scene_extent, background).growing(growth);
+    config.seed = settings.seed;
+    config.prune.min_opacity = min_opacity;
+    config
+}
+
 fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
@@ -502,6 +553,8 @@ pub fn load_editor<'a>(
 struct Pace {
     step_secs: Option<f64>,
     edit_secs: Option<f64>,
+    /// The most splats, once the artist has been told that there are so many.
+    splat_cap: Option<u32>,
 }
 
 impl Pace {
@@ -545,6 +598,7 @@ impl Pace {
             eta_secs,
             loss,
             splats,
+            splat_cap: self.splat_cap,
             detail,
         }
     }

@@ -164,6 +164,8 @@ pub struct Progress {
     /// `(step, loss)` of the newest step.
     pub loss: Option<f32>,
     pub splats: u32,
+    /// The most splats that this reconstruction may have, once it has reached them.
+    pub splat_cap: Option<u32>,
     /// What is going on inside the step: "editing view 7 of 45, denoising 12 of 20".
     pub detail: String,
 }

@@ -351,20 +351,21 @@ pub struct Cotangents {
 #[derive(Clone, Default)]
 struct Plane {
     mean2d: [f64; 2],
+    absolute_mean2d: [f64; 2],
     conic: [f64; 3],
     depth: f64,
     color: [f64; 3],
     opacity: f64,
 }
 
-/// Gradients of all parameters, and of the projected means `[n, 2]`.
+/// Gradients of all parameters, and of the projected means `[n, 2]`: as they are, and summed without their signs.
 pub fn backward(
     splats: &Splats,
     camera: &Camera,
     background: [f32; 3],
     degree: u32,
     cotangents: &Cotangents,
-) -> (Splats, Vec<f32>) {
+) -> (Splats, [Vec<f32>; 2]) {
     let sorted = project_all(splats, camera, degree);
     let mut planes = vec![Plane::default(); sorted.len()];
     let width = camera.intrinsics.width;
@@ -393,8 +394,11 @@ pub fn backward(
                     plane.opacity += d_alpha * hit.raw / splat.opacity;
                     let d_sigma = -d_alpha * hit.raw;
                     let [a, b, c] = splat.conic.map(|v| v.v);
-                    plane.mean2d[0] += d_sigma * (a * hit.dx + b * hit.dy);
-                    plane.mean2d[1] += d_sigma * (b * hit.dx + c * hit.dy);
+                    let d_mean2d = [a * hit.dx + b * hit.dy, b * hit.dx + c * hit.dy];
+                    for (axis, d) in d_mean2d.into_iter().enumerate() {
+                        plane.mean2d[axis] += d_sigma * d;
+                        plane.absolute_mean2d[axis] += (d_sigma * d).abs();
+                    }
                     plane.conic[0] += d_sigma * 0.5 * hit.dx * hit.dx;
                     plane.conic[1] += d_sigma * hit.dx * hit.dy;
                     plane.conic[2] += d_sigma * 0.5 * hit.dy * hit.dy;
@@ -415,7 +419,7 @@ pub fn backward(
         sh_dc: vec![0.0; n * 3],
         sh_rest: vec![0.0; n * rest],
     };
-    let mut mean2d = vec![0.0; n * 2];
+    let mut mean2d = [vec![0.0; n * 2], vec![0.0; n * 2]];
     for (splat, plane) in sorted.iter().zip(&planes) {
         let outputs = [
             (splat.mean2d[0], plane.mean2d[0]),
@@ -447,8 +451,10 @@ pub fn backward(
                 }
             }
         }
-        mean2d[i * 2] = plane.mean2d[0] as f32;
-        mean2d[i * 2 + 1] = plane.mean2d[1] as f32;
+        for axis in 0..2 {
+            mean2d[0][i * 2 + axis] = plane.mean2d[axis] as f32;
+            mean2d[1][i * 2 + axis] = plane.absolute_mean2d[axis] as f32;
+        }
     }
     (gradients, mean2d)
 }

@@ -49,6 +49,7 @@ fn busy(size: [f32; 2]) -> Option<(Script, Window)> {
         eta_secs: Some(510.0),
         loss: Some(0.1),
         splats: 600,
+        splat_cap: None,
         detail: "editing view 7 of 45, denoising 12 of 20".into(),
     });
     window.until_settled();
