@@ -15,6 +15,7 @@ pub mod error;
 pub mod formats;
 pub mod gpu;
 pub mod loss;
+pub mod luxen;
 pub mod metric;
 pub mod scene;
 pub mod settings;

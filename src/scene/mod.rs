@@ -5,8 +5,10 @@ mod camera;
 mod dataset;
 mod image;
 mod splats;
+mod tensor;
 
 pub use camera::{Camera, Intrinsics};
 pub use dataset::{Dataset, DatasetKind, PointCloud, Split, View, WorldFromFile};
 pub use image::{FloatImage, Photo};
 pub use splats::Splats;
+pub use tensor::NamedTensor;

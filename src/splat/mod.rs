@@ -27,7 +27,7 @@ pub use optimizer::{LearningRates, TRAINER_SHADERS};
 pub use prune::{PruneConfig, PruneRule};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use schedule::{Phase, ViewOrder};
-pub use state::{NamedTensor, Progress, TrainState};
+pub use state::{Progress, TrainState};
 pub use trainer::{SplatTrainer, StepReport, StepResult};
 
 use optimizer::AdamKernels;

@@ -5,9 +5,9 @@
 use super::{
     kernels::{Kernels, TileSize},
     scratch::SortBuffers,
-    uniforms::{NOT_IN_STATUS, Packer, SCAN_TO_NOTHING, Scan, Slice, SortPass},
+    uniforms::{NOT_IN_STATUS, SCAN_TO_NOTHING, Scan, SortPass},
 };
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Packer, Slice};
 
 /// How many threads sort, and how many bits at a time.
 #[derive(Clone, Copy)]

@@ -5,7 +5,11 @@ use super::{
     SplatBuffers, TrainConfig,
     optimizer::{GROUPS, Moments, row_shapes},
 };
-use crate::{Error, Result, gpu::Gpu, scene::Splats};
+use crate::{
+    Error, Result,
+    gpu::Gpu,
+    scene::{NamedTensor, Splats},
+};
 use serde::{Deserialize, Serialize};
 
 /// How far a run is.
@@ -16,14 +20,6 @@ pub struct Progress {
     /// Steps of the present phase.
     pub phase_step: u64,
     pub sh_degree: u32,
-}
-
-/// An array with its name and shape, as safetensors files store them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedTensor {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub data: Vec<f32>,
 }
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,

@@ -16,9 +16,9 @@ use crate::{
     Error, Result,
     edit::Schedule,
     formats::{atomic::write_atomic, picture},
-    scene::{Photo, Splats},
+    scene::{NamedTensor, Photo, Splats},
     settings::Settings,
-    splat::{NamedTensor, TrainState},
+    splat::TrainState,
 };
 use serde::{Deserialize, Serialize};
 use std::{
