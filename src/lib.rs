@@ -3,9 +3,10 @@
 //! The library is the whole product; the binary only parses the command line. Its rooms, and who may call
 //! whom (an arrow that is missing here is a fault):
 //!
-//! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker → formats`;
-//! everything may use [`scene`], [`settings`] and [`error`]. `app` and `cli` draw through [`splat::Drawable`] and use
-//! nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion: they meet in [`edit`].
+//! `app, cli → worker → edit → {splat, luxen, diffusion, loss, metric} → gpu`; `formats → scene`; `worker → formats`;
+//! everything may use [`scene`], [`settings`] and [`error`]. `app` and `cli` draw through [`edit::Drawable`] and use
+//! nothing else of the trainers. `diffusion` knows no scene and `splat` and `luxen` know no diffusion: they meet in
+//! [`edit`].
 
 pub mod app;
 pub mod cli;

@@ -172,6 +172,7 @@ fn reconstruction(ui: &mut egui::Ui, model: &mut Model) {
     ui.label(theme::weak(
         "Makes a scene of the photos. You can watch, pause and stop at any time.",
     ));
+    row(ui, "kind", &mut model.settings);
     row(ui, "reconstruct_steps", &mut model.settings);
 }
 
@@ -237,6 +238,7 @@ fn advanced(ui: &mut egui::Ui, model: &mut Model, facts: &Facts, actions: &mut V
         }
         ui.label(theme::small("Reconstruction"));
         if model.has_splats {
+            row(ui, "kind", &mut model.settings);
             row(ui, "reconstruct_steps", &mut model.settings);
         }
         for setting in rows(jobs::RECONSTRUCT, jobs::EDIT) {

@@ -13,6 +13,7 @@ mod layout;
 mod marcher;
 mod optimizer;
 mod pool;
+mod preset;
 mod renderer;
 mod state;
 mod trainer;

@@ -1,5 +1,5 @@
-//! Pictures of a Luxen: for evaluation, for the edit model, for the window. Rays go through the buffers in chunks; all
-//! chunks of a picture are one submission, so that a frame is complete or not there.
+//! Pictures of a Luxen: for evaluation, for the edit model, for the window. Rays go through the buffers in chunks. A
+//! picture may be recorded in parts, so that a window on a slow adapter never waits long for one that it has given up.
 
 use super::{
     FieldBuffers, FieldShape, LuxenConfig, Size,
@@ -13,7 +13,7 @@ use crate::{
     gpu::{Gpu, GpuImage, Packer},
     scene::Camera,
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Rays of a chunk, unless the adapter allows fewer.
 const CHUNK_RAYS: u32 = 16_384;
@@ -49,8 +49,8 @@ impl LuxenRenderer {
         }
     }
 
-    /// Record a whole picture into `image`. `appearance`: the training view whose appearance it has, else the mean.
-    /// `depth`: `[h, w]` f32, sum of weight × camera z.
+    /// Record `pixels` of a picture, counted row by row, into `image`. `appearance`: the training view whose appearance it
+    /// has, else the mean. `depth`: `[h, w]` f32, sum of weight × camera z.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the buffers of a chunk do not fit the adapter.
@@ -60,6 +60,7 @@ impl LuxenRenderer {
         scene: &Drawable,
         camera: &Camera,
         appearance: Option<u32>,
+        pixels: Range<u32>,
         image: &GpuImage,
         depth: Option<&wgpu::Buffer>,
     ) -> Result<()> {
@@ -70,8 +71,11 @@ impl LuxenRenderer {
                 k.width, k.height, image.width, image.height
             )));
         }
-        let pixels = k.width * k.height;
-        self.prepare(scene, pixels)?;
+        let end = pixels.end.min(k.width * k.height);
+        if pixels.start >= end {
+            return Ok(());
+        }
+        self.prepare(scene, end - pixels.start)?;
         let (Some((_, kernels)), Some((_, space))) = (&self.kernels, &self.space) else {
             return Err(Error::invalid("no buffers to draw with"));
         };
@@ -79,12 +83,10 @@ impl LuxenRenderer {
         let mut packer = Packer::new(gpu);
         let view = packer.add(&View::new(camera, 0, 0));
         let mut chunks = Vec::new();
-        let mut first = 0;
-        while first < pixels {
+        let mut first = pixels.start;
+        while first < end {
             let range = RayRange {
-                rays: (pixels - first)
-                    .min(space.rays_capacity)
-                    .next_multiple_of(4),
+                rays: (end - first).min(space.rays_capacity).next_multiple_of(4),
                 first,
                 total: 1,
                 step: 0,

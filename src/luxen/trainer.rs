@@ -356,8 +356,15 @@ impl LuxenTrainer {
         self.finish()?;
         let scene = self.drawable();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        self.renderer
-            .record(&mut encoder, &scene, camera, appearance, target, None)?;
+        self.renderer.record(
+            &mut encoder,
+            &scene,
+            camera,
+            appearance,
+            0..u32::MAX,
+            target,
+            None,
+        )?;
         self.gpu.queue.submit([encoder.finish()]);
         self.gpu.wait()
     }

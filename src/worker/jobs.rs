@@ -13,8 +13,9 @@ use crate::{
     Error, Result,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
-    settings::{EditDevice, Precision, Settings},
-    splat::{InitConfig, Phase, SplatTrainer, TrainConfig, initialize, scene_extent},
+    luxen::{LuxenConfig, LuxenTrainer},
+    settings::{EditDevice, Precision, SceneKind, Settings},
+    splat::{InitConfig, SplatTrainer, TrainConfig, initialize, scene_extent},
 };
 use std::{
     path::PathBuf,
@@ -43,6 +44,37 @@ impl Session {
     ) -> Result<()> {
         let settings = control.settings.clone();
         let views = self.training_views()?;
+        let steps = settings.planned_steps(self.gpu.is_software());
+        let trainer: Box<dyn TrainableScene> = match settings.kind {
+            SceneKind::Splat => Box::new(self.begin_splats(&settings, steps)?),
+            SceneKind::Luxen => {
+                let dataset = self.dataset()?;
+                let config = LuxenConfig::of(&settings, dataset, self.gpu.is_software(), steps);
+                Box::new(LuxenTrainer::new(self.gpu.clone(), config, views as u32)?)
+            }
+        };
+        self.ensure_project(control)?;
+        self.keep_live("Before the reconstruction", &[], control)?;
+        self.trainer = Some(trainer);
+        self.scene_file = None;
+        self.forget_edits()?;
+        self.touch();
+        if let Some(project) = &mut self.project {
+            project.manifest.current = None;
+        }
+        self.job = Some(JobRecord {
+            job: Job::Reconstruct,
+            start_step: 0,
+            end_step: steps,
+            schedule: Schedule::new(settings.seed, views),
+            settings,
+            then_edit: then_edit.map(Box::new),
+        });
+        control.emit(Event::SplatsReady);
+        Ok(())
+    }
+
+    fn begin_splats(&self, settings: &Settings, steps: u32) -> Result<SplatTrainer> {
         let dataset = self.dataset()?;
         let extent = scene_extent(
             dataset
@@ -53,11 +85,7 @@ impl Session {
         );
         let config = TrainConfig {
             seed: settings.seed,
-            ..TrainConfig::reconstruct(
-                u64::from(settings.reconstruct_steps),
-                extent,
-                dataset.background,
-            )
+            ..TrainConfig::reconstruct(u64::from(steps), extent, dataset.background)
         };
         let init = InitConfig {
             seed: settings.seed,
@@ -66,25 +94,7 @@ impl Session {
             ..Default::default()
         };
         let splats = initialize(dataset, &init)?;
-        self.ensure_project(control)?;
-        self.keep_live("Before the reconstruction", &[], control)?;
-        self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
-        self.scene_file = None;
-        self.forget_edits()?;
-        self.touch();
-        if let Some(project) = &mut self.project {
-            project.manifest.current = None;
-        }
-        self.job = Some(JobRecord {
-            job: Job::Reconstruct,
-            start_step: 0,
-            end_step: settings.reconstruct_steps,
-            schedule: Schedule::new(settings.seed, views),
-            settings,
-            then_edit: then_edit.map(Box::new),
-        });
-        control.emit(Event::SplatsReady);
-        Ok(())
+        SplatTrainer::new(self.gpu.clone(), splats, config)
     }
 
     /// Prepare an edit of the open scene.
@@ -107,12 +117,8 @@ impl Session {
         self.ensure_project(control)?;
         self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
-        let config = TrainConfig {
-            phase: Phase::Refine,
-            ..*trainer.config()
-        };
-        trainer.begin_phase(config)?;
-        let start_step = TrainableScene::step_count(trainer);
+        trainer.begin_refinement()?;
+        let start_step = trainer.step_count();
         self.is_saved = false;
         self.job = Some(JobRecord {
             job: Job::Edit,
@@ -173,7 +179,7 @@ impl Session {
                 return Ok(false);
             }
             self.adopt_live_settings(control);
-            let step = TrainableScene::step_count(self.trainer()?);
+            let step = self.trainer()?.step_count();
             let record = self.job()?;
             if step >= record.end_step {
                 let is_last = record.then_edit.is_none();
@@ -198,7 +204,7 @@ impl Session {
                 Err(Error::Cancelled) => continue,
                 other => other?,
             }
-            let step = TrainableScene::step_count(self.trainer()?);
+            let step = self.trainer()?.step_count();
             let took_step = !matches!(plan, StepPlan::EditOnly { .. });
             if took_step
                 && step.is_multiple_of(settings.snapshot_interval)
@@ -271,18 +277,15 @@ impl Session {
             StepPlan::EditAndStep { position, .. } | StepPlan::Step { position } => position,
         };
         let began = Instant::now();
-        let dataset = self.dataset()?;
-        let view = dataset.split.train[position];
-        let camera = dataset.views[view].camera;
-        let target = self.targets[view].clone();
+        let views = self.train_views()?;
         let trainer = self.trainer()?;
-        TrainableScene::step(trainer, &camera, &target)?;
+        trainer.step(&views, position)?;
         // The next sweep step renders and so waits anyway; here the wait makes the step's time its own.
         if matches!(plan, StepPlan::EditAndStep { .. }) {
-            TrainableScene::finish(trainer)?;
+            trainer.finish()?;
         }
-        let splats = TrainableScene::splat_count(trainer);
-        let step = TrainableScene::step_count(trainer);
+        let splats = trainer.splat_count();
+        let step = trainer.step_count();
         self.touch();
         let job = self.job()?;
         if matches!(plan, StepPlan::EditAndStep { .. }) {
@@ -320,9 +323,9 @@ impl Session {
         let gpu = self.gpu.clone();
         let render = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
         let trainer = self.trainer()?;
-        TrainableScene::render(trainer, &camera, &render)?;
-        let step = TrainableScene::step_count(trainer);
-        let splats = TrainableScene::splat_count(trainer);
+        trainer.render(&camera, Some(position), &render)?;
+        let step = trainer.step_count();
+        let splats = trainer.splat_count();
         let job = self.job()?;
         let draw = job.schedule.draw_edit(settings);
         let mut progress = pace.progress(job, step, splats, None, String::new());
@@ -406,7 +409,7 @@ impl Session {
 
     /// Tell the losses of the steps that finished; the newest is returned.
     fn tell_losses(&mut self, control: &Control) -> Result<Option<f32>> {
-        let results = TrainableScene::take_results(self.trainer()?);
+        let results = self.trainer()?.take_losses();
         for result in &results {
             control.emit(Event::Loss {
                 step: result.step as u32,

@@ -2,9 +2,9 @@
 //! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
 
 use crate::{
+    edit::Drawable,
     scene::{Camera, Photo},
     settings::Settings,
-    splat::Drawable,
 };
 use glam::DVec3;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub enum Command {
     OpenReadOnly(PathBuf),
     /// Make a splat file the scene of the open capture, in the capture's frame.
     AttachSplats(PathBuf),
-    /// Photos → splats, with the current settings.
+    /// Photos → scene, with the current settings.
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,
