@@ -12,6 +12,8 @@ mod fixture;
 mod luxen;
 #[path = "reference/luxen_field.rs"]
 mod luxen_field;
+#[path = "reference/luxen_scene.rs"]
+mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]
 mod luxen_twin;
 #[path = "reference/splat_twin.rs"]

@@ -59,6 +59,9 @@ pub struct LuxenConfig {
     pub proposals: [GridConfig; 2],
     /// Rays a step.
     pub rays: u32,
+    /// Most rays that go through the buffers at a time, a multiple of 64; 0: as many as fit the adapter. A step of more
+    /// takes several chunks, whose gradients add up.
+    pub chunk_rays: u32,
     /// Samples a ray: both proposals, then the field. Multiples of 4.
     pub samples: [u32; 3],
     /// Side of the square patches that training pixels are drawn in.
@@ -103,6 +106,7 @@ impl LuxenConfig {
                 log2_entries: 17,
             }),
             rays: 4096,
+            chunk_rays: 0,
             samples: [256, 96, 48],
             patch_side: 1,
             near: 0.05,
@@ -209,6 +213,12 @@ impl LuxenConfig {
             return refuse(format!(
                 "rays a step must be a multiple of 64, not {}",
                 self.rays
+            ));
+        }
+        if self.chunk_rays % 64 != 0 {
+            return refuse(format!(
+                "rays at a time must be a multiple of 64, not {}",
+                self.chunk_rays
             ));
         }
         if !(self.near > 0.0 && self.near < self.far) {

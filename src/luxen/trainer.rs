@@ -107,7 +107,11 @@ impl LuxenTrainer {
         moments: Option<&[[Vec<f32>; 2]; 7]>,
     ) -> Result<Self> {
         let field = FieldBuffers::upload(&gpu, &shape, parameters)?;
-        let space = Workspace::new(&gpu, &shape, &config, config.rays, true)?;
+        let wanted = match config.chunk_rays {
+            0 => config.rays,
+            most => config.rays.min(most),
+        };
+        let space = Workspace::new(&gpu, &shape, &config, wanted, true)?;
         let gradients = Gradients::new(&gpu, &shape, &config, &space);
         let carries = config.rays > space.rays_capacity;
         Ok(Self {
