@@ -94,6 +94,9 @@ impl Setting {
             )));
         }
         (self.set)(settings, value);
+        if self.key == "method" {
+            settings.adopt_method();
+        }
         Ok(())
     }
 
@@ -218,6 +221,10 @@ choice! {
     Sweep { Interleaved = "interleaved", Frozen = "frozen" }
 }
 choice! {
+    /// How an edit goes about the views: a preset of the rows that differ between the published methods.
+    Method { Igs2gs = "igs2gs", In2n = "in2n" }
+}
+choice! {
     /// What a scene is made of.
     SceneKind { Splat = "splat", Luxen = "luxen" }
 }
@@ -276,6 +283,9 @@ macro_rules! settings {
 }
 
 settings! {
+    // First, so that on the command line every other flag has the last word over the preset.
+    method: Method = Method::Igs2gs, "method", "Method", Kind::Choice(Method::CHOICES), "", Basic, EDIT,
+        "igs2gs: sweeps over all views; in2n: one view every few steps, from any noise level (sets guidance 7.5, least noise 0.02, 15000 steps).";
     prompt: String = "", "prompt", "Instruction", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "What to turn the scene into, as an instruction: \"make him a marble statue\".";
     guidance_scale: f64 = 12.5, "guidance-scale", "Instruction strength", Kind::Float { min: 1.0, max: 30.0 }, "", Basic, EDIT | EDIT_IMAGE,
@@ -300,6 +310,10 @@ settings! {
         "Steps from the start of one sweep over the training views to the start of the next.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
+    edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 100_000 }, "steps", Advanced, EDIT,
+        "in2n: steps from one edit to the next.";
+    edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "", Advanced, EDIT,
+        "in2n: views that are edited each time.";
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
         "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
     precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
@@ -340,6 +354,19 @@ impl Settings {
             LuxenSize::Small => false,
             LuxenSize::Full => true,
         }
+    }
+
+    /// Take over what the chosen method is a preset of.
+    fn adopt_method(&mut self) {
+        let published = Self::default();
+        (self.guidance_scale, self.lower_bound, self.edit_steps) = match self.method {
+            Method::Igs2gs => (
+                published.guidance_scale,
+                published.lower_bound,
+                published.edit_steps,
+            ),
+            Method::In2n => (7.5, 0.02, 15_000),
+        };
     }
 
     /// Steps of a reconstruction.

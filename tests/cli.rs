@@ -681,10 +681,26 @@ fn a_luxen_is_reconstructed_kept_drawn_measured_and_edited() {
     assert_says(&refused, &["scene.ply"]);
 
     let edited = path(&dir, "edited.luxedit");
-    let mut args = edit_args(&project, &edited);
-    args.extend_from_slice(&["--guidance-scale", "2"]);
+    let args = [
+        "edit",
+        &project,
+        "-o",
+        &edited,
+        "--method",
+        "in2n",
+        "--model",
+        MODEL,
+        "--prompt",
+        "turn it into bronze",
+        "--diffusion-steps",
+        "3",
+        "--steps",
+        "25",
+        "--json",
+    ];
     let done = json(&args);
-    assert_eq!(done["step"], 80);
-    assert!(done["edits"].as_u64().is_some_and(|n| n > 0), "{done}");
+    assert_eq!(done["step"], 55);
+    assert_eq!(done["edits"], 3, "before steps 0, 10 and 20");
+    assert_eq!(done["settings"]["guidance_scale"], 7.5);
     assert!(Path::new(&edited).join("before-after.png").is_file());
 }

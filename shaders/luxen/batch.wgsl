@@ -38,7 +38,7 @@ struct Batch {
     patch_side: u32,
     // Training views.
     views: u32,
-    // Row of the appearance table that all rays read; above the table: each ray its view's.
+    // Row of the appearance table that a picture's rays read; training rays read their view's.
     appearance_row: u32,
     // 0: squared difference; 1: absolute difference.
     loss_kind: u32,

@@ -1,4 +1,4 @@
-// A ray is three vec4s: origin and view index (a whole number); direction of unit length and the pixel's weight; the
+// A ray is three vec4s: origin and row of the appearance table (a whole number); direction of unit length and the pixel's weight; the
 // pixel's color, and camera z a unit of distance.
 
 struct View {

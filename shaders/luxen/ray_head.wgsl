@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var c = 0u; c < 4u; c++) {
         let ray = 4u * id.x + c;
         var harmonics = harmonics_of(rays[3u * ray + 1u].xyz);
-        let row = min(batch.appearance_row, u32(rays[3u * ray].w)) * APPEARANCE;
+        let row = u32(rays[3u * ray].w) * APPEARANCE;
         for (var k = 0u; k < 4u; k++) {
             for (var n = 0u; n < 4u; n++) {
                 x[k][n][c] = harmonics[4u * k + n];

@@ -28,6 +28,7 @@ mod timeline;
 mod viewport;
 mod window;
 
+pub use canvas::{Canvas, Pace};
 pub use chooser::Chooser;
 pub use commands::{COMMANDS, CommandInfo, Menu, UiCommand};
 pub use link::Worker;

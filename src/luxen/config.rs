@@ -166,7 +166,8 @@ impl LuxenConfig {
         }
     }
 
-    /// For further steps on a finished scene: the rates that Instruct-NeRF2NeRF starts an edit with, nothing annealed.
+    /// For further steps on a finished scene, as Instruct-NeRF2NeRF edits it: its learning rates, absolute differences
+    /// because edited views contradict each other, nothing annealed.
     pub fn refine(self) -> Self {
         Self {
             learning_rate: Decay {
@@ -176,6 +177,10 @@ impl LuxenConfig {
             },
             anneal_steps: 0,
             proposal_warmup: 0,
+            loss: PhotoLoss {
+                pixel: PixelLoss::Absolute,
+                ..self.loss
+            },
             ..self
         }
     }

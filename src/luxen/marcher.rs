@@ -18,7 +18,7 @@ pub(super) struct RayRange {
     pub step: u64,
     pub anneal: f64,
     pub is_training: bool,
-    /// Row of the appearance table for all rays; `u32::MAX`: each ray its view's.
+    /// Row of the appearance table that a picture's rays read.
     pub appearance_row: u32,
 }
 

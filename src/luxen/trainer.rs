@@ -188,7 +188,7 @@ impl LuxenTrainer {
                 step,
                 anneal: config.anneal(phase_step),
                 is_training: true,
-                appearance_row: u32::MAX,
+                appearance_row: 0,
             };
             let chunk = ChunkUniforms::new(&mut packer, config, &self.shape, &self.space, &range);
             let back = BackwardUniforms::new(
