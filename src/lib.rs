@@ -3,10 +3,10 @@
 //! The library is the whole product; the binary only parses the command line. Its rooms, and who may call
 //! whom (an arrow that is missing here is a fault):
 //!
-//! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker, diffusion → formats`;
-//! `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and [`error`]. `app` and `cli` draw
-//! through [`splat::Drawable`] and use nothing else of the trainers. `diffusion` knows no scene and `splat` knows no
-//! diffusion: they meet in [`edit`].
+//! `app, cli → worker → edit → {splat, luxen, diffusion, loss, metric} → gpu`; `formats → scene`;
+//! `worker, diffusion → formats`; `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and
+//! [`error`]. `app` and `cli` draw through [`edit::Drawable`] and use nothing else of the trainers. `diffusion` knows no
+//! scene and `splat` and `luxen` know no diffusion: they meet in [`edit`].
 
 pub mod app;
 pub mod bundle;
@@ -18,6 +18,7 @@ pub mod formats;
 pub mod gpu;
 pub mod hub;
 pub mod loss;
+pub mod luxen;
 pub mod metric;
 pub mod scene;
 pub mod settings;

@@ -96,6 +96,9 @@ impl Setting {
             )));
         }
         (self.set)(settings, value);
+        if self.key == "method" {
+            settings.adopt_method();
+        }
         Ok(())
     }
 
@@ -220,6 +223,28 @@ choice! {
     Sweep { Interleaved = "interleaved", Frozen = "frozen" }
 }
 choice! {
+    /// How an edit goes about the views: a preset of the rows that differ between the published methods.
+    Method { Igs2gs = "igs2gs", In2n = "in2n" }
+}
+choice! {
+    /// What a scene is made of.
+    SceneKind { Splat = "splat", Luxen = "luxen" }
+}
+impl Default for SceneKind {
+    /// Projects that do not say hold splats.
+    fn default() -> Self {
+        Self::Splat
+    }
+}
+choice! {
+    /// Widths of a Luxen's networks and what goes with them.
+    LuxenSize { Auto = "auto", Small = "small", Full = "full" }
+}
+choice! {
+    /// Whether each photo of a Luxen has an exposure of its own.
+    Appearance { Auto = "auto", On = "on", Off = "off" }
+}
+choice! {
     /// Where the diffusion model runs.
     EditDevice { Auto = "auto", Gpu = "gpu", Cpu = "cpu" }
 }
@@ -269,6 +294,9 @@ macro_rules! settings {
 }
 
 settings! {
+    // First, so that on the command line every other flag has the last word over the preset.
+    method: Method = Method::Igs2gs, "method", "Method", Kind::Choice(Method::CHOICES), "", Basic, EDIT,
+        "igs2gs: sweeps over all views; in2n: one view every few steps, from any noise level (sets guidance 7.5, least noise 0.02, 15000 steps).";
     prompt: String = "", "prompt", "Instruction", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "What to turn the scene into, as an instruction: \"make him a marble statue\".";
     guidance_scale: f64 = 12.5, "guidance-scale", "Instruction strength", Kind::Float { min: 1.0, max: 30.0 }, "", Basic, EDIT | EDIT_IMAGE,
@@ -277,8 +305,10 @@ settings! {
         "Image guidance: higher stays nearer to the original photo.";
     edit_steps: u32 = 7500u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, EDIT,
         "Optimization steps of the edit, in addition to those the scene has had.";
-    reconstruct_steps: u32 = 7000u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
-        "Optimization steps of the reconstruction; all schedules stretch to it.";
+    kind: SceneKind = SceneKind::Splat, "kind", "Scene", Kind::Choice(SceneKind::CHOICES), "", Basic, RECONSTRUCT | EDIT,
+        "What photos become: splat, or luxen (a neural radiance field).";
+    reconstruct_steps: u32 = 0u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 0, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
+        "Optimization steps of the reconstruction; all schedules stretch to it. 0: 7000 for splats, 30000 for a Luxen, 15000 for a small one.";
     model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "The InstructPix2Pix model: a folder in diffusers layout, an original checkpoint, or an id that `model get` fetched; bundled: the small one that comes with luxedit.";
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
@@ -293,6 +323,10 @@ settings! {
         "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
+    edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 100_000 }, "steps", Advanced, EDIT,
+        "in2n: steps from one edit to the next.";
+    edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "", Advanced, EDIT,
+        "in2n: views that are edited each time.";
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
         "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
     precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
@@ -317,6 +351,16 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
+    luxen_size: LuxenSize = LuxenSize::Auto, "luxen-size", "Luxen size", Kind::Choice(LuxenSize::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "full: nerfacto's published sizes; small: what a processor trains in minutes; auto: full on a graphics card, small on a software adapter.";
+    luxen_rays: u32 = 0u32, "luxen-rays", "Rays a step", Kind::Int { min: 0, max: 65_536 }, "rays", Advanced, RECONSTRUCT | EDIT,
+        "Rays of a Luxen's step, rounded up to a multiple of 64; 0: 4096, small 1024.";
+    luxen_samples: u32 = 0u32, "luxen-samples", "Samples a ray", Kind::Int { min: 0, max: 512 }, "", Advanced, RECONSTRUCT | EDIT,
+        "Samples of a Luxen's field on each ray, rounded up to a multiple of 4; 0: 48, small 16.";
+    luxen_grid: u32 = 0u32, "luxen-grid", "Grid entries", Kind::Int { min: 0, max: 24 }, "", Advanced, RECONSTRUCT | EDIT,
+        "Binary logarithm of the entries a level of a Luxen's hash grid; 0: 19, small 16.";
+    luxen_appearance: Appearance = Appearance::Auto, "luxen-appearance", "Exposure a photo", Kind::Choice(Appearance::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "Whether a Luxen learns an exposure for each photo; auto: except for synthetic captures.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,
@@ -330,6 +374,38 @@ settings! {
 }
 
 impl Settings {
+    /// Whether a Luxen gets the published sizes.
+    pub fn has_full_luxen(&self, is_software: bool) -> bool {
+        match self.luxen_size {
+            LuxenSize::Auto => !is_software,
+            LuxenSize::Small => false,
+            LuxenSize::Full => true,
+        }
+    }
+
+    /// Take over what the chosen method is a preset of.
+    fn adopt_method(&mut self) {
+        let published = Self::default();
+        (self.guidance_scale, self.lower_bound, self.edit_steps) = match self.method {
+            Method::Igs2gs => (
+                published.guidance_scale,
+                published.lower_bound,
+                published.edit_steps,
+            ),
+            Method::In2n => (7.5, 0.02, 15_000),
+        };
+    }
+
+    /// Steps of a reconstruction.
+    pub fn planned_steps(&self, is_software: bool) -> u32 {
+        match (self.reconstruct_steps, self.kind) {
+            (0, SceneKind::Splat) => 7000,
+            (0, SceneKind::Luxen) if self.has_full_luxen(is_software) => 30_000,
+            (0, SceneKind::Luxen) => 15_000,
+            (steps, _) => steps,
+        }
+    }
+
     /// The row of a field.
     pub fn info(key: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|s| s.key == key)

@@ -813,3 +813,66 @@ fn an_orbit_becomes_an_animation_within_the_captured_arc() {
         &["exists already"],
     );
 }
+
+#[test]
+fn a_luxen_is_reconstructed_kept_drawn_measured_and_edited() {
+    let dir = TempDir::new().unwrap();
+    let project = path(&dir, "luxen.luxedit");
+    let made = json(&[
+        "reconstruct",
+        CAPTURE,
+        "-o",
+        &project,
+        "--kind",
+        "luxen",
+        "--luxen-size",
+        "small",
+        "--luxen-rays",
+        "128",
+        "--luxen-grid",
+        "10",
+        "--steps",
+        "30",
+        "--snapshot-interval",
+        "20",
+        "--json",
+    ]);
+    assert_eq!(made["step"], 30);
+    let psnr = made["metrics"]["psnr"].as_f64().expect("a PSNR");
+    assert!(psnr.is_finite() && psnr > 3.0, "{psnr}");
+    let known = json(&["info", &project, "--json"]);
+    assert_eq!(known["kind"], "luxen");
+    assert_eq!(known["step"], 30);
+    // What is drawn from the saved project is what was measured when it was made.
+    let measured = json(&["eval", &project, "--json"]);
+    assert_eq!(measured["metrics"]["psnr"], made["metrics"]["psnr"]);
+    let pictures = path(&dir, "pictures");
+    json(&["render", &project, "-o", &pictures, "--json"]);
+    assert!(std::fs::read_dir(Path::new(&pictures).join("images")).is_ok_and(|d| d.count() > 0));
+    let refused = failure(&["convert", &project, &path(&dir, "out.ply")]);
+    assert_says(&refused, &["scene.ply"]);
+
+    let edited = path(&dir, "edited.luxedit");
+    let args = [
+        "edit",
+        &project,
+        "-o",
+        &edited,
+        "--method",
+        "in2n",
+        "--model",
+        MODEL,
+        "--prompt",
+        "turn it into bronze",
+        "--diffusion-steps",
+        "3",
+        "--steps",
+        "25",
+        "--json",
+    ];
+    let done = json(&args);
+    assert_eq!(done["step"], 55);
+    assert_eq!(done["edits"], 3, "before steps 0, 10 and 20");
+    assert_eq!(done["settings"]["guidance_scale"], 7.5);
+    assert!(Path::new(&edited).join("before-after.png").is_file());
+}

@@ -8,6 +8,14 @@ mod cameras;
 mod diffusion;
 #[path = "reference/fixture.rs"]
 mod fixture;
+#[path = "reference/luxen.rs"]
+mod luxen;
+#[path = "reference/luxen_field.rs"]
+mod luxen_field;
+#[path = "reference/luxen_scene.rs"]
+mod luxen_scene;
+#[path = "reference/luxen_twin.rs"]
+mod luxen_twin;
 #[path = "reference/splat_twin.rs"]
 mod splat_twin;
 #[path = "reference/splats.rs"]

@@ -76,6 +76,42 @@ fn trainer_and_loss_shaders_are_valid() {
 }
 
 #[test]
+fn luxen_shaders_are_valid() {
+    assert!(!luxedit::luxen::SHADERS.is_empty());
+    luxedit::luxen::SHADERS.iter().for_each(validate);
+}
+
+/// The host lays out weights and channels as the kernels do.
+#[test]
+fn luxen_layouts_agree_with_their_kernels() {
+    use luxedit::luxen::{SHADERS, Size, constants};
+    for (kernel, expected) in [
+        (
+            "luxen/radiance_backward",
+            [Size::Small, Size::Full].map(Some).to_vec(),
+        ),
+        ("luxen/proposal_backward", vec![None]),
+    ] {
+        let mut sources = SHADERS.iter().filter(|s| s.name == kernel);
+        for size in expected {
+            let module = parse(sources.next().expect("a kernel of this size"));
+            for (name, value) in constants(size) {
+                let (_, constant) = module
+                    .constants
+                    .iter()
+                    .find(|(_, c)| c.name.as_deref() == Some(name))
+                    .unwrap_or_else(|| panic!("{kernel}: no constant {name}"));
+                let expression = &module.global_expressions[constant.init];
+                let naga::Expression::Literal(naga::Literal::U32(got)) = expression else {
+                    panic!("{kernel}: {name} is {expression:?}");
+                };
+                assert_eq!(*got, value, "{kernel} at {size:?}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn window_shaders_are_valid() {
     assert!(!luxedit::app::SHADERS.is_empty());
     for source in luxedit::app::SHADERS {

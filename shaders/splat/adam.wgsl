@@ -39,9 +39,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         at = row * params.width + (index - row * params.live);
     }
     let gradient = gradients[at];
-    let m = mix(gradient, first_moments[at], params.beta1);
-    let v = mix(gradient * gradient, second_moments[at], params.beta2);
-    first_moments[at] = m;
-    second_moments[at] = v;
-    parameters[at] -= params.step_size * m / (sqrt(v * params.second_moment_correction) + params.epsilon);
+    let updated = adam_update(
+        Updated(parameters[at], first_moments[at], second_moments[at]),
+        gradient,
+        params.beta1,
+        params.beta2,
+        params.step_size,
+        params.second_moment_correction,
+        params.epsilon,
+    );
+    first_moments[at] = updated.first_moment;
+    second_moments[at] = updated.second_moment;
+    parameters[at] = updated.parameter;
 }

@@ -1,15 +1,19 @@
 //! Renders of the scene for the viewport, without ever waiting for the GPU: a frame is recorded and submitted, looked
 //! after without blocking, and shown once it is complete. At most one frame is on its way, so that the window never
-//! queues work ahead of the trainer's; resolution follows what the adapter manages.
+//! queues work ahead of the trainer's; resolution follows what the adapter manages. Luxens are marched in slices of a
+//! frame, so that a frame which the camera has left behind is given up at once.
 
 use crate::{
     Error, Result,
+    edit::Drawable,
     gpu::{Gpu, GpuImage},
+    luxen::LuxenRenderer,
     scene::Camera,
-    splat::{Drawable, Rasterizer, RenderOptions, status},
+    splat::{Rasterizer, RenderOptions, status},
 };
 use glam::DVec3;
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -22,6 +26,10 @@ const SCALES: [f64; 6] = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125];
 /// Seconds that a frame may take while the camera moves, and while it rests but the scene changes.
 const MOVING_SECS: f64 = 1.0 / 18.0;
 const RESTING_SECS: f64 = 0.3;
+/// Seconds that a slice of a Luxen's frame may take, and the pixels of one while that is unknown.
+const SLICE_SECS: f64 = 0.05;
+const FIRST_SLICE: u32 = 4096;
+const LEAST_SLICE: u32 = 1024;
 /// How long a scale that failed for lack of memory is not tried again.
 const CEILING_LIFE: Duration = Duration::from_secs(8);
 
@@ -60,6 +68,24 @@ struct Pending {
     frame: Frame,
     read_back: ReadBack,
     submitted: Instant,
+    scene: Drawable,
+    before: Option<Drawable>,
+    /// Pixels of the slice that is on its way.
+    slice: Range<u32>,
+}
+
+impl Pending {
+    fn is_sliced(&self) -> bool {
+        is_sliced(&self.scene) || self.before.as_ref().is_some_and(is_sliced)
+    }
+}
+
+/// Whether a scene's frames are made in slices.
+fn is_sliced(drawable: &Drawable) -> bool {
+    match drawable {
+        Drawable::Splats(_) => false,
+        Drawable::Luxen(_) => true,
+    }
 }
 
 /// A few words on their way back from the GPU.
@@ -125,6 +151,7 @@ struct Pick {
 pub struct Canvas {
     gpu: Arc<Gpu>,
     rasterizer: Rasterizer,
+    marcher: LuxenRenderer,
     shown: Option<Frame>,
     /// The buffers of the frame before the shown one, for the next.
     spare: Option<Frame>,
@@ -136,6 +163,8 @@ pub struct Canvas {
     full_height: u32,
     /// Seconds a pixel, the lesser of what recent frames took.
     secs_per_pixel: Option<f64>,
+    /// Whether that was measured on sliced frames.
+    measured_slices: bool,
     last_finish: Instant,
 }
 
@@ -145,6 +174,7 @@ impl Canvas {
     pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
         Ok(Self {
             rasterizer: Rasterizer::new(gpu.clone())?,
+            marcher: LuxenRenderer::new(gpu.clone()),
             gpu,
             shown: None,
             spare: None,
@@ -153,6 +183,7 @@ impl Canvas {
             ceiling: None,
             full_height: 1,
             secs_per_pixel: None,
+            measured_slices: false,
             last_finish: Instant::now(),
         })
     }
@@ -218,8 +249,11 @@ impl Canvas {
             scene: scene.1,
             before: before.map_or(0, |b| b.1),
         };
-        if self.pending.is_some() {
-            return Ok(false);
+        if let Some(pending) = &self.pending {
+            if !pending.is_sliced() || pending.frame.key.camera == *camera {
+                return Ok(false);
+            }
+            self.pending = None;
         }
         if self.shown.as_ref().is_some_and(|frame| frame.key == key) {
             return Ok(true);
@@ -240,33 +274,63 @@ impl Canvas {
     }
 
     fn submit(&mut self, key: Key, scene: &Drawable, before: Option<&Drawable>) -> Result<()> {
-        let gpu = self.gpu.clone();
+        let sliced = is_sliced(scene) || before.is_some_and(is_sliced);
+        if sliced != self.measured_slices {
+            self.measured_slices = sliced;
+            self.secs_per_pixel = None;
+        }
         let frame = self.buffers(key, before.is_some());
+        self.submit_slice(frame, scene.clone(), before.cloned(), 0)
+    }
+
+    /// Submit the part of a frame that begins at pixel `first`.
+    fn submit_slice(
+        &mut self,
+        frame: Frame,
+        scene: Drawable,
+        before: Option<Drawable>,
+        first: u32,
+    ) -> Result<()> {
+        let gpu = self.gpu.clone();
+        let camera = frame.key.camera;
+        let slice = first..first + self.slice_pixels(&frame, &scene, before.as_ref());
         let words = status::LEN;
         let staging = ReadBack::staging(&gpu, 2 * words);
         let bytes = words as u64 * 4;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        if let (Some(drawable), Some(image)) = (before, &frame.before) {
-            self.record(&mut encoder, drawable, &key.camera, image, None)?;
+        if let (Some(drawable), Some(image)) = (&before, &frame.before)
+            && self.record(&mut encoder, drawable, &camera, &slice, image, None)?
+        {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, bytes, bytes);
         }
-        self.record(
-            &mut encoder,
-            scene,
-            &key.camera,
-            &frame.image,
-            Some(&frame.depth),
-        )?;
-        let status = self.rasterizer.status_buffer();
-        encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
+        let (image, depth) = (&frame.image, Some(&frame.depth));
+        if self.record(&mut encoder, &scene, &camera, &slice, image, depth)? {
+            let status = self.rasterizer.status_buffer();
+            encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
+        }
         gpu.queue.submit([encoder.finish()]);
         self.pending = Some(Pending {
             frame,
             read_back: ReadBack::start(staging),
             submitted: Instant::now(),
+            scene,
+            before,
+            slice,
         });
         Ok(())
+    }
+
+    fn slice_pixels(&self, frame: &Frame, scene: &Drawable, before: Option<&Drawable>) -> u32 {
+        let all = frame.image.pixels() as u32;
+        if !is_sliced(scene) && !before.is_some_and(is_sliced) {
+            return all;
+        }
+        let wanted = match self.secs_per_pixel {
+            Some(secs) => (SLICE_SECS / secs.max(1e-12)).min(f64::from(all)) as u32,
+            None => FIRST_SLICE,
+        };
+        wanted.max(LEAST_SLICE).next_multiple_of(64)
     }
 
     /// Buffers for a frame, those of a past one where they fit.
@@ -287,20 +351,39 @@ impl Canvas {
         }
     }
 
+    /// Record a slice; splats are drawn whole with the first. Returns whether the rasterizer has a status to look at.
     fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         drawable: &Drawable,
         camera: &Camera,
+        slice: &Range<u32>,
         image: &GpuImage,
         depth: Option<&wgpu::Buffer>,
-    ) -> Result<()> {
-        let options = RenderOptions {
-            background: drawable.background,
-            active_sh_degree: drawable.active_sh_degree,
-        };
-        self.rasterizer
-            .record_forward(encoder, &drawable.splats, camera, &options, image, depth)
+    ) -> Result<bool> {
+        match drawable {
+            Drawable::Splats(_) if slice.start > 0 => Ok(false),
+            Drawable::Splats(scene) => {
+                let options = RenderOptions {
+                    background: scene.background,
+                    active_sh_degree: scene.active_sh_degree,
+                };
+                self.rasterizer.record_forward(
+                    encoder,
+                    &scene.splats,
+                    camera,
+                    &options,
+                    image,
+                    depth,
+                )?;
+                Ok(true)
+            }
+            Drawable::Luxen(scene) => {
+                self.marcher
+                    .record(encoder, scene, camera, None, slice.clone(), image, depth)?;
+                Ok(false)
+            }
+        }
     }
 
     /// Look after what is on its way; never waits. Returns whether there is a new frame.
@@ -315,7 +398,12 @@ impl Canvas {
             return Ok(false);
         };
         let Some(Pending {
-            frame, submitted, ..
+            frame,
+            submitted,
+            scene,
+            before,
+            slice,
+            ..
         }) = self.pending.take()
         else {
             return Ok(false);
@@ -328,10 +416,16 @@ impl Canvas {
             let needed = halves.0[status::INTERSECTIONS].max(halves.1[status::INTERSECTIONS]);
             return self.make_room(needed, frame.key.camera).map(|()| false);
         }
-        let pixels = frame.image.pixels() as f64 * if frame.before.is_some() { 2.0 } else { 1.0 };
+        let all = frame.image.pixels() as u32;
+        let drawn = f64::from(slice.end.min(all) - slice.start);
+        let pixels = drawn * if frame.before.is_some() { 2.0 } else { 1.0 };
         let cost = secs / pixels.max(1.0);
         // Frames queue behind the trainer's work: the lesser value is nearer to the true cost.
         self.secs_per_pixel = Some(self.secs_per_pixel.map_or(cost, |old| cost.min(old * 1.15)));
+        if slice.end < all {
+            self.submit_slice(frame, scene, before, slice.end)?;
+            return Ok(false);
+        }
         self.last_finish = Instant::now();
         self.spare = self.shown.replace(frame);
         Ok(true)
@@ -404,15 +498,21 @@ impl Canvas {
 pub fn frozen_copy(gpu: &Gpu, drawable: &Drawable) -> Drawable {
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     let mut copy = drawable.clone();
-    let splats = &mut copy.splats;
-    for buffer in [
-        &mut splats.means,
-        &mut splats.quats,
-        &mut splats.log_scales,
-        &mut splats.logit_opacities,
-        &mut splats.sh_dc,
-        &mut splats.sh_rest,
-    ] {
+    let buffers: Vec<&mut wgpu::Buffer> = match &mut copy {
+        Drawable::Splats(scene) => {
+            let splats = &mut scene.splats;
+            vec![
+                &mut splats.means,
+                &mut splats.quats,
+                &mut splats.log_scales,
+                &mut splats.logit_opacities,
+                &mut splats.sh_dc,
+                &mut splats.sh_rest,
+            ]
+        }
+        Drawable::Luxen(scene) => scene.field.groups.iter_mut().collect(),
+    };
+    for buffer in buffers {
         let target = gpu.storage("before the edit", buffer.size());
         encoder.copy_buffer_to_buffer(buffer, 0, &target, 0, buffer.size());
         *buffer = target;

@@ -34,6 +34,7 @@ mod viewport;
 mod window;
 
 pub use about::DEMO_CREDITS;
+pub use canvas::{Canvas, Pace};
 pub use chooser::Chooser;
 pub use commands::{COMMANDS, CommandInfo, Menu, UiCommand};
 pub use link::Worker;

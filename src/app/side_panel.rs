@@ -175,6 +175,7 @@ fn reconstruction(ui: &mut egui::Ui, model: &mut Model, models: &Models) {
     ui.label(theme::weak(
         "Makes a scene of the photos. You can watch, pause and stop at any time.",
     ));
+    row(ui, "kind", &mut model.settings, models);
     row(ui, "reconstruct_steps", &mut model.settings, models);
 }
 
@@ -247,6 +248,7 @@ fn advanced(
         }
         ui.label(theme::small("Reconstruction"));
         if model.has_splats {
+            row(ui, "kind", &mut model.settings, models);
             row(ui, "reconstruct_steps", &mut model.settings, models);
         }
         for setting in rows(jobs::RECONSTRUCT, jobs::EDIT) {

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     Result,
+    edit::Drawable,
     gpu::{Gpu, GpuImage},
     scene::{Camera, Photo},
-    splat::Drawable,
     worker::SceneInfo,
 };
 use eframe::{
@@ -123,7 +123,10 @@ impl Viewport {
     }
 
     pub fn splat_count(&self) -> Option<u32> {
-        self.drawable.as_ref().map(|(d, _)| d.splats.count)
+        match &self.drawable {
+            Some((Drawable::Splats(d), _)) => Some(d.splats.count),
+            _ => None,
+        }
     }
 
     /// Keep a copy of what is drawn now as the scene before the edit.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub fn command() -> Command {
     flags::add(
         Command::new("edit")
-            .about("Edit a scene by instruction (Instruct-GS2GS)")
+            .about("Edit a scene by instruction (Instruct-GS2GS, Instruct-NeRF2NeRF)")
             .arg(flags::input(
                 "data",
                 "DATA",

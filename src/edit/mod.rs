@@ -5,11 +5,13 @@
 //! a sweep with the very view, noise level and noise that come next.
 
 mod editor;
+mod kind;
 mod scene;
 mod schedule;
 
 pub use editor::{Ip2pEditor, choose_device, cpu_device, weights_of};
-pub use scene::TrainableScene;
+pub use kind::{Drawable, SceneState, no_splats};
+pub use scene::{StepLoss, TrainableScene};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

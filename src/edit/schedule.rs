@@ -1,12 +1,14 @@
-//! The igs2gs schedule. A sweep edits every training view once, in capture order; sweeps start every `sweep_interval`
-//! steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each sweep others, and
-//! the steps between train on edited views alone, so that the rest does not pull the scene back. Interleaved, a sweep takes one optimizer step a view, on the picture just edited
-//! (what Instruct-GS2GS runs); frozen, all views are edited before the next step (what its text describes). Between
-//! sweeps, views come shuffled without replacement.
+//! Which view is edited when. igs2gs: a sweep edits every training view once, in capture order; sweeps start every
+//! `sweep_interval` steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each
+//! sweep others, and the steps between train on edited views alone, so that the rest does not pull the scene back.
+//! Interleaved, a sweep takes one optimizer step a view, on the picture just edited (what Instruct-GS2GS runs); frozen,
+//! all views are edited before the next step (what its text describes). in2n: every `edit_rate` steps, the first
+//! included, the next `edit_count` views of one random order that never changes are edited. Other steps take views
+//! shuffled without replacement.
 //!
 //! All randomness is a function of the seed and of counters: no generator state has to be saved.
 
-use crate::settings::{Settings, Sweep};
+use crate::settings::{Method, Settings, Sweep};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Streams of the seed's generator, so that views, noise levels and noises never share numbers.
 const STREAM_VIEWS: u64 = 1 << 62;
 const STREAM_TIMESTEPS: u64 = 1 << 61;
+const STREAM_EDIT_ORDER: u64 = 1 << 59;
 
 /// What the next optimizer step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,9 @@ pub struct Schedule {
     edits: u64,
     /// Draws of the shuffled order.
     draws: u64,
+    /// in2n: the last step before which views were edited, and how many.
+    #[serde(default)]
+    edited_before: Option<(u32, u32)>,
 }
 
 /// The random part of one view edit.
@@ -66,6 +72,7 @@ impl Schedule {
             triggered_at: None,
             edits: 0,
             draws: 0,
+            edited_before: None,
         }
     }
 
@@ -120,18 +127,25 @@ impl Schedule {
     fn shuffled(&self, count: usize) -> usize {
         let n = count as u64;
         let (epoch, index) = (self.draws / n, (self.draws % n) as usize);
+        self.permutation(STREAM_VIEWS | epoch, count)[index]
+    }
+
+    fn permutation(&self, stream: u64, count: usize) -> Vec<usize> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(STREAM_VIEWS | epoch);
+        rng.set_stream(stream);
         let mut order: Vec<usize> = (0..count).collect();
         for i in (1..order.len()).rev() {
             order.swap(i, below(&mut rng, i as u64 + 1) as usize);
         }
-        order[index]
+        order
     }
 
     /// What comes next; asking twice gives the same answer. Call [`Self::finish_edit`] and [`Self::finish_step`] once it
     /// was done.
     pub fn plan_edit(&mut self, settings: &Settings) -> StepPlan {
+        if settings.method == Method::In2n {
+            return self.plan_in2n(settings);
+        }
         let due = self.done.is_multiple_of(settings.sweep_interval.max(1));
         if due && self.triggered_at != Some(self.done) {
             self.triggered_at = Some(self.done);
@@ -151,6 +165,23 @@ impl Schedule {
         }
     }
 
+    fn plan_in2n(&self, settings: &Settings) -> StepPlan {
+        let made = match self.edited_before {
+            Some((step, made)) if step == self.done => made,
+            _ => 0,
+        };
+        if self.done.is_multiple_of(settings.edit_rate.max(1)) && made < settings.edit_count {
+            let turn = (self.edits % self.views as u64) as usize;
+            return StepPlan::EditOnly {
+                position: self.permutation(STREAM_EDIT_ORDER, self.views)[turn],
+                sweep: (self.edits / self.views as u64) as u32,
+            };
+        }
+        StepPlan::Step {
+            position: self.shuffled_view(),
+        }
+    }
+
     /// The noise level and noise of the next view edit.
     pub fn draw_edit(&self, settings: &Settings) -> EditDraw {
         let low = (settings.lower_bound * 1000.0) as u64;
@@ -165,6 +196,19 @@ impl Schedule {
 
     /// View edits still to come until step `total` of the job.
     pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
+        if settings.method == Method::In2n {
+            let rate = settings.edit_rate.max(1);
+            let due = u64::from(
+                total
+                    .div_ceil(rate)
+                    .saturating_sub(self.done.div_ceil(rate)),
+            );
+            let made = match self.edited_before {
+                Some((step, made)) if step == self.done => u64::from(made),
+                _ => 0,
+            };
+            return (due * u64::from(settings.edit_count)).saturating_sub(made);
+        }
         let interval = settings.sweep_interval.max(1);
         let stride = self.stride(settings);
         let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
@@ -188,7 +232,12 @@ impl Schedule {
             if *cursor >= self.views {
                 self.cursor = None;
             }
+            return;
         }
+        self.edited_before = Some(match self.edited_before {
+            Some((step, made)) if step == self.done => (step, made + 1),
+            _ => (self.done, 1),
+        });
     }
 
     /// The optimizer step of a plan was taken.

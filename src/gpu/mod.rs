@@ -5,10 +5,12 @@
 
 mod bridge;
 mod image;
+mod packer;
 mod shader;
 
 pub use bridge::{ImageToTensor, SHADERS, TensorBuffer};
 pub use image::GpuImage;
+pub use packer::{Packer, Slice};
 pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
@@ -182,6 +184,12 @@ impl Gpu {
             .poll(wgpu::PollType::wait_indefinitely())
             .map_err(|e| Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
         self.check()
+    }
+
+    /// Largest storage binding the device allows, in bytes.
+    pub fn binding_limit(&self) -> u64 {
+        let limits = self.device.limits();
+        (limits.max_storage_buffer_binding_size as u64).min(limits.max_buffer_size)
     }
 
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.

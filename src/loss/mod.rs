@@ -5,7 +5,7 @@
 mod photo;
 mod ssim;
 
-pub use photo::{Target, TargetUnpacker};
+pub use photo::{Target, TargetUnpacker, TrainView};
 pub use ssim::{BoundLoss, ImageLoss, LossOptions, LossValues};
 
 use crate::gpu::ShaderSource;

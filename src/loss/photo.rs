@@ -5,7 +5,7 @@ use super::UNPACK;
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Kernel},
-    scene::Photo,
+    scene::{Camera, Photo},
 };
 
 /// A view's picture on the GPU. Clones share the buffer.
@@ -15,6 +15,13 @@ pub struct Target {
     pub height: u32,
     /// `[height, width]` u32: red, green, blue, weight from the lowest byte on.
     pub packed: wgpu::Buffer,
+}
+
+/// A posed picture to train on.
+#[derive(Clone)]
+pub struct TrainView {
+    pub camera: Camera,
+    pub target: Target,
 }
 
 impl Target {

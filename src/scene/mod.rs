@@ -6,8 +6,10 @@ mod dataset;
 mod image;
 pub mod orbit;
 mod splats;
+mod tensor;
 
 pub use camera::{Camera, Intrinsics};
 pub use dataset::{Dataset, DatasetKind, PointCloud, Split, View, WorldFromFile};
 pub use image::{FloatImage, Photo};
 pub use splats::Splats;
+pub use tensor::NamedTensor;

@@ -113,16 +113,10 @@ impl SplatGradients {
     }
 }
 
-/// Largest storage binding the device allows, in bytes.
-pub(super) fn binding_limit(gpu: &Gpu) -> u64 {
-    let limits = gpu.device.limits();
-    (limits.max_storage_buffer_binding_size as u64).min(limits.max_buffer_size)
-}
-
 fn check_limits(gpu: &Gpu, count: u32, sh_degree: u32) -> Result<()> {
     let floats_each = (3 * Splats::rest_count_of(sh_degree) as u64).max(4);
     let bytes = u64::from(count) * floats_each * 4;
-    let limit = binding_limit(gpu);
+    let limit = gpu.binding_limit();
     if bytes > limit {
         return Err(Error::Gpu(format!(
             "{count} splats of SH degree {sh_degree} need a buffer of {} MiB, and {} allows {} MiB: at most {} splats of \

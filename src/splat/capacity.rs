@@ -1,7 +1,6 @@
 //! How many splats a scene may have. A set that grows is bounded by what the artist allows, what the photos can show, a
 //! share of memory, and the largest buffer of the adapter; whichever is least is named when it is reached.
 
-use super::buffers::binding_limit;
 use crate::{gpu::Gpu, scene::Splats};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +72,7 @@ impl SplatCap {
         };
         let widest = (4 * 3 * Splats::rest_count_of(sh_degree) as u64).max(48);
         let by_adapter = Self {
-            splats: whole(binding_limit(gpu) / widest),
+            splats: whole(gpu.binding_limit() / widest),
             reason: CapReason::Adapter,
         };
         // The first of equals is the one that the artist can do most about.

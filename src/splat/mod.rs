@@ -33,7 +33,7 @@ pub use optimizer::LearningRates;
 pub use prune::{PruneConfig, PruneRule};
 pub use rasterizer::{Rasterizer, RenderOptions, status};
 pub use schedule::{Phase, ViewOrder};
-pub use state::{NamedTensor, Progress, TrainState};
+pub use state::{Progress, TrainState};
 pub use trainer::{Refined, SplatTrainer, StepReport, StepResult};
 
 use crate::gpu::ShaderSource;

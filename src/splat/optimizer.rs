@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 const ADAM: ShaderSource = ShaderSource {
     name: "splat/adam",
-    parts: &[include_str!("../../shaders/splat/adam.wgsl")],
+    parts: &[
+        include_str!("../../shaders/shared/adam_update.wgsl"),
+        include_str!("../../shaders/splat/adam.wgsl"),
+    ],
 };
 const GATHER_ROWS: ShaderSource = ShaderSource {
     name: "splat/gather_rows",

@@ -7,11 +7,11 @@ use super::{
     kernels::{ColorKernels, Kernels, SumKernels, half_slot},
     scratch::{self, IntersectionScratch, PictureScratch, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
-    uniforms::{Packer, SCAN_TO_INTERSECTIONS, Scan, View},
+    uniforms::{SCAN_TO_INTERSECTIONS, Scan, View},
 };
 use crate::{
     Error, Result,
-    gpu::{Gpu, GpuImage},
+    gpu::{Gpu, GpuImage, Packer},
     scene::Camera,
     settings::GradientSum,
 };

@@ -1,7 +1,6 @@
 //! Memory that the kernels hand results through. It only grows, and every growth is checked against the adapter, so that
 //! a scene that is too large is a sentence with numbers and not a lost device.
 
-use super::buffers::binding_limit;
 use crate::{Error, Result, gpu::Gpu};
 
 /// Keys and values of a radix sort, from one side to the other at each pass.
@@ -63,7 +62,7 @@ const IMAGE_BYTES: u64 = 16;
 
 impl SplatScratch {
     pub fn new(gpu: &Gpu, count: u32) -> Result<Self> {
-        let most = binding_limit(gpu) / PROJECTED_BYTES;
+        let most = gpu.binding_limit() / PROJECTED_BYTES;
         if u64::from(count) > most {
             return Err(Error::Gpu(format!(
                 "{count} splats are more than the {most} that {} can draw; reduce the number of splats",
@@ -104,7 +103,7 @@ impl SplatScratch {
 impl IntersectionScratch {
     /// `exact`: no spare room.
     pub fn new(gpu: &Gpu, count: u32, exact: bool) -> Result<Self> {
-        let most = binding_limit(gpu) / HALF_SLOT_BYTES;
+        let most = gpu.binding_limit() / HALF_SLOT_BYTES;
         if u64::from(count) > most {
             return Err(Error::Gpu(format!(
                 "this view needs room for {count} tile-splat intersections, and {} has room for {most}; reduce the \
@@ -145,7 +144,7 @@ impl IntersectionScratch {
 impl PictureScratch {
     pub fn new(gpu: &Gpu, width: u32, height: u32, tiles: u64) -> Result<Self> {
         let pixels = u64::from(width) * u64::from(height);
-        let most = binding_limit(gpu) / IMAGE_BYTES;
+        let most = gpu.binding_limit() / IMAGE_BYTES;
         if pixels == 0 || pixels > most {
             return Err(Error::Gpu(format!(
                 "a picture of {width}×{height} pixels cannot be drawn: {} takes 1 to {most} pixels",

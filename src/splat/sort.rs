@@ -5,9 +5,9 @@
 use super::{
     kernels::{SortKernels, TileSize},
     scratch::SortBuffers,
-    uniforms::{NOT_IN_STATUS, Packer, SCAN_TO_NOTHING, Scan, Slice, SortPass, scan_to_word},
+    uniforms::{NOT_IN_STATUS, SCAN_TO_NOTHING, Scan, SortPass, scan_to_word},
 };
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Packer, Slice};
 
 /// How many threads sort, and how many bits at a time.
 #[derive(Clone, Copy)]

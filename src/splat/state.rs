@@ -6,7 +6,11 @@ use super::{
     growth::STATISTICS,
     optimizer::{GROUPS, Moments, row_shapes},
 };
-use crate::{Error, Result, gpu::Gpu, scene::Splats};
+use crate::{
+    Error, Result,
+    gpu::Gpu,
+    scene::{NamedTensor, Splats},
+};
 use serde::{Deserialize, Serialize};
 
 const STATISTICS_NAME: &str = "growth.statistics";
@@ -22,14 +26,6 @@ pub struct Progress {
     #[serde(default)]
     pub refined_at: u64,
     pub sh_degree: u32,
-}
-
-/// An array with its name and shape, as safetensors files store them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedTensor {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub data: Vec<f32>,
 }
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,

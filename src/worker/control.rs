@@ -2,7 +2,7 @@
 //! between two steps of a job (show, export, save), and those that wait for the job's end.
 
 use super::{Command, Event, Job, Progress, RunState, Slots, fetch::Fetcher};
-use crate::{bundle::BUNDLED_MODEL, error::Cancel, settings::Settings, splat::Drawable};
+use crate::{bundle::BUNDLED_MODEL, edit::Drawable, error::Cancel, settings::Settings};
 use crossbeam_channel::{Receiver, Sender};
 use std::{collections::VecDeque, sync::Arc};
 

@@ -40,7 +40,8 @@ fn describe_project(path: &Path) -> Result<Description> {
     ];
     if let Some(live) = &m.live {
         lines.push(format!(
-            "scene: step {}, {} edited views",
+            "scene: {}, step {}, {} edited views",
+            live.kind.as_str(),
             live.step,
             live.edits.len()
         ));
@@ -63,6 +64,7 @@ fn describe_project(path: &Path) -> Result<Description> {
         "type": "project",
         "path": project.folder(),
         "source": m.source,
+        "kind": m.live.as_ref().map(|l| l.kind),
         "step": m.live.as_ref().map(|l| l.step),
         "edited_views": m.live.as_ref().map_or(0, |l| l.edits.len()),
         "edits": m.edits.len(),

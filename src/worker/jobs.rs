@@ -13,10 +13,10 @@ use crate::{
     Error, Result,
     edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
     gpu::{Gpu, GpuImage},
-    settings::{EditDevice, Precision, Settings},
+    luxen::{LuxenConfig, LuxenTrainer},
+    settings::{EditDevice, Precision, SceneKind, Settings},
     splat::{
-        GrowthConfig, InitConfig, Phase, SplatCap, SplatTrainer, TrainConfig, initialize,
-        scene_extent,
+        GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
     },
 };
 use std::{
@@ -46,27 +46,18 @@ impl Session {
     ) -> Result<()> {
         let settings = control.settings.clone();
         let views = self.training_views()?;
-        let dataset = self.dataset()?;
-        let extent = scene_extent(
-            dataset
-                .split
-                .train
-                .iter()
-                .map(|&i| &dataset.views[i].camera),
-        );
-        let cap = self.splat_cap(&settings)?;
-        let config = reconstruction_config(&settings, cap, views, extent, dataset.background);
-        let init = InitConfig {
-            seed: settings.seed,
-            sh_degree: settings.sh_degree,
-            random_count: settings.splat_count,
-            most: cap.splats,
-            ..Default::default()
+        let steps = settings.planned_steps(self.gpu.is_software());
+        let trainer: Box<dyn TrainableScene> = match settings.kind {
+            SceneKind::Splat => Box::new(self.begin_splats(&settings, steps)?),
+            SceneKind::Luxen => {
+                let dataset = self.dataset()?;
+                let config = LuxenConfig::of(&settings, dataset, self.gpu.is_software(), steps);
+                Box::new(LuxenTrainer::new(self.gpu.clone(), config, views as u32)?)
+            }
         };
-        let splats = initialize(dataset, &init)?;
         self.ensure_project(control)?;
         self.keep_live("Before the reconstruction", &[], control)?;
-        self.trainer = Some(SplatTrainer::new(self.gpu.clone(), splats, config)?);
+        self.trainer = Some(trainer);
         self.scene_file = None;
         self.forget_edits()?;
         self.touch();
@@ -76,13 +67,45 @@ impl Session {
         self.job = Some(JobRecord {
             job: Job::Reconstruct,
             start_step: 0,
-            end_step: settings.reconstruct_steps,
+            end_step: steps,
             schedule: Schedule::new(settings.seed, views),
             settings,
             then_edit: then_edit.map(Box::new),
         });
         control.emit(Event::SplatsReady);
         Ok(())
+    }
+
+    fn begin_splats(&self, settings: &Settings, steps: u32) -> Result<SplatTrainer> {
+        let dataset = self.dataset()?;
+        let extent = scene_extent(
+            dataset
+                .split
+                .train
+                .iter()
+                .map(|&i| &dataset.views[i].camera),
+        );
+        let cap = self.splat_cap(settings)?;
+        let config = TrainConfig {
+            seed: settings.seed,
+            ..TrainConfig::reconstruct(u64::from(steps), extent, dataset.background)
+        };
+        let config = growing(
+            config,
+            settings,
+            cap,
+            u64::from(steps),
+            dataset.split.train.len(),
+        );
+        let init = InitConfig {
+            seed: settings.seed,
+            sh_degree: settings.sh_degree,
+            random_count: settings.splat_count,
+            most: cap.splats,
+            ..Default::default()
+        };
+        let splats = initialize(dataset, &init)?;
+        SplatTrainer::new(self.gpu.clone(), splats, config)
     }
 
     /// Prepare an edit of the open scene.
@@ -105,12 +128,8 @@ impl Session {
         self.ensure_project(control)?;
         self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
-        let config = TrainConfig {
-            phase: Phase::Refine,
-            ..*trainer.config()
-        };
-        trainer.begin_phase(config)?;
-        let start_step = TrainableScene::step_count(trainer);
+        trainer.begin_refinement()?;
+        let start_step = trainer.step_count();
         self.is_saved = false;
         self.job = Some(JobRecord {
             job: Job::Edit,
@@ -197,7 +216,7 @@ impl Session {
                 return Ok(false);
             }
             self.adopt_live_settings(control);
-            let step = TrainableScene::step_count(self.trainer()?);
+            let step = self.trainer()?.step_count();
             let record = self.job()?;
             if step >= record.end_step {
                 let is_last = record.then_edit.is_none();
@@ -222,7 +241,7 @@ impl Session {
                 Err(Error::Cancelled) => continue,
                 other => other?,
             }
-            let step = TrainableScene::step_count(self.trainer()?);
+            let step = self.trainer()?.step_count();
             let took_step = !matches!(plan, StepPlan::EditOnly { .. });
             if took_step
                 && step.is_multiple_of(settings.snapshot_interval)
@@ -295,23 +314,20 @@ impl Session {
             StepPlan::EditAndStep { position, .. } | StepPlan::Step { position } => position,
         };
         let began = Instant::now();
-        let dataset = self.dataset()?;
-        let view = dataset.split.train[position];
-        let camera = dataset.views[view].camera;
-        let target = self.targets[view].clone();
+        let views = self.train_views()?;
         let trainer = self.trainer()?;
-        let report = TrainableScene::step(trainer, &camera, &target)?;
-        if report.refined.cap_reached && pace.splat_cap.is_none() {
-            let cap = trainer.config().growth.cap;
+        if let Some(cap) = trainer.step(&views, position)?
+            && pace.splat_cap.is_none()
+        {
             pace.splat_cap = Some(cap.splats);
             control.emit(Event::Warning(cap.reached()));
         }
         // The next sweep step renders and so waits anyway; here the wait makes the step's time its own.
         if matches!(plan, StepPlan::EditAndStep { .. }) {
-            TrainableScene::finish(trainer)?;
+            trainer.finish()?;
         }
-        let splats = TrainableScene::splat_count(trainer);
-        let step = TrainableScene::step_count(trainer);
+        let splats = trainer.splat_count();
+        let step = trainer.step_count();
         self.touch();
         let job = self.job()?;
         if matches!(plan, StepPlan::EditAndStep { .. }) {
@@ -349,9 +365,9 @@ impl Session {
         let gpu = self.gpu.clone();
         let render = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
         let trainer = self.trainer()?;
-        TrainableScene::render(trainer, &camera, &render)?;
-        let step = TrainableScene::step_count(trainer);
-        let splats = TrainableScene::splat_count(trainer);
+        trainer.render(&camera, Some(position), &render)?;
+        let step = trainer.step_count();
+        let splats = trainer.splat_count();
         let job = self.job()?;
         let draw = job.schedule.draw_edit(settings);
         let mut progress = pace.progress(job, step, splats, None, String::new());
@@ -435,7 +451,7 @@ impl Session {
 
     /// Tell the losses of the steps that finished; the newest is returned.
     fn tell_losses(&mut self, control: &Control) -> Result<Option<f32>> {
-        let results = TrainableScene::take_results(self.trainer()?);
+        let results = self.trainer()?.take_losses();
         for result in &results {
             control.emit(Event::Loss {
                 step: result.step as u32,
@@ -474,14 +490,14 @@ impl Session {
     }
 }
 
-fn reconstruction_config(
+/// `config` with the settings of how the set of splats grows.
+fn growing(
+    config: TrainConfig,
     settings: &Settings,
     cap: SplatCap,
+    steps: u64,
     training_views: usize,
-    scene_extent: f64,
-    background: [f32; 3],
 ) -> TrainConfig {
-    let steps = u64::from(settings.reconstruct_steps);
     let min_opacity = settings.min_opacity as f32;
     let growth = GrowthConfig {
         gradient: settings.growth_gradient as f32,
@@ -490,8 +506,7 @@ fn reconstruction_config(
         reset_opacity: (2.0 * min_opacity).max(0.01),
         ..GrowthConfig::new(settings.strategy, cap, steps, training_views as u64)
     };
-    let mut config = TrainConfig::reconstruct(steps, scene_extent, background).growing(growth);
-    config.seed = settings.seed;
+    let mut config = config.growing(growth);
     config.prune.min_opacity = min_opacity;
     config
 }

@@ -2,10 +2,10 @@
 //! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
 
 use crate::{
+    edit::Drawable,
     hub::{FetchProgress, Offer},
     scene::{Camera, Photo},
     settings::{Precision, Settings},
-    splat::Drawable,
 };
 use glam::DVec3;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub enum Command {
     OpenReadOnly(PathBuf),
     /// Make a splat file the scene of the open capture, in the capture's frame.
     AttachSplats(PathBuf),
-    /// Photos → splats, with the current settings.
+    /// Photos → scene, with the current settings.
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    edit::no_splats,
     formats::{self, LoadOptions, splats},
     scene::{Dataset, Photo, Splats, orbit::Gaze},
     settings::Settings,
@@ -138,7 +139,11 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
         seed: control.settings.seed,
         ..TrainConfig::refine(extent, background)
     };
-    session.trainer = Some(SplatTrainer::new(session.gpu.clone(), splats, config)?);
+    session.trainer = Some(Box::new(SplatTrainer::new(
+        session.gpu.clone(),
+        splats,
+        config,
+    )?));
     session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
     session.forget_edits()?;
     session.touch();
@@ -191,7 +196,7 @@ pub fn restore_state(session: &mut Session, record: &super::StateRecord) -> Resu
         .ok_or_else(|| Error::invalid("there is no project"))?;
     let edits = session.load_edits(project, &record.edits)?;
     let state = project.read_state(record)?;
-    let trainer = SplatTrainer::from_state(session.gpu.clone(), &state)?;
+    let trainer = state.resume(session.gpu.clone())?;
     session.replace_edits(edits)?;
     session.trainer = Some(trainer);
     session.is_saved = true;
@@ -278,8 +283,12 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
         }
         None => {
             let gpu = session.gpu.clone();
-            let splats = session.trainer()?.splats().download(&gpu)?;
-            (Vec::new(), splat_bounds(&splats), Vec::new())
+            let splats = session.trainer()?.splats().ok_or_else(no_splats)?;
+            (
+                Vec::new(),
+                splat_bounds(&splats.download(&gpu)?),
+                Vec::new(),
+            )
         }
     };
     let title = session

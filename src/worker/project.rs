@@ -14,11 +14,10 @@
 use super::{Job, SnapshotId};
 use crate::{
     Error, Result,
-    edit::Schedule,
+    edit::{SceneState, Schedule},
     formats::{atomic::write_atomic, picture},
-    scene::{Photo, Splats},
-    settings::Settings,
-    splat::{NamedTensor, TrainState},
+    scene::{NamedTensor, Photo, Splats},
+    settings::{SceneKind, Settings},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -53,6 +52,8 @@ pub struct StateRecord {
     pub file: String,
     pub step: u32,
     pub edits: EditMap,
+    #[serde(default)]
+    pub kind: SceneKind,
 }
 
 /// A point of the timeline.
@@ -358,29 +359,36 @@ impl Project {
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be written.
-    pub fn write_state(&mut self, state: &TrainState, edits: EditMap) -> Result<StateRecord> {
-        let step = state.progress.step as u32;
+    pub fn write_state(&mut self, state: &SceneState, edits: EditMap) -> Result<StateRecord> {
+        let step = state.step();
+        let kind = state.kind();
         let file = self.next_name(&format!("step{step}.safetensors"));
         let path = self.folder.join("states").join(&file);
         let metadata = std::collections::HashMap::from([(
-            "train".to_owned(),
-            serde_json::to_string(&(state.config, state.progress))
+            SceneState::header_key(kind).to_owned(),
+            state
+                .header()
                 .map_err(|e| Error::file(&path, e.to_string()))?,
         )]);
         let views: Vec<_> = state
-            .tensors
+            .tensors()
             .iter()
             .map(|t| TensorBytes::new(t).map(|bytes| (t.name.clone(), bytes)))
             .collect::<Result<_>>()?;
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|e| Error::file(&path, format!("cannot serialize the state: {e}")))?;
         write_atomic(&path, |w| w.write_all(&bytes))?;
-        Ok(StateRecord { file, step, edits })
+        Ok(StateRecord {
+            file,
+            step,
+            edits,
+            kind,
+        })
     }
 
     /// # Errors
     /// [`Error::File`] when the state file is damaged.
-    pub fn read_state(&self, record: &StateRecord) -> Result<TrainState> {
+    pub fn read_state(&self, record: &StateRecord) -> Result<SceneState> {
         let path = self.folder.join("states").join(&record.file);
         let bytes = fs::read(&path).map_err(Error::io(&path))?;
         let damaged = |e: String| Error::file(&path, format!("damaged state: {e}"));
@@ -389,10 +397,8 @@ impl Project {
         let header = header
             .metadata()
             .as_ref()
-            .and_then(|m| m.get("train"))
+            .and_then(|m| m.get(SceneState::header_key(record.kind)))
             .ok_or_else(|| damaged("no training header".into()))?;
-        let (config, progress) =
-            serde_json::from_str(header).map_err(|e| damaged(e.to_string()))?;
         let file =
             safetensors::SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
         let mut tensors = Vec::new();
@@ -412,11 +418,7 @@ impl Project {
                     .collect(),
             });
         }
-        Ok(TrainState {
-            config,
-            progress,
-            tensors,
-        })
+        SceneState::from_parts(record.kind, header, tensors).map_err(|e| damaged(e.to_string()))
     }
 
     /// Only the parameters of a state, for scrubbing.

@@ -9,7 +9,7 @@ use super::{
     project::{Access, SCENE_FILE},
     session::Session,
 };
-use crate::{Error, Result, edit::TrainableScene, gpu::Gpu, metric};
+use crate::{Error, Result, gpu::Gpu, metric};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -164,11 +164,7 @@ impl Worker {
             Ok(()) => run(self),
             Err(e) => Err(e),
         };
-        let step = self
-            .session
-            .trainer
-            .as_ref()
-            .map_or(0, TrainableScene::step_count);
+        let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());
         self.control.end();
         let (finished, problem) = match result {
             Ok(finished) => (finished, None),
@@ -236,9 +232,16 @@ impl Worker {
         let Some(folder) = self.session.project.as_ref().map(|p| p.folder().to_owned()) else {
             return Ok(());
         };
-        let ply = folder.join(SCENE_FILE);
-        self.session.export_live(&ply)?;
-        self.control.emit(Event::Exported(ply));
+        let is_splats = self
+            .session
+            .trainer
+            .as_ref()
+            .is_some_and(|t| t.splats().is_some());
+        if is_splats {
+            let ply = folder.join(SCENE_FILE);
+            self.session.export_live(&ply)?;
+            self.control.emit(Event::Exported(ply));
+        }
         if job == Some(Job::Edit) {
             let picture = folder.join("before-after.png");
             self.session.write_before_after(&picture)?;
@@ -272,7 +275,7 @@ impl Worker {
                 camera.intrinsics.height,
             );
             let gpu = self.session.gpu.clone();
-            TrainableScene::render(self.session.trainer()?, camera, &image)?;
+            self.session.trainer()?.render(camera, None, &image)?;
             let mut render = image.read(&gpu)?;
             for v in &mut render.rgb {
                 *v = v.clamp(0.0, 1.0);
@@ -289,7 +292,7 @@ impl Worker {
                 job: Some(Job::Evaluate),
                 done,
                 total: views.len() as u32,
-                splats: TrainableScene::splat_count(self.session.trainer()?),
+                splats: self.session.trainer()?.splat_count(),
                 ..Default::default()
             });
             self.control.poll();

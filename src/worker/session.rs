@@ -8,15 +8,14 @@ use super::{
 };
 use crate::{
     Error, Result,
-    edit::TrainableScene,
+    edit::{Drawable, TrainableScene, no_splats},
     formats::{SplatFormat, picture, splats},
     gpu::{Gpu, GpuImage},
-    loss::Target,
+    loss::{Target, TrainView},
     scene::{
         Camera, Dataset, Photo,
         orbit::{self, Gaze},
     },
-    splat::{Drawable, SplatBuffers, SplatTrainer},
 };
 use std::{
     path::{Path, PathBuf},
@@ -45,7 +44,7 @@ pub struct Session {
     pub targets: Vec<Target>,
     /// One a view.
     pub edited: Vec<Option<Edited>>,
-    pub trainer: Option<SplatTrainer>,
+    pub trainer: Option<Box<dyn TrainableScene>>,
     pub project: Option<Project>,
     /// Where the project goes when the first job starts.
     pub wanted_folder: Option<PathBuf>,
@@ -95,9 +94,9 @@ impl Session {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] when the scene has no splats yet.
-    pub fn trainer(&mut self) -> Result<&mut SplatTrainer> {
-        self.trainer.as_mut().ok_or_else(|| {
+    /// [`Error::Invalid`] when there is no scene yet.
+    pub fn trainer(&mut self) -> Result<&mut (dyn TrainableScene + 'static)> {
+        self.trainer.as_deref_mut().ok_or_else(|| {
             Error::invalid("reconstruct the scene first, or open a splat file with the capture")
         })
     }
@@ -117,6 +116,19 @@ impl Session {
             .collect::<Result<_>>()?;
         self.edited = dataset.views.iter().map(|_| None).collect();
         Ok(())
+    }
+
+    /// The training views with the pictures that now stand for them, in the order of the split.
+    ///
+    /// # Errors
+    /// As [`Self::dataset`].
+    pub fn train_views(&self) -> Result<Vec<TrainView>> {
+        let dataset = self.dataset()?;
+        let views = dataset.split.train.iter().map(|&view| TrainView {
+            camera: dataset.views[view].camera,
+            target: self.targets[view].clone(),
+        });
+        Ok(views.collect())
     }
 
     /// Let an edited picture stand in for a view's photo.
@@ -253,7 +265,7 @@ impl Session {
             match &mut manifest.live {
                 Some(live) if self.is_saved => live.edits = edits,
                 live => {
-                    let state = TrainableScene::state(trainer)?;
+                    let state = trainer.state()?;
                     let record = project.write_state(&state, edits)?;
                     fresh = Some(format!("states/{}", record.file));
                     *live = Some(record);
@@ -293,7 +305,7 @@ impl Session {
     /// When the snapshot cannot be read.
     pub fn show(&mut self, id: Option<SnapshotId>, control: &Control) -> Result<()> {
         let drawable = match id {
-            None => self.trainer.as_ref().map(TrainableScene::drawable),
+            None => self.trainer.as_ref().map(|t| t.drawable()),
             Some(id) => Some(self.snapshot_drawable(id)?),
         };
         self.shown = id;
@@ -321,13 +333,7 @@ impl Session {
             .as_ref()
             .ok_or_else(|| Error::invalid("there is no project"))?
             .read_state(&record)?;
-        let splats = state.splats()?;
-        let drawable = Drawable {
-            active_sh_degree: splats.sh_degree,
-            background: state.config.background,
-            splats: SplatBuffers::upload(&self.gpu, &splats)?,
-            generation: u64::MAX - u64::from(id.0),
-        };
+        let drawable = state.drawable(&self.gpu, u64::MAX - u64::from(id.0))?;
         if self.shown_cache.len() >= SHOWN_CACHE {
             self.shown_cache.remove(0);
         }
@@ -340,7 +346,7 @@ impl Session {
         if self.shown.is_none()
             && let Some(trainer) = &self.trainer
         {
-            control.draw(TrainableScene::drawable(trainer));
+            control.draw(trainer.drawable());
         }
     }
 
@@ -368,8 +374,8 @@ impl Session {
     pub fn export_live(&mut self, path: &Path) -> Result<()> {
         let format = SplatFormat::of_name(path)?;
         let gpu = self.gpu.clone();
-        let scene = self.trainer()?.splats().download(&gpu)?;
-        splats::write_splats(path, &scene, format)
+        let scene = self.trainer()?.splats().ok_or_else(no_splats)?;
+        splats::write_splats(path, &scene.download(&gpu)?, format)
     }
 
     /// The live scene from `camera`, as eight-bit picture.
@@ -379,7 +385,7 @@ impl Session {
     pub fn render(&mut self, camera: &Camera) -> Result<(GpuImage, Photo)> {
         let gpu = self.gpu.clone();
         let image = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
-        TrainableScene::render(self.trainer()?, camera, &image)?;
+        self.trainer()?.render(camera, None, &image)?;
         let photo = image.read(&gpu)?.to_photo();
         Ok((image, photo))
     }

@@ -44,7 +44,7 @@ impl Session {
         let (_, thumbnail) = self.render(&camera)?;
         let state = self.trainer()?.state()?;
         let edits = self.edit_map();
-        let step = state.progress.step as u32;
+        let step = state.step();
         let shown = self.shown;
         let project = self
             .project

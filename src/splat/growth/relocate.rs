@@ -11,7 +11,7 @@ use crate::{
     splat::{
         SplatBuffers, TrainConfig,
         sort::SortScratch,
-        uniforms::{Packer, Scan, scan_to_word},
+        uniforms::{Scan, scan_to_word},
     },
 };
 

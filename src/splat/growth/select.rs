@@ -13,7 +13,7 @@ use crate::{
         SplatBuffers, TrainConfig,
         scratch::SortBuffers,
         sort::{self, Count, SortScratch},
-        uniforms::{Packer, Scan, scan_to_word},
+        uniforms::{Scan, scan_to_word},
     },
 };
 

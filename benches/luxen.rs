@@ -1,0 +1,116 @@
+//! How fast a Luxen trains, and how far: rays a second and held-out PSNR on a capture.
+//! `cargo bench --bench luxen -- CAPTURE [--downscale N] [--luxen-rays N] [--steps N] [--report N] …`
+
+use luxedit::{
+    error::Cancel,
+    formats::{LoadOptions, open_dataset},
+    gpu::{Gpu, GpuImage},
+    loss::{Target, TrainView},
+    luxen::{LuxenConfig, LuxenTrainer},
+    metric,
+    settings::{SETTINGS, Settings},
+};
+use std::{path::Path, time::Instant};
+
+fn main() -> luxedit::Result<()> {
+    let mut settings = Settings::default();
+    let mut capture = None;
+    let mut report = 1000;
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    while let Some(argument) = arguments.next() {
+        match argument.strip_prefix("--") {
+            None => capture = Some(argument),
+            Some("report") => {
+                let value = arguments.next().unwrap_or_default();
+                report = value.parse().map_err(|_| {
+                    luxedit::Error::Invalid(format!("--report takes a number, not {value}"))
+                })?;
+            }
+            Some(flag) => {
+                let key = if flag == "steps" {
+                    "reconstruct-steps"
+                } else {
+                    flag
+                };
+                let setting = SETTINGS
+                    .iter()
+                    .find(|s| s.flag == key)
+                    .ok_or_else(|| luxedit::Error::Invalid(format!("there is no flag --{flag}")))?;
+                setting.parse(&mut settings, &arguments.next().unwrap_or_default())?;
+            }
+        }
+    }
+    let Some(capture) = capture else {
+        println!("name a capture: cargo bench --bench luxen -- CAPTURE");
+        return Ok(());
+    };
+    settings.kind = luxedit::settings::SceneKind::Luxen;
+    let gpu = Gpu::headless()?;
+    let options = LoadOptions {
+        downscale: Some(settings.downscale).filter(|&d| d > 0),
+        ..Default::default()
+    };
+    let dataset = open_dataset(
+        Path::new(&capture),
+        &options,
+        &|_, _| {},
+        &Cancel::default(),
+    )?;
+    let steps = settings.planned_steps(gpu.is_software());
+    let config = LuxenConfig::of(&settings, &dataset, gpu.is_software(), steps);
+    println!("{}: {config:?}", gpu.info.name);
+    let views = dataset
+        .split
+        .train
+        .iter()
+        .map(|&i| {
+            let v = &dataset.views[i];
+            Ok(TrainView {
+                camera: v.camera,
+                target: Target::upload(&gpu, &v.photo, v.mask.as_deref())?,
+            })
+        })
+        .collect::<luxedit::Result<Vec<_>>>()?;
+    let mut trainer = LuxenTrainer::new(gpu.clone(), config, views.len() as u32)?;
+    let mut secs = 0.0;
+    for first in (0..steps).step_by(report) {
+        let count = report.min((steps - first) as usize);
+        let began = Instant::now();
+        for _ in 0..count {
+            trainer.step(&views)?;
+        }
+        trainer.finish()?;
+        let took = began.elapsed().as_secs_f64();
+        secs += took;
+        let results = trainer.take_results();
+        let mean = |f: fn(&luxedit::luxen::LuxenStep) -> f32| {
+            results.iter().map(|r| f64::from(f(r))).sum::<f64>() / results.len().max(1) as f64
+        };
+        let began = Instant::now();
+        let mut psnr = 0.0;
+        let every = dataset.split.eval.len().div_ceil(8).max(1);
+        let eval: Vec<usize> = dataset.split.eval.iter().copied().step_by(every).collect();
+        for &i in &eval {
+            let v = &dataset.views[i];
+            let k = v.camera.intrinsics;
+            let image = GpuImage::new(&gpu, k.width, k.height);
+            trainer.render(&v.camera, None, &image)?;
+            psnr += metric::psnr(&image.read(&gpu)?, &v.photo.to_float())?;
+        }
+        let picture = began.elapsed().as_secs_f64() / eval.len().max(1) as f64;
+        println!(
+            "step {:>6}, {secs:7.1} s, {:8.0} rays/s, {:6.1} ms/step, training PSNR {:.2}, distortion {:.2e}, \
+             interlevel {:.2e}, held-out PSNR {:.2} over {} views, {:.0} ms a picture",
+            first as usize + count,
+            count as f64 * f64::from(config.rays) / took,
+            1000.0 * took / count as f64,
+            -10.0 * mean(|r| r.squared).log10(),
+            mean(|r| r.distortion),
+            mean(|r| r.interlevel),
+            psnr / eval.len().max(1) as f64,
+            eval.len(),
+            1000.0 * picture,
+        );
+    }
+    Ok(())
+}

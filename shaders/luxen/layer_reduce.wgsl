@@ -1,0 +1,23 @@
+@group(0) @binding(1) var<storage, read> partials: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> gradients: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let columns = column_count();
+    if id.x >= layer.rows * columns {
+        return;
+    }
+    let row = id.x / columns;
+    let column = id.x % columns;
+    let first = partial_at(row, column) / 4u;
+    var sum = vec4(0.0);
+    for (var i = 0u; i < SPLITS / 4u; i++) {
+        sum += partials[first + i];
+    }
+    var at = layer.first + row * layer.row_stride + column * layer.column_stride;
+    if column == layer.columns {
+        at = layer.bias_first + row * layer.bias_stride;
+    }
+    let earlier = select(0.0, gradients[at], layer.accumulates != 0u);
+    gradients[at] = earlier + dot(sum, vec4(1.0));
+}

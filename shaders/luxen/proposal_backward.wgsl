@@ -1,0 +1,46 @@
+// dL/d(features) of a proposal, and what its layers saw and got back; see `radiance_backward`.
+
+@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> arena: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> d_arena: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let quads = quad_count();
+    if id.x >= quads {
+        return;
+    }
+    let at = FEATURES_AT * quads + id.x;
+    let x0 = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
+    let x4 = mat4x4<f32>(
+        arena[at + 4u * quads],
+        arena[at + 5u * quads],
+        arena[at + 6u * quads],
+        arena[at + 7u * quads],
+    );
+    let x8 = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
+    let d_density = d_arena[D_DENSITY_AT * quads + id.x] * arena[3u * quads + id.x];
+    let d_logit = d_density * d_density_of(arena[LOGIT_AT * quads + id.x]);
+    var d0 = mat4x4<f32>();
+    var d4 = mat4x4<f32>();
+    var d8 = mat4x4<f32>();
+    for (var j = 0u; j < HIDDEN; j++) {
+        let first = network[j * ROW];
+        let middle = network[j * ROW + 1u];
+        let last = network[j * ROW + 2u];
+        let h = x0 * first + x4 * middle + x8 * last;
+        let d = where_positive(d_logit * last.w, h);
+        d0 += outer(d, first);
+        d4 += outer(d, middle);
+        d8 += outer(d, last);
+        d_arena[(HIDDEN_AT + j) * quads + id.x] = relu(h);
+        d_arena[(D_HIDDEN_AT + j) * quads + id.x] = d;
+    }
+    d_arena[D_LOGIT_AT * quads + id.x] = d_logit;
+    for (var c = 0u; c < 4u; c++) {
+        d_arena[c * quads + id.x] = d0[c];
+        d_arena[(4u + c) * quads + id.x] = d4[c];
+    }
+    d_arena[8u * quads + id.x] = d8[0];
+    d_arena[9u * quads + id.x] = d8[1];
+}

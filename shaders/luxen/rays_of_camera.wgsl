@@ -1,0 +1,17 @@
+// Rays of a picture, one a pixel, row by row.
+
+@group(0) @binding(1) var<uniform> camera: View;
+@group(0) @binding(2) var<storage, read_write> rays: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= batch.rays {
+        return;
+    }
+    // Rays beyond the last pixel repeat it.
+    let pixel = min(batch.first_ray + id.x, camera.size.x * camera.size.y - 1u);
+    let direction = direction_of(camera, vec2(pixel % camera.size.x, pixel / camera.size.x));
+    rays[3u * id.x] = vec4(camera.position.xyz, f32(batch.appearance_row));
+    rays[3u * id.x + 1u] = vec4(direction, 1.0);
+    rays[3u * id.x + 2u] = vec4(0.0, 0.0, 0.0, dot(direction, camera.forward.xyz));
+}

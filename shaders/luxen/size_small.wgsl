@@ -1,0 +1,2 @@
+const FEATURES: u32 = 16u;
+const HIDDEN: u32 = 32u;

@@ -1,0 +1,261 @@
+//! The way back: from the losses of a chunk of rays to the gradients of every parameter.
+
+use super::{
+    FieldBuffers, FieldShape,
+    kernels::BackwardKernels,
+    layout::{APPEARANCE, LayerGradient, ProposalLayout, Source},
+    marcher::{ChunkUniforms, Recorder, groups},
+    optimizer::Optimizer,
+    uniforms::{Channels, FinalLevel},
+    workspace::{Gradients, Workspace},
+};
+use crate::gpu::{Packer, Slice};
+use bytemuck::Zeroable;
+
+/// Uniforms of the way back of one chunk.
+pub(super) struct BackwardUniforms {
+    last_level: Slice,
+    /// Proposals, field, appearances.
+    channels: [Slice; 4],
+    /// A level's layers; the field's last is summed over rays.
+    layers: [Vec<(LayerGradient, Slice)>; 3],
+}
+
+impl BackwardUniforms {
+    /// `accumulates`: add to what earlier chunks of the step gave.
+    pub fn new(
+        packer: &mut Packer,
+        chunk: &ChunkUniforms,
+        shape: &FieldShape,
+        space: &Workspace,
+        samples: u32,
+        accumulates: bool,
+    ) -> Self {
+        let channels = std::array::from_fn(|l| {
+            packer.add(&Channels {
+                quads: chunk.quads.get(l).copied().unwrap_or(chunk.rays / 4),
+                at: 0,
+                each: if l < 3 { 2 } else { APPEARANCE },
+                ..Channels::zeroed()
+            })
+        });
+        let layers = std::array::from_fn(|level| {
+            let layers = match level {
+                2 => shape.layout.layers().to_vec(),
+                _ => ProposalLayout::layers().to_vec(),
+            };
+            layers
+                .into_iter()
+                .map(|layer| {
+                    let quads = match layer.back {
+                        Source::Rays => chunk.rays / 4,
+                        _ => chunk.quads[level],
+                    };
+                    let uniform = packer.add(&layer.uniform(quads, accumulates));
+                    (layer, uniform)
+                })
+                .collect()
+        });
+        Self {
+            last_level: packer.add(&FinalLevel {
+                samples,
+                weight_at: space.arenas[2].density_at + 1,
+                ..FinalLevel::zeroed()
+            }),
+            channels,
+            layers,
+        }
+    }
+}
+
+/// Everything that the way back of a chunk touches.
+pub(super) struct Backward<'a> {
+    pub kernels: &'a BackwardKernels,
+    pub chunk: &'a ChunkUniforms,
+    pub uniforms: &'a BackwardUniforms,
+    pub shape: &'a FieldShape,
+    pub space: &'a Workspace,
+    pub gradients: &'a Gradients,
+    pub field: &'a FieldBuffers,
+    pub optimizer: &'a Optimizer,
+}
+
+impl Backward<'_> {
+    /// Record the losses and all gradients; those of the proposals only `with_proposals`.
+    pub fn record(&self, recorder: &mut Recorder<'_, '_>, with_proposals: bool) {
+        let Self {
+            kernels,
+            chunk,
+            space,
+            gradients,
+            ..
+        } = self;
+        let per_ray = [groups(chunk.rays), 1, 1];
+        recorder.run(
+            &kernels.photo_loss,
+            chunk.batches[2],
+            &[
+                &space.rays,
+                &space.bins[2],
+                &space.forward[2],
+                &gradients.backward[2],
+                &gradients.losses,
+            ],
+            per_ray,
+        );
+        if with_proposals {
+            for level in 0..2 {
+                recorder.run_with(
+                    &kernels.interlevel_loss,
+                    chunk.batches[level],
+                    &[
+                        &space.bins[2],
+                        &space.forward[2],
+                        &space.bins[level],
+                        &space.forward[level],
+                        &gradients.backward[level],
+                        &gradients.losses,
+                    ],
+                    Some(self.uniforms.last_level),
+                    per_ray,
+                );
+            }
+        }
+        recorder.run(
+            &kernels.losses,
+            chunk.batches[2],
+            &[&gradients.losses, &gradients.total],
+            [1, 1, 1],
+        );
+        recorder.run(
+            &kernels.radiance_backward,
+            chunk.batches[2],
+            &[
+                self.field.network(2),
+                &space.ray_hidden,
+                &space.forward[2],
+                &gradients.backward[2],
+            ],
+            [groups(chunk.quads[2]), 1, 1],
+        );
+        recorder.run(
+            &kernels.ray_head_sums,
+            chunk.batches[2],
+            &[&gradients.backward[2], &gradients.d_ray_hidden],
+            [groups(chunk.rays), self.shape.layout.hidden, 1],
+        );
+        self.record_level(recorder, 2);
+        if self.shape.views > 0 {
+            self.record_appearances(recorder);
+        }
+        if with_proposals {
+            for level in 0..2 {
+                recorder.run(
+                    &kernels.proposal_backward,
+                    chunk.batches[level],
+                    &[
+                        self.field.network(level),
+                        &space.forward[level],
+                        &gradients.backward[level],
+                    ],
+                    [groups(chunk.quads[level]), 1, 1],
+                );
+                self.record_level(recorder, level);
+            }
+        }
+    }
+
+    /// A level's table and layers, from its backward arena.
+    fn record_level(&self, recorder: &mut Recorder<'_, '_>, level: usize) {
+        let Self {
+            kernels,
+            chunk,
+            space,
+            gradients,
+            ..
+        } = self;
+        let levels = self.shape.grids[level].levels.len() as u32;
+        recorder.run(
+            &kernels.fixed_scales,
+            self.uniforms.channels[level],
+            &[&gradients.backward[level], &gradients.scales[level]],
+            [levels, 1, 1],
+        );
+        recorder.run(
+            &kernels.scatter,
+            chunk.grids[level],
+            &[
+                &space.forward[level],
+                &gradients.backward[level],
+                &gradients.scales[level],
+                &self.optimizer.gradients[2 * level],
+            ],
+            [groups(chunk.quads[level]), levels, 1],
+        );
+        for (layer, uniform) in &self.uniforms.layers[level] {
+            let source = |source| match source {
+                Source::Forward(_) => &space.forward[level],
+                Source::Backward(_) => &gradients.backward[level],
+                Source::Rays => &space.ray_inputs,
+            };
+            let back = match layer.back {
+                Source::Rays => &gradients.d_ray_hidden,
+                other => source(other),
+            };
+            let w = &layer.weights;
+            let columns = w.columns + u32::from(w.bias.is_some());
+            recorder.run(
+                &kernels.layer_sums,
+                *uniform,
+                &[back, source(layer.went_in), &gradients.partials],
+                [columns.div_ceil(8), w.rows.div_ceil(8), 1],
+            );
+            recorder.run(
+                &kernels.layer_reduce,
+                *uniform,
+                &[
+                    &gradients.partials,
+                    &self.optimizer.gradients[2 * level + 1],
+                ],
+                [groups(w.rows * columns), 1, 1],
+            );
+        }
+    }
+
+    fn record_appearances(&self, recorder: &mut Recorder<'_, '_>) {
+        let Self {
+            kernels,
+            chunk,
+            space,
+            gradients,
+            ..
+        } = self;
+        recorder.run(
+            &kernels.appearance_backward,
+            chunk.batches[2],
+            &[
+                self.field.network(2),
+                &gradients.d_ray_hidden,
+                &gradients.d_appearances,
+            ],
+            [groups(chunk.rays / 4), 1, 1],
+        );
+        recorder.run(
+            &kernels.fixed_scales,
+            self.uniforms.channels[3],
+            &[&gradients.d_appearances, &gradients.scales[3]],
+            [1, 1, 1],
+        );
+        recorder.run(
+            &kernels.appearance_scatter,
+            chunk.batches[2],
+            &[
+                &space.rays,
+                &gradients.d_appearances,
+                &gradients.scales[3],
+                &self.optimizer.gradients[6],
+            ],
+            [groups(chunk.rays), APPEARANCE, 1],
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! The WGSL of the Luxens and its pipelines. The networks' widths are decided when the pipelines are made, because loops
+//! over constants unroll and arrays of constant size stay in registers.
+
+use crate::gpu::{Gpu, Kernel, ShaderSource};
+use serde::{Deserialize, Serialize};
+
+macro_rules! wgsl {
+    ($file:literal) => {
+        include_str!(concat!("../../shaders/", $file, ".wgsl"))
+    };
+}
+
+macro_rules! shader {
+    ($name:literal, $($part:literal),+) => {
+        ShaderSource { name: concat!("luxen/", $name), parts: &[$(wgsl!($part)),+] }
+    };
+}
+
+/// Widths of the field's networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    /// 8 levels, 32 hidden neurons.
+    Small,
+    /// nerfacto's: 16 levels, 64 hidden neurons.
+    Full,
+}
+
+impl Size {
+    /// Levels of the field's grid.
+    pub fn levels(self) -> u32 {
+        match self {
+            Self::Small => 8,
+            Self::Full => 16,
+        }
+    }
+
+    /// Neurons of a hidden layer.
+    pub fn hidden(self) -> u32 {
+        match self {
+            Self::Small => 32,
+            Self::Full => 64,
+        }
+    }
+}
+
+const RAYS_OF_VIEWS: ShaderSource = shader!(
+    "rays_of_views",
+    "luxen/batch",
+    "luxen/random",
+    "luxen/ray",
+    "luxen/rays_of_views"
+);
+const RAYS_OF_CAMERA: ShaderSource = shader!(
+    "rays_of_camera",
+    "luxen/batch",
+    "luxen/ray",
+    "luxen/rays_of_camera"
+);
+const FIRST_BINS: ShaderSource = shader!(
+    "first_bins",
+    "luxen/batch",
+    "luxen/random",
+    "luxen/first_bins"
+);
+const POINTS: ShaderSource = shader!(
+    "points",
+    "luxen/batch",
+    "luxen/spacing",
+    "luxen/contraction",
+    "luxen/points"
+);
+const ENCODE: ShaderSource = shader!("encode", "luxen/grid", "luxen/encode");
+const SCATTER: ShaderSource = shader!(
+    "scatter",
+    "luxen/grid",
+    "luxen/fixed_point",
+    "luxen/scatter"
+);
+const FIXED_SCALES: ShaderSource = shader!(
+    "fixed_scales",
+    "shared/workgroup_sum",
+    "luxen/fixed_point",
+    "luxen/fixed_scales"
+);
+const PROPOSAL: ShaderSource = shader!(
+    "proposal",
+    "luxen/batch",
+    "luxen/quads",
+    "luxen/proposal_network",
+    "luxen/proposal"
+);
+const PROPOSAL_BACKWARD: ShaderSource = shader!(
+    "proposal_backward",
+    "luxen/batch",
+    "luxen/quads",
+    "luxen/proposal_network",
+    "luxen/proposal_backward"
+);
+const RESAMPLE: ShaderSource = shader!(
+    "resample",
+    "luxen/batch",
+    "luxen/random",
+    "luxen/spacing",
+    "luxen/compositing",
+    "luxen/resample"
+);
+const PHOTO_LOSS: ShaderSource = shader!(
+    "photo_loss",
+    "luxen/batch",
+    "luxen/spacing",
+    "luxen/compositing",
+    "luxen/d_compositing",
+    "luxen/photo_loss"
+);
+const INTERLEVEL_LOSS: ShaderSource = shader!(
+    "interlevel_loss",
+    "luxen/batch",
+    "luxen/spacing",
+    "luxen/d_compositing",
+    "luxen/interlevel_loss"
+);
+const PICTURE: ShaderSource = shader!(
+    "picture",
+    "luxen/batch",
+    "luxen/spacing",
+    "luxen/compositing",
+    "luxen/picture"
+);
+const LAYER_SUMS: ShaderSource = shader!("layer_sums", "luxen/layer", "luxen/layer_sums");
+const LAYER_REDUCE: ShaderSource = shader!("layer_reduce", "luxen/layer", "luxen/layer_reduce");
+const LOSSES: ShaderSource = shader!(
+    "losses",
+    "shared/workgroup_sum",
+    "luxen/batch",
+    "luxen/losses"
+);
+const ADAM_NETWORK: ShaderSource = shader!(
+    "adam_network",
+    "shared/dispatch",
+    "shared/adam_update",
+    "luxen/adam",
+    "luxen/adam_network"
+);
+const ADAM_TABLE: ShaderSource = shader!(
+    "adam_table",
+    "shared/dispatch",
+    "shared/adam_update",
+    "luxen/adam",
+    "luxen/adam_table"
+);
+const APPEARANCE_SCATTER: ShaderSource = shader!(
+    "appearance_scatter",
+    "luxen/batch",
+    "luxen/fixed_point",
+    "luxen/appearance_scatter"
+);
+const APPEARANCE_MEAN: ShaderSource =
+    shader!("appearance_mean", "luxen/batch", "luxen/appearance_mean");
+
+macro_rules! by_size {
+    ($size:literal) => {
+        [
+            shader!(
+                "radiance",
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/radiance"
+            ),
+            shader!(
+                "radiance_backward",
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/radiance_backward"
+            ),
+            shader!(
+                "ray_head",
+                "luxen/batch",
+                "shared/harmonics",
+                $size,
+                "luxen/network",
+                "luxen/directions",
+                "luxen/ray_head"
+            ),
+            shader!(
+                "ray_head_sums",
+                "luxen/batch",
+                $size,
+                "luxen/network",
+                "luxen/ray_head_sums"
+            ),
+            shader!(
+                "appearance_backward",
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/appearance_backward"
+            ),
+        ]
+    };
+}
+
+const SMALL: [ShaderSource; 5] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 5] = by_size!("luxen/size_full");
+
+/// Every kernel of the Luxens.
+pub const SHADERS: &[ShaderSource] = &[
+    RAYS_OF_VIEWS,
+    RAYS_OF_CAMERA,
+    FIRST_BINS,
+    POINTS,
+    ENCODE,
+    SCATTER,
+    FIXED_SCALES,
+    PROPOSAL,
+    PROPOSAL_BACKWARD,
+    RESAMPLE,
+    PHOTO_LOSS,
+    INTERLEVEL_LOSS,
+    PICTURE,
+    LAYER_SUMS,
+    LAYER_REDUCE,
+    LOSSES,
+    ADAM_NETWORK,
+    ADAM_TABLE,
+    APPEARANCE_SCATTER,
+    APPEARANCE_MEAN,
+    SMALL[0],
+    SMALL[1],
+    SMALL[2],
+    SMALL[3],
+    SMALL[4],
+    FULL[0],
+    FULL[1],
+    FULL[2],
+    FULL[3],
+    FULL[4],
+];
+
+/// What a picture needs.
+pub(super) struct ForwardKernels {
+    pub rays_of_camera: Kernel,
+    pub first_bins: Kernel,
+    pub points: Kernel,
+    pub encode: Kernel,
+    pub proposal: Kernel,
+    pub resample: Kernel,
+    pub ray_head: Kernel,
+    pub radiance: Kernel,
+    pub picture: Kernel,
+    pub appearance_mean: Kernel,
+}
+
+impl ForwardKernels {
+    pub fn new(gpu: &Gpu, size: Size) -> Self {
+        let [radiance, _, ray_head, ..] = by(size);
+        Self {
+            rays_of_camera: Kernel::new(gpu, &RAYS_OF_CAMERA),
+            first_bins: Kernel::new(gpu, &FIRST_BINS),
+            points: Kernel::new(gpu, &POINTS),
+            encode: Kernel::new(gpu, &ENCODE),
+            proposal: Kernel::new(gpu, &PROPOSAL),
+            resample: Kernel::new(gpu, &RESAMPLE),
+            ray_head: Kernel::new(gpu, ray_head),
+            radiance: Kernel::new(gpu, radiance),
+            picture: Kernel::new(gpu, &PICTURE),
+            appearance_mean: Kernel::new(gpu, &APPEARANCE_MEAN),
+        }
+    }
+}
+
+/// What a training step needs besides.
+pub(super) struct BackwardKernels {
+    pub rays_of_views: Kernel,
+    pub photo_loss: Kernel,
+    pub interlevel_loss: Kernel,
+    pub losses: Kernel,
+    pub radiance_backward: Kernel,
+    pub proposal_backward: Kernel,
+    pub fixed_scales: Kernel,
+    pub scatter: Kernel,
+    pub layer_sums: Kernel,
+    pub layer_reduce: Kernel,
+    pub ray_head_sums: Kernel,
+    pub appearance_backward: Kernel,
+    pub appearance_scatter: Kernel,
+    pub adam_network: Kernel,
+    pub adam_table: Kernel,
+}
+
+impl BackwardKernels {
+    pub fn new(gpu: &Gpu, size: Size) -> Self {
+        let [_, radiance_backward, _, ray_head_sums, appearance_backward] = by(size);
+        Self {
+            rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
+            photo_loss: Kernel::new(gpu, &PHOTO_LOSS),
+            interlevel_loss: Kernel::new(gpu, &INTERLEVEL_LOSS),
+            losses: Kernel::with_raw_shared_memory(gpu, &LOSSES),
+            radiance_backward: Kernel::new(gpu, radiance_backward),
+            proposal_backward: Kernel::new(gpu, &PROPOSAL_BACKWARD),
+            fixed_scales: Kernel::with_raw_shared_memory(gpu, &FIXED_SCALES),
+            scatter: Kernel::new(gpu, &SCATTER),
+            layer_sums: Kernel::new(gpu, &LAYER_SUMS),
+            layer_reduce: Kernel::new(gpu, &LAYER_REDUCE),
+            ray_head_sums: Kernel::new(gpu, ray_head_sums),
+            appearance_backward: Kernel::new(gpu, appearance_backward),
+            appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
+            adam_network: Kernel::new(gpu, &ADAM_NETWORK),
+            adam_table: Kernel::new(gpu, &ADAM_TABLE),
+        }
+    }
+}
+
+fn by(size: Size) -> &'static [ShaderSource; 5] {
+    match size {
+        Size::Small => &SMALL,
+        Size::Full => &FULL,
+    }
+}

@@ -1,0 +1,31 @@
+//! Luxens: neural radiance fields of the nerfacto kind (Tancik et al. 2023) on the GPU. Two small proposal fields say where
+//! along a ray there is something, a field of hash grid and two little networks says what; all of it is WGSL on buffers
+//! of our own, forward and backward. Kernels work on four samples an invocation, because on every adapter, and on a
+//! processor that pretends to be one most of all, reading a weight costs more than multiplying with it. Gradients that
+//! many samples share are summed as integers, so that a run can be repeated bit by bit.
+
+mod backward;
+mod config;
+mod field;
+mod grid;
+mod kernels;
+mod layout;
+mod marcher;
+mod optimizer;
+mod pool;
+mod preset;
+mod renderer;
+mod state;
+mod trainer;
+mod uniforms;
+mod workspace;
+
+pub use config::{Background, Decay, LuxenConfig, PhotoLoss, PixelLoss};
+pub use field::{FieldBuffers, FieldShape};
+pub use grid::{GridConfig, GridSemantics, GridShape};
+pub use kernels::{SHADERS, Size};
+pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};
+pub use renderer::{Drawable, LuxenRenderer};
+pub use state::{LuxenProgress, LuxenState};
+pub use trainer::{LuxenStep, LuxenTrainer};
+pub use uniforms::{AdamParams, Batch, Channels, FinalLevel, GridLevel, GridUniform, Layer, View};

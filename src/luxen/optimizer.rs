@@ -1,0 +1,178 @@
+//! Adam on a field's parameters. Tables and appearances take their gradients from fixed-point sums, the networks from
+//! f32s; a step whose rays did not fit one chunk carries what the earlier chunks gave.
+
+use super::{
+    FieldBuffers, FieldShape,
+    field::{APPEARANCES, GROUPS},
+    kernels::BackwardKernels,
+    marcher::Recorder,
+    uniforms::AdamParams,
+    workspace::Gradients,
+};
+use crate::{
+    Error, Result,
+    gpu::{Gpu, Packer, Slice},
+};
+use bytemuck::Zeroable;
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+const EPSILON: f32 = 1e-15;
+
+/// First and second moments of one group, shaped as the parameters.
+pub(super) struct Moments {
+    pub first: wgpu::Buffer,
+    pub second: wgpu::Buffer,
+}
+
+/// Moments and gradients of all groups, in the order of [`GROUPS`].
+pub(super) struct Optimizer {
+    pub moments: [Moments; 7],
+    /// Networks: f32 gradients. Tables and appearances: fixed-point sums.
+    pub gradients: [wgpu::Buffer; 7],
+    /// Of tables and appearances, while a step has several chunks.
+    carried: [wgpu::Buffer; 7],
+    lengths: [usize; 7],
+    /// Where each level of a group ends, in f32s.
+    ends: [Vec<u32>; 7],
+}
+
+/// One group's part of a step.
+pub(super) struct Update {
+    group: usize,
+    uniform: Slice,
+}
+
+/// Whether a group's gradient comes as fixed-point sums.
+pub(super) fn is_fixed_point(group: usize) -> bool {
+    matches!(group, 0 | 2 | 4 | APPEARANCES)
+}
+
+impl Optimizer {
+    /// Moments at rest, or those of a saved state.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for moments of another shape.
+    pub fn new(
+        gpu: &Gpu,
+        shape: &FieldShape,
+        saved: Option<&[[Vec<f32>; 2]; 7]>,
+        carries: bool,
+    ) -> Result<Self> {
+        let lengths = shape.lengths();
+        if let Some(saved) = saved {
+            for (group, length) in lengths.iter().enumerate() {
+                for values in &saved[group] {
+                    if values.len() != *length {
+                        return Err(Error::Invalid(format!(
+                            "the moments of {} have {} values instead of {length}",
+                            GROUPS[group],
+                            values.len()
+                        )));
+                    }
+                }
+            }
+        }
+        let buffer = |label: &str, group: usize| gpu.storage(label, lengths[group] as u64 * 4);
+        Ok(Self {
+            moments: std::array::from_fn(|group| match saved {
+                Some(saved) => Moments {
+                    first: gpu.storage_from("first moments", &saved[group][0]),
+                    second: gpu.storage_from("second moments", &saved[group][1]),
+                },
+                None => Moments {
+                    first: buffer("first moments", group),
+                    second: buffer("second moments", group),
+                },
+            }),
+            gradients: std::array::from_fn(|group| buffer("gradients", group)),
+            carried: std::array::from_fn(|group| {
+                if carries && is_fixed_point(group) {
+                    buffer("carried gradients", group)
+                } else {
+                    gpu.storage("nothing carried", 16)
+                }
+            }),
+            ends: std::array::from_fn(|group| match group {
+                0 | 2 | 4 => shape.grids[group / 2].ends(),
+                _ => vec![lengths[group] as u32],
+            }),
+            lengths,
+        })
+    }
+
+    /// What a group does at the end of a chunk. `steps` counts its updates from 1; `rate` is the learning rate.
+    /// `None` where there is nothing to do.
+    pub fn plan(
+        &self,
+        packer: &mut Packer,
+        group: usize,
+        steps: u64,
+        rate: f64,
+        is_last_chunk: bool,
+        carries: bool,
+    ) -> Option<Update> {
+        if self.lengths[group] == 0 || (!is_last_chunk && !is_fixed_point(group)) {
+            return None;
+        }
+        let exponent = steps.clamp(1, 1 << 30) as i32;
+        let mut ends = [u32::MAX; 16];
+        for (slot, end) in ends.iter_mut().zip(&self.ends[group]) {
+            *slot = end / 4;
+        }
+        let uniform = packer.add(&AdamParams {
+            count: (self.lengths[group] / 4) as u32,
+            levels: self.ends[group].len() as u32,
+            collect_only: u32::from(!is_last_chunk),
+            step_size: (rate / (1.0 - f64::from(BETA1).powi(exponent))) as f32,
+            second_correction: (1.0 / (1.0 - f64::from(BETA2).powi(exponent))) as f32,
+            beta1: BETA1,
+            beta2: BETA2,
+            epsilon: EPSILON,
+            carries: u32::from(carries),
+            ends,
+            ..AdamParams::zeroed()
+        });
+        Some(Update { group, uniform })
+    }
+
+    pub fn record(
+        &self,
+        recorder: &mut Recorder<'_, '_>,
+        kernels: &BackwardKernels,
+        update: &Update,
+        field: &FieldBuffers,
+        gradients: &Gradients,
+    ) {
+        let group = update.group;
+        let count = (self.lengths[group] / 4) as u32;
+        let all = count.div_ceil(64);
+        let across = all.clamp(1, 65_535);
+        let groups = [across, all.div_ceil(across), 1];
+        let Moments { first, second } = &self.moments[group];
+        let parameters = &field.groups[group];
+        if is_fixed_point(group) {
+            let scales = &gradients.scales[group / 2];
+            recorder.run(
+                &kernels.adam_table,
+                update.uniform,
+                &[
+                    scales,
+                    &self.gradients[group],
+                    &self.carried[group],
+                    parameters,
+                    first,
+                    second,
+                ],
+                groups,
+            );
+        } else {
+            recorder.run(
+                &kernels.adam_network,
+                update.uniform,
+                &[&self.gradients[group], parameters, first, second],
+                groups,
+            );
+        }
+    }
+}

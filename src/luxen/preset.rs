@@ -1,0 +1,53 @@
+//! From the person's settings and the capture to a configuration.
+
+use super::{Background, LuxenConfig};
+use crate::{
+    scene::{Dataset, DatasetKind},
+    settings::{Appearance, Settings},
+};
+
+/// Half the side of the box that synthetic Blender scenes fill, world units (nerfstudio's scene box).
+const SYNTHETIC_HALF_SIDE: f64 = 1.5;
+
+impl LuxenConfig {
+    /// For a reconstruction of `steps`. Synthetic captures have a known background and a known extent; rays are sampled
+    /// within it only.
+    pub fn of(settings: &Settings, dataset: &Dataset, is_software: bool, steps: u32) -> Self {
+        let is_synthetic = dataset.kind == DatasetKind::Blender;
+        let background = if is_synthetic {
+            Background::Fixed(dataset.background)
+        } else {
+            Background::LastSample
+        };
+        let mut config = if settings.has_full_luxen(is_software) {
+            Self::full(background)
+        } else {
+            Self::small(background)
+        };
+        config.seed = settings.seed;
+        if settings.luxen_rays > 0 {
+            config.rays = settings.luxen_rays.next_multiple_of(64);
+        }
+        if settings.luxen_samples > 0 {
+            config.samples[2] = settings.luxen_samples.next_multiple_of(4);
+        }
+        if settings.luxen_grid > 0 {
+            config.grid.log2_entries = settings.luxen_grid.max(3);
+        }
+        config.appearance = match settings.luxen_appearance {
+            Appearance::Auto => !is_synthetic,
+            Appearance::On => true,
+            Appearance::Off => false,
+        };
+        if is_synthetic {
+            let reach = SYNTHETIC_HALF_SIDE * 3f64.sqrt();
+            let distances = dataset.views.iter().map(|v| v.camera.position().length());
+            let (nearest, farthest) = distances.fold((f64::INFINITY, 0.0f64), |(low, high), d| {
+                (low.min(d), high.max(d))
+            });
+            config.near = (nearest - reach).max(config.near);
+            config.far = (farthest + reach).max(2.0 * config.near);
+        }
+        config.planned(u64::from(steps))
+    }
+}

@@ -1,0 +1,186 @@
+//! Pictures of a Luxen: for evaluation, for the edit model, for the window. Rays go through the buffers in chunks. A
+//! picture may be recorded in parts, so that a window on a slow adapter never waits long for one that it has given up.
+
+use super::{
+    FieldBuffers, FieldShape, LuxenConfig, Size,
+    kernels::ForwardKernels,
+    marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
+    uniforms::View,
+    workspace::Workspace,
+};
+use crate::{
+    Error, Result,
+    gpu::{Gpu, GpuImage, Packer},
+    scene::Camera,
+};
+use std::{ops::Range, sync::Arc};
+
+/// Rays of a chunk, unless the adapter allows fewer.
+const CHUNK_RAYS: u32 = 16_384;
+
+/// A scene as it is now, ready for a [`LuxenRenderer`]. Clones share the buffers.
+#[derive(Clone)]
+pub struct Drawable {
+    pub field: FieldBuffers,
+    pub shape: Arc<FieldShape>,
+    pub config: LuxenConfig,
+    /// Changes when the buffers were replaced by others, not when their content was optimized.
+    pub generation: u64,
+}
+
+/// What a workspace was made for.
+type Key = (Size, [u32; 3], u32);
+
+/// Draws Luxens of any size; keeps the buffers of the last.
+pub struct LuxenRenderer {
+    gpu: Arc<Gpu>,
+    kernels: Option<(Size, ForwardKernels)>,
+    space: Option<(Key, Workspace)>,
+    no_depth: wgpu::Buffer,
+}
+
+impl LuxenRenderer {
+    pub fn new(gpu: Arc<Gpu>) -> Self {
+        Self {
+            no_depth: gpu.storage("no depth", 16),
+            gpu,
+            kernels: None,
+            space: None,
+        }
+    }
+
+    /// Record `pixels` of a picture, counted row by row, into `image`. `appearance`: the training view whose appearance it
+    /// has, else the mean. `depth`: `[h, w]` f32, sum of weight × camera z.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the buffers of a chunk do not fit the adapter.
+    pub fn record(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        scene: &Drawable,
+        camera: &Camera,
+        appearance: Option<u32>,
+        pixels: Range<u32>,
+        image: &GpuImage,
+        depth: Option<&wgpu::Buffer>,
+    ) -> Result<()> {
+        let k = camera.intrinsics;
+        if (k.width, k.height) != (image.width, image.height) {
+            return Err(Error::invalid(format!(
+                "a camera of {}×{} does not draw a picture of {}×{}",
+                k.width, k.height, image.width, image.height
+            )));
+        }
+        let end = pixels.end.min(k.width * k.height);
+        if pixels.start >= end {
+            return Ok(());
+        }
+        self.prepare(scene, end - pixels.start)?;
+        let (Some((_, kernels)), Some((_, space))) = (&self.kernels, &self.space) else {
+            return Err(Error::invalid("no buffers to draw with"));
+        };
+        let gpu = &*self.gpu;
+        let mut packer = Packer::new(gpu);
+        let view = packer.add(&View::new(camera, 0, 0));
+        let mut chunks = Vec::new();
+        let mut first = pixels.start;
+        while first < end {
+            let range = RayRange {
+                rays: (end - first).min(space.rays_capacity).next_multiple_of(4),
+                first,
+                total: 1,
+                step: 0,
+                anneal: 1.0,
+                is_training: false,
+                appearance_row: appearance.unwrap_or(scene.shape.views),
+            };
+            chunks.push(ChunkUniforms::new(
+                &mut packer,
+                &scene.config,
+                &scene.shape,
+                space,
+                &range,
+            ));
+            first += range.rays;
+        }
+        let uniforms = packer.finish(gpu);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("luxen picture"),
+            timestamp_writes: None,
+        });
+        let mut recorder = Recorder {
+            gpu,
+            pass: &mut pass,
+            uniforms: &uniforms,
+        };
+        if appearance.is_none() && scene.shape.views > 0 {
+            recorder.run(
+                &kernels.appearance_mean,
+                chunks[0].batches[0],
+                &[scene.field.appearances()],
+                [1, 1, 1],
+            );
+        }
+        for chunk in &chunks {
+            let per_ray = [groups(chunk.rays), 1, 1];
+            recorder.run_rays_of_camera(kernels, chunk, view, space, per_ray);
+            record_forward(
+                &mut recorder,
+                kernels,
+                chunk,
+                &scene.shape,
+                space,
+                &scene.field,
+            );
+            recorder.run(
+                &kernels.picture,
+                chunk.batches[2],
+                &[
+                    &space.rays,
+                    &space.bins[2],
+                    &space.forward[2],
+                    &image.buffer,
+                    depth.unwrap_or(&self.no_depth),
+                ],
+                per_ray,
+            );
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, scene: &Drawable, pixels: u32) -> Result<()> {
+        let size = scene.config.size;
+        if self.kernels.as_ref().is_none_or(|(s, _)| *s != size) {
+            self.kernels = Some((size, ForwardKernels::new(&self.gpu, size)));
+        }
+        let wanted = pixels.min(CHUNK_RAYS).next_multiple_of(64);
+        let key = (size, scene.config.samples, wanted);
+        let fits = |(k, _): &(Key, Workspace)| (k.0, k.1) == (key.0, key.1) && k.2 >= key.2;
+        if !self.space.as_ref().is_some_and(fits) {
+            let space = Workspace::new(&self.gpu, &scene.shape, &scene.config, wanted, false)?;
+            self.space = Some((key, space));
+        }
+        Ok(())
+    }
+}
+
+impl Recorder<'_, '_> {
+    fn run_rays_of_camera(
+        &mut self,
+        kernels: &ForwardKernels,
+        chunk: &ChunkUniforms,
+        view: crate::gpu::Slice,
+        space: &Workspace,
+        per_ray: [u32; 3],
+    ) {
+        let bound = kernels.rays_of_camera.bind(
+            self.gpu,
+            &[
+                chunk.batches[0].of(self.uniforms),
+                view.of(self.uniforms),
+                space.rays.as_entire_binding(),
+            ],
+        );
+        kernels.rays_of_camera.dispatch(self.pass, &bound, per_ray);
+    }
+}

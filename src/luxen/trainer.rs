@@ -1,0 +1,444 @@
+//! The optimizer loop of a Luxen. A step is one submission: draw rays from all views, march them, compare, differentiate,
+//! update. The host never waits for the step it submits, only for the one before, so that at most two are queued and the
+//! window stays live.
+
+use super::{
+    Drawable, FieldBuffers, FieldShape, LuxenConfig, LuxenProgress, LuxenRenderer, LuxenState,
+    backward::{Backward, BackwardUniforms},
+    field::APPEARANCES,
+    kernels::{BackwardKernels, ForwardKernels},
+    marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
+    optimizer::Optimizer,
+    pool::PhotoPool,
+    workspace::{Gradients, Workspace},
+};
+use crate::{
+    Error, Result,
+    gpu::{Gpu, GpuImage, Packer},
+    loss::TrainView,
+    scene::Camera,
+};
+use std::{collections::VecDeque, sync::Arc};
+
+/// Steps on the queue before the oldest is waited for.
+const MAX_IN_FLIGHT: usize = 2;
+/// Results kept for a caller that does not ask for them.
+const MAX_RESULTS: usize = 1024;
+const READBACK_BYTES: u64 = 16;
+
+/// How a finished step went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LuxenStep {
+    /// Number of the step, from 1, in all phases.
+    pub step: u64,
+    /// All terms.
+    pub loss: f32,
+    /// Mean squared difference of the pixels.
+    pub squared: f32,
+    pub distortion: f32,
+    /// 0 at steps at which the proposals do not learn.
+    pub interlevel: f32,
+}
+
+struct Pending {
+    step: u64,
+    readback: wgpu::Buffer,
+    mapped: crossbeam_channel::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    submission: wgpu::SubmissionIndex,
+}
+
+/// Trains one scene. Owns the parameters; [`Self::drawable`] shares them.
+pub struct LuxenTrainer {
+    gpu: Arc<Gpu>,
+    config: LuxenConfig,
+    progress: LuxenProgress,
+    shape: Arc<FieldShape>,
+    field: FieldBuffers,
+    optimizer: Optimizer,
+    forward: ForwardKernels,
+    backward: BackwardKernels,
+    space: Workspace,
+    gradients: Gradients,
+    pool: PhotoPool,
+    renderer: LuxenRenderer,
+    in_flight: VecDeque<Pending>,
+    results: Vec<LuxenStep>,
+}
+
+impl LuxenTrainer {
+    /// A fresh field for `views` training views, the optimizer at rest.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a configuration that cannot be, [`Error::Gpu`] when it does not fit the adapter.
+    pub fn new(gpu: Arc<Gpu>, config: LuxenConfig, views: u32) -> Result<Self> {
+        config.check()?;
+        let shape = FieldShape::new(&config, views);
+        let parameters = shape.initialize(&config);
+        let progress = LuxenProgress {
+            views,
+            ..Default::default()
+        };
+        Self::build(gpu, config, progress, shape, &parameters, None)
+    }
+
+    /// Go on exactly where [`Self::state`] was taken.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a tensor is missing or of another shape, [`Error::Gpu`] as for [`Self::new`].
+    pub fn from_state(gpu: Arc<Gpu>, state: &LuxenState) -> Result<Self> {
+        let parameters = state.parameters()?;
+        let moments = state.moments()?;
+        Self::build(
+            gpu,
+            state.config,
+            state.progress,
+            state.shape(),
+            &parameters,
+            Some(&moments),
+        )
+    }
+
+    fn build(
+        gpu: Arc<Gpu>,
+        config: LuxenConfig,
+        progress: LuxenProgress,
+        shape: FieldShape,
+        parameters: &[Vec<f32>; 7],
+        moments: Option<&[[Vec<f32>; 2]; 7]>,
+    ) -> Result<Self> {
+        let field = FieldBuffers::upload(&gpu, &shape, parameters)?;
+        let wanted = match config.chunk_rays {
+            0 => config.rays,
+            most => config.rays.min(most),
+        };
+        let space = Workspace::new(&gpu, &shape, &config, wanted, true)?;
+        let gradients = Gradients::new(&gpu, &shape, &config, &space);
+        let carries = config.rays > space.rays_capacity;
+        Ok(Self {
+            optimizer: Optimizer::new(&gpu, &shape, moments, carries)?,
+            forward: ForwardKernels::new(&gpu, config.size),
+            backward: BackwardKernels::new(&gpu, config.size),
+            pool: PhotoPool::new(&gpu),
+            renderer: LuxenRenderer::new(gpu.clone()),
+            in_flight: VecDeque::new(),
+            results: Vec::new(),
+            shape: Arc::new(shape),
+            config,
+            progress,
+            field,
+            space,
+            gradients,
+            gpu,
+        })
+    }
+
+    /// Submit one optimizer step on random rays of `views`, whose order is that of the appearances. Does not wait for
+    /// it. Returns the step's number, from 1.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the views are not those that the field was made for or camera and photo differ in size,
+    /// [`Error::Gpu`] when the photos do not fit or the device is lost.
+    pub fn step(&mut self, views: &[TrainView]) -> Result<u64> {
+        if views.len() != self.shape.views as usize {
+            return Err(Error::Invalid(format!(
+                "the scene was made from {} training views and there are {}: their appearances are part of it",
+                self.shape.views,
+                views.len()
+            )));
+        }
+        self.pool.update(&self.gpu, views)?;
+        let phase_step = self.progress.phase_step;
+        let with_proposals = self
+            .config
+            .trains_proposals(phase_step, self.progress.proposal_idle);
+        let pending = self.submit(with_proposals)?;
+        self.in_flight.push_back(pending);
+        self.progress.step += 1;
+        self.progress.phase_step += 1;
+        self.progress.proposal_idle += 1;
+        if with_proposals {
+            self.progress.proposal_steps += 1;
+            self.progress.proposal_idle = 1;
+        }
+        while self.in_flight.len() >= MAX_IN_FLIGHT {
+            self.settle_oldest()?;
+        }
+        Ok(self.progress.step)
+    }
+
+    fn submit(&mut self, with_proposals: bool) -> Result<Pending> {
+        let gpu = &*self.gpu;
+        let config = &self.config;
+        let LuxenProgress {
+            step,
+            phase_step,
+            proposal_steps,
+            ..
+        } = self.progress;
+        let rate = config.learning_rate.at(phase_step);
+        let mut packer = Packer::new(gpu);
+        let mut chunks = Vec::new();
+        let carries = config.rays > self.space.rays_capacity;
+        let mut first = 0;
+        while first < config.rays {
+            let range = RayRange {
+                rays: (config.rays - first).min(self.space.rays_capacity),
+                first,
+                total: config.rays,
+                step,
+                anneal: config.anneal(phase_step),
+                is_training: true,
+                appearance_row: 0,
+            };
+            let chunk = ChunkUniforms::new(&mut packer, config, &self.shape, &self.space, &range);
+            let back = BackwardUniforms::new(
+                &mut packer,
+                &chunk,
+                &self.shape,
+                &self.space,
+                config.samples[2],
+                first > 0,
+            );
+            first += range.rays;
+            let is_last = first >= config.rays;
+            let updates: Vec<_> = (0..7)
+                .filter(|&group| group > 3 || with_proposals)
+                .filter(|&group| group != APPEARANCES || config.appearance)
+                .filter_map(|group| {
+                    let steps = if group > 3 { step } else { proposal_steps } + 1;
+                    self.optimizer
+                        .plan(&mut packer, group, steps, rate, is_last, carries)
+                })
+                .collect();
+            chunks.push((chunk, back, updates));
+        }
+        let uniforms = packer.finish(gpu);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("luxen step"),
+                timestamp_writes: None,
+            });
+            let mut recorder = Recorder {
+                gpu,
+                pass: &mut pass,
+                uniforms: &uniforms,
+            };
+            for (chunk, back, updates) in &chunks {
+                let [pool0, pool1, pool2, pool3] = &self.pool.pools;
+                recorder.run(
+                    &self.backward.rays_of_views,
+                    chunk.batches[0],
+                    &[
+                        &self.pool.views,
+                        pool0,
+                        pool1,
+                        pool2,
+                        pool3,
+                        &self.space.rays,
+                    ],
+                    [groups(chunk.rays), 1, 1],
+                );
+                record_forward(
+                    &mut recorder,
+                    &self.forward,
+                    chunk,
+                    &self.shape,
+                    &self.space,
+                    &self.field,
+                );
+                let backward = Backward {
+                    kernels: &self.backward,
+                    chunk,
+                    uniforms: back,
+                    shape: &self.shape,
+                    space: &self.space,
+                    gradients: &self.gradients,
+                    field: &self.field,
+                    optimizer: &self.optimizer,
+                };
+                backward.record(&mut recorder, with_proposals);
+                for update in updates {
+                    self.optimizer.record(
+                        &mut recorder,
+                        &self.backward,
+                        update,
+                        &self.field,
+                        &self.gradients,
+                    );
+                }
+            }
+        }
+        let readback = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("losses read-back"),
+            size: READBACK_BYTES,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        encoder.copy_buffer_to_buffer(&self.gradients.total, 0, &readback, 0, READBACK_BYTES);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let (sender, mapped) = crossbeam_channel::bounded(1);
+        readback.map_async(wgpu::MapMode::Read, .., move |result| {
+            if sender.send(result).is_err() {
+                log::debug!("a step was dropped before it finished");
+            }
+        });
+        Ok(Pending {
+            step: step + 1,
+            readback,
+            mapped,
+            submission,
+        })
+    }
+
+    fn settle_oldest(&mut self) -> Result<()> {
+        let Some(oldest) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::Gpu(format!("reading back from the graphics device: {e}"))
+        };
+        self.gpu
+            .device
+            .poll(wgpu::PollType::Wait {
+                submission_index: Some(oldest.submission),
+                timeout: None,
+            })
+            .map_err(|e| Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
+        self.gpu.check()?;
+        oldest
+            .mapped
+            .recv()
+            .map_err(|e| failed(&e))?
+            .map_err(|e| failed(&e))?;
+        let [loss, squared, distortion, interlevel]: [f32; 4] = {
+            let view = oldest
+                .readback
+                .get_mapped_range(..)
+                .map_err(|e| failed(&e))?;
+            bytemuck::pod_read_unaligned(&view[..READBACK_BYTES as usize])
+        };
+        if self.results.len() < MAX_RESULTS {
+            self.results.push(LuxenStep {
+                step: oldest.step,
+                loss: loss + distortion + interlevel,
+                squared,
+                distortion,
+                interlevel,
+            });
+        }
+        Ok(())
+    }
+
+    /// Wait for everything submitted.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn finish(&mut self) -> Result<()> {
+        while !self.in_flight.is_empty() {
+            self.settle_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// Results of the steps that finished since the last call, in order.
+    pub fn take_results(&mut self) -> Vec<LuxenStep> {
+        std::mem::take(&mut self.results)
+    }
+
+    /// Draw the scene as it is after all submitted steps, with the appearance of a training view, or the mean of all.
+    /// Complete when it returns.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn render(
+        &mut self,
+        camera: &Camera,
+        appearance: Option<u32>,
+        target: &GpuImage,
+    ) -> Result<()> {
+        self.finish()?;
+        let scene = self.drawable();
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.renderer.record(
+            &mut encoder,
+            &scene,
+            camera,
+            appearance,
+            0..u32::MAX,
+            target,
+            None,
+        )?;
+        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.wait()
+    }
+
+    /// Everything for an exact resume. Waits for the GPU.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn state(&mut self) -> Result<LuxenState> {
+        self.finish()?;
+        LuxenState::download(
+            &self.gpu,
+            self.config,
+            self.progress,
+            &self.shape,
+            &self.field,
+            &self.optimizer,
+        )
+    }
+
+    /// Go on under other settings, their schedules at their beginning; moments are carried on. Sizes stay.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the configuration changes the field's shape or the step's buffers; else as
+    /// [`Self::step`].
+    pub fn begin_phase(&mut self, config: LuxenConfig) -> Result<()> {
+        config.check()?;
+        let old = &self.config;
+        let sizes = |c: &LuxenConfig| {
+            (
+                c.size,
+                c.semantics,
+                c.grid,
+                c.proposals,
+                c.rays,
+                c.samples,
+                c.appearance,
+            )
+        };
+        if sizes(&config) != sizes(old) {
+            return Err(Error::invalid(
+                "a field's sizes cannot change between phases: begin a new one",
+            ));
+        }
+        self.finish()?;
+        self.config = config;
+        self.progress.phase_step = 0;
+        Ok(())
+    }
+
+    /// What the window draws.
+    pub fn drawable(&self) -> Drawable {
+        Drawable {
+            field: self.field.clone(),
+            shape: self.shape.clone(),
+            config: self.config,
+            generation: 0,
+        }
+    }
+
+    pub fn config(&self) -> &LuxenConfig {
+        &self.config
+    }
+
+    pub fn progress(&self) -> LuxenProgress {
+        self.progress
+    }
+
+    /// Steps submitted, in all phases.
+    pub fn step_count(&self) -> u64 {
+        self.progress.step
+    }
+}

@@ -1,0 +1,256 @@
+//! The Luxen trainer: repeatable bit by bit, resumable, indifferent to how a step is cut into chunks and a picture into
+//! slices, and able to learn.
+
+#[path = "reference/luxen_scene.rs"]
+mod luxen_scene;
+
+use luxedit::{
+    Error,
+    app::{Canvas, Pace},
+    edit::Drawable,
+    gpu::GpuImage,
+    luxen::{Background, LuxenConfig, LuxenRenderer, LuxenState, LuxenTrainer},
+    scene::{Camera, NamedTensor},
+};
+use luxen_scene::{gpu, tiny, views};
+use std::time::{Duration, Instant};
+
+fn tensor<'a>(state: &'a LuxenState, name: &str) -> &'a NamedTensor {
+    state
+        .tensors
+        .iter()
+        .find(|t| t.name == name)
+        .unwrap_or_else(|| panic!("no tensor {name}"))
+}
+
+/// Bits, because −0 and NaN count too.
+fn bits(state: &LuxenState) -> Vec<(String, Vec<u32>)> {
+    state
+        .tensors
+        .iter()
+        .map(|t| (t.name.clone(), t.data.iter().map(|v| v.to_bits()).collect()))
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_a_resumed_run_is_the_uninterrupted_one() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let config = LuxenConfig {
+        anneal_steps: 4,
+        proposal_warmup: 20,
+        ..tiny()
+    };
+    let run = |trainer: &mut LuxenTrainer, steps: usize| {
+        for _ in 0..steps {
+            trainer.step(&views).unwrap();
+        }
+        trainer.state().unwrap()
+    };
+    let mut whole = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
+    let expected = run(&mut whole, 16);
+    let mut first = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
+    let half = run(&mut first, 11);
+    let mut second = LuxenTrainer::from_state(gpu.clone(), &half).unwrap();
+    let got = run(&mut second, 5);
+    assert_eq!(got.progress, expected.progress);
+    assert_eq!(bits(&got), bits(&expected));
+    assert!(expected.progress.proposal_steps < 16, "proposals rest");
+    let other = LuxenConfig { seed: 4, ..config };
+    let mut other = LuxenTrainer::new(gpu.clone(), other, 3).unwrap();
+    assert_ne!(bits(&run(&mut other, 16)), bits(&expected));
+}
+
+#[test]
+fn a_step_in_chunks_is_the_same_step() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let run = |chunk_rays: u32| {
+        let config = LuxenConfig {
+            rays: 192,
+            chunk_rays,
+            ..tiny()
+        };
+        let mut trainer = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
+        trainer.step(&views).unwrap();
+        let state = trainer.state().unwrap();
+        (state, trainer.take_results()[0])
+    };
+    let (whole, loss) = run(0);
+    let (chunked, chunked_loss) = run(64);
+    assert!((loss.loss - chunked_loss.loss).abs() < 1e-6 * loss.loss);
+    for t in whole.tensors.iter().filter(|t| t.name.ends_with(".first")) {
+        let other = tensor(&chunked, &t.name);
+        let difference: f64 = t
+            .data
+            .iter()
+            .zip(&other.data)
+            .map(|(a, b)| f64::from(a - b).powi(2))
+            .sum();
+        let norm: f64 = t.data.iter().map(|v| f64::from(*v).powi(2)).sum();
+        let ratio = (difference / norm).sqrt();
+        println!("{}: relative L2 {ratio:.2e}", t.name);
+        assert!(norm > 0.0 && ratio < 1e-4, "{}: {ratio}", t.name);
+    }
+}
+
+#[test]
+fn it_learns_a_picture() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu)[..1].to_vec();
+    let config = LuxenConfig {
+        background: Background::Fixed([1.0; 3]),
+        ..tiny().planned(400)
+    };
+    let mut trainer = LuxenTrainer::new(gpu.clone(), config, 1).unwrap();
+    for _ in 0..400 {
+        trainer.step(&views).unwrap();
+    }
+    trainer.finish().unwrap();
+    let results = trainer.take_results();
+    assert_eq!(results.len(), 400);
+    let mean = |part: &[luxedit::luxen::LuxenStep]| {
+        part.iter().map(|r| r.squared).sum::<f32>() / part.len() as f32
+    };
+    let (first, last) = (mean(&results[..20]), mean(&results[380..]));
+    println!("squared difference {first} -> {last}");
+    assert!(last < 0.4 * first, "{first} -> {last}");
+    assert!(results.iter().all(|r| r.loss.is_finite()));
+}
+
+#[test]
+fn a_picture_in_slices_is_the_same_picture_and_views_keep_their_appearance() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let mut trainer = LuxenTrainer::new(gpu.clone(), tiny(), 3).unwrap();
+    for _ in 0..3 {
+        trainer.step(&views).unwrap();
+    }
+    let camera = views[1].camera;
+    let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
+    let draw = |trainer: &mut LuxenTrainer, view| {
+        let image = GpuImage::new(&gpu, width, height);
+        trainer.render(&camera, view, &image).unwrap();
+        image.read_rgba(&gpu).unwrap()
+    };
+    let whole = draw(&mut trainer, None);
+    assert_eq!(whole, draw(&mut trainer, None));
+    assert_ne!(whole, draw(&mut trainer, Some(0)));
+    assert_ne!(draw(&mut trainer, Some(1)), draw(&mut trainer, Some(0)));
+
+    let mut renderer = LuxenRenderer::new(gpu.clone());
+    let image = GpuImage::new(&gpu, width, height);
+    let depth = gpu.storage("depth", u64::from(width * height) * 4);
+    let scene = trainer.drawable();
+    for start in [64, 0] {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let slice = start..(start + 64).min(width * height);
+        renderer
+            .record(
+                &mut encoder,
+                &scene,
+                &camera,
+                None,
+                slice,
+                &image,
+                Some(&depth),
+            )
+            .unwrap();
+        gpu.queue.submit([encoder.finish()]);
+    }
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    renderer
+        .record(
+            &mut encoder,
+            &scene,
+            &camera,
+            None,
+            128..u32::MAX,
+            &image,
+            Some(&depth),
+        )
+        .unwrap();
+    gpu.queue.submit([encoder.finish()]);
+    assert_eq!(image.read_rgba(&gpu).unwrap(), whole);
+    let depth: Vec<f32> = gpu.read(&depth, (width * height) as usize).unwrap();
+    assert!(depth.iter().all(|d| d.is_finite() && *d > 0.0));
+}
+
+/// The window's renderer: a resting picture is the render, and a frame that the camera has left is given up.
+#[test]
+fn the_viewport_shows_the_render_and_leaves_what_the_camera_left() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let mut trainer = LuxenTrainer::new(gpu.clone(), tiny(), 3).unwrap();
+    trainer.step(&views).unwrap();
+    let scene = Drawable::Luxen(trainer.drawable());
+    let mut canvas = Canvas::new(gpu.clone()).unwrap();
+    let at = |view: usize, size: [u32; 2]| {
+        let camera = views[view].camera;
+        Camera {
+            intrinsics: camera.intrinsics.resized(size[0], size[1]),
+            ..camera
+        }
+    };
+    let poll = |canvas: &mut Canvas| {
+        gpu.device.poll(wgpu::PollType::Poll).unwrap();
+        canvas.poll().unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let settle = |canvas: &mut Canvas, camera: &Camera, pace: Pace| {
+        let began = Instant::now();
+        while !canvas.request((&scene, 1), None, camera, pace).unwrap() {
+            assert!(began.elapsed() < Duration::from_secs(240), "no picture");
+            poll(canvas);
+        }
+        began.elapsed()
+    };
+    // Larger than the first slice.
+    let full = [160, 120];
+    let still = at(0, full);
+    settle(&mut canvas, &still, Pace::Still);
+    let image = GpuImage::new(&gpu, full[0], full[1]);
+    trainer.render(&still, None, &image).unwrap();
+    let shown = canvas.shown().unwrap().image.read_rgba(&gpu).unwrap();
+    assert_eq!(shown, image.read_rgba(&gpu).unwrap());
+
+    // The next full picture is on its way when the camera moves.
+    assert!(
+        !canvas
+            .request((&scene, 1), None, &at(1, full), Pace::Still)
+            .unwrap()
+    );
+    poll(&mut canvas);
+    let size = canvas.render_size([640, 480], Pace::Moving);
+    let took = settle(&mut canvas, &at(2, size), Pace::Moving);
+    println!("{}×{} after {} ms", size[0], size[1], took.as_millis());
+    let frame = &canvas.shown().unwrap().image;
+    assert_eq!([frame.width, frame.height], size);
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let mut trainer = LuxenTrainer::new(gpu.clone(), tiny(), 2).unwrap();
+    let refused = trainer.step(&views).expect_err("other views");
+    assert!(
+        refused.to_string().contains("2 training views"),
+        "{refused}"
+    );
+    let config = LuxenConfig {
+        samples: [10, 8, 8],
+        ..tiny()
+    };
+    let Err(Error::Invalid(refused)) = LuxenTrainer::new(gpu.clone(), config, 2) else {
+        panic!("samples that are no quads were taken");
+    };
+    assert!(refused.contains("multiple of 4"), "{refused}");
+    let mut state = trainer.state().unwrap();
+    state.tensors.remove(4);
+    let refused = LuxenTrainer::from_state(gpu.clone(), &state);
+    let Err(Error::Invalid(refused)) = refused else {
+        panic!("a state that lacks a tensor was taken");
+    };
+    assert!(refused.contains("lacks"), "{refused}");
+}
