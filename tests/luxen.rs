@@ -226,6 +226,16 @@ fn the_viewport_shows_the_render_and_leaves_what_the_camera_left() {
     println!("{}×{} after {} ms", size[0], size[1], took.as_millis());
     let frame = &canvas.shown().unwrap().image;
     assert_eq!([frame.width, frame.height], size);
+    if gpu.is_software() {
+        assert!(size[0] < 640, "a processor draws no full picture in motion");
+    }
+    // At rest the same size has all its samples again.
+    let resting = at(2, size);
+    settle(&mut canvas, &resting, Pace::Still);
+    let image = GpuImage::new(&gpu, size[0], size[1]);
+    trainer.render(&resting, None, &image).unwrap();
+    let shown = canvas.shown().unwrap().image.read_rgba(&gpu).unwrap();
+    assert_eq!(shown, image.read_rgba(&gpu).unwrap());
 }
 
 #[test]

@@ -26,6 +26,8 @@ const SCALES: [f64; 6] = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125];
 /// Seconds that a frame may take while the camera moves, and while it rests but the scene changes.
 const MOVING_SECS: f64 = 1.0 / 18.0;
 const RESTING_SECS: f64 = 0.3;
+/// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
+const MARCHING_SECS: f64 = 0.2;
 /// Seconds that a slice of a Luxen's frame may take, and the pixels of one while that is unknown.
 const SLICE_SECS: f64 = 0.05;
 const FIRST_SLICE: u32 = 4096;
@@ -52,6 +54,8 @@ struct Key {
     scene: u64,
     /// 0: none.
     before: u64,
+    /// Luxens have half the samples.
+    is_coarse: bool,
 }
 
 /// A finished frame.
@@ -208,6 +212,7 @@ impl Canvas {
     /// The size at which to render a viewport of `full` physical pixels.
     pub fn render_size(&mut self, full: [u32; 2], pace: Pace) -> [u32; 2] {
         let budget = match pace {
+            Pace::Moving if self.measured_slices => MARCHING_SECS,
             Pace::Moving => MOVING_SECS,
             Pace::Live => RESTING_SECS,
             Pace::Still => f64::INFINITY,
@@ -248,6 +253,7 @@ impl Canvas {
             camera: *camera,
             scene: scene.1,
             before: before.map_or(0, |b| b.1),
+            is_coarse: pace == Pace::Moving && camera.intrinsics.height < self.full_height,
         };
         if let Some(pending) = &self.pending {
             if !pending.is_sliced() || pending.frame.key.camera == *camera {
@@ -292,20 +298,22 @@ impl Canvas {
         first: u32,
     ) -> Result<()> {
         let gpu = self.gpu.clone();
-        let camera = frame.key.camera;
+        let key = frame.key;
         let slice = first..first + self.slice_pixels(&frame, &scene, before.as_ref());
         let words = status::LEN;
         let staging = ReadBack::staging(&gpu, 2 * words);
         let bytes = words as u64 * 4;
+        // Some drivers do the work within the submission.
+        let submitted = Instant::now();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         if let (Some(drawable), Some(image)) = (&before, &frame.before)
-            && self.record(&mut encoder, drawable, &camera, &slice, image, None)?
+            && self.record(&mut encoder, drawable, &key, &slice, image, None)?
         {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, bytes, bytes);
         }
         let (image, depth) = (&frame.image, Some(&frame.depth));
-        if self.record(&mut encoder, &scene, &camera, &slice, image, depth)? {
+        if self.record(&mut encoder, &scene, &key, &slice, image, depth)? {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
         }
@@ -313,7 +321,7 @@ impl Canvas {
         self.pending = Some(Pending {
             frame,
             read_back: ReadBack::start(staging),
-            submitted: Instant::now(),
+            submitted,
             scene,
             before,
             slice,
@@ -356,11 +364,14 @@ impl Canvas {
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         drawable: &Drawable,
-        camera: &Camera,
+        key: &Key,
         slice: &Range<u32>,
         image: &GpuImage,
         depth: Option<&wgpu::Buffer>,
     ) -> Result<bool> {
+        let Key {
+            camera, is_coarse, ..
+        } = key;
         match drawable {
             Drawable::Splats(_) if slice.start > 0 => Ok(false),
             Drawable::Splats(scene) => {
@@ -379,6 +390,8 @@ impl Canvas {
                 Ok(true)
             }
             Drawable::Luxen(scene) => {
+                let coarse = is_coarse.then(|| scene.coarse());
+                let scene = coarse.as_ref().unwrap_or(scene);
                 self.marcher
                     .record(encoder, scene, camera, None, slice.clone(), image, depth)?;
                 Ok(false)

@@ -151,17 +151,17 @@ impl LuxenConfig {
         }
     }
 
-    /// Let the schedules fit a reconstruction of `steps`: annealing and warm-up keep their share of nerfacto's 30 000.
+    /// Let the schedules fit a reconstruction of `steps`. Annealing and warm-up keep nerfacto's numbers as long as they
+    /// fit: proposals that sharpen before they have learned never look elsewhere again.
     pub fn planned(self, steps: u64) -> Self {
-        let share = |of_30000: u64| (of_30000 * steps / 30_000).clamp(1, of_30000);
         Self {
             learning_rate: Decay {
                 start: 1e-2,
                 end: 5e-4,
                 steps: steps.max(1),
             },
-            anneal_steps: share(1000),
-            proposal_warmup: share(5000),
+            anneal_steps: 1000.min(steps / 4).max(1),
+            proposal_warmup: 5000.min(steps).max(1),
             ..self
         }
     }

@@ -40,6 +40,8 @@ impl LuxenConfig {
             Appearance::Off => false,
         };
         if is_synthetic {
+            // nerfstudio's benchmark of synthetic scenes goes without.
+            config.loss.distortion_weight = 0.0;
             let reach = SYNTHETIC_HALF_SIDE * 3f64.sqrt();
             let distances = dataset.views.iter().map(|v| v.camera.position().length());
             let (nearest, farthest) = distances.fold((f64::INFINITY, 0.0f64), |(low, high), d| {

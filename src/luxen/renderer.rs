@@ -28,14 +28,29 @@ pub struct Drawable {
     pub generation: u64,
 }
 
+/// Full pictures, and coarse ones while the camera moves.
+const MAX_SPACES: usize = 2;
+
 /// What a workspace was made for.
 type Key = (Size, [u32; 3], u32);
 
-/// Draws Luxens of any size; keeps the buffers of the last.
+impl Drawable {
+    /// The same scene with half the samples a ray: what a moving camera is shown.
+    pub fn coarse(&self) -> Self {
+        let mut coarse = self.clone();
+        for samples in &mut coarse.config.samples {
+            *samples = (*samples / 2).next_multiple_of(4);
+        }
+        coarse
+    }
+}
+
+/// Draws Luxens of any size; keeps the buffers of the last two kinds of picture.
 pub struct LuxenRenderer {
     gpu: Arc<Gpu>,
     kernels: Option<(Size, ForwardKernels)>,
-    space: Option<(Key, Workspace)>,
+    /// The last used is the last.
+    spaces: Vec<(Key, Workspace)>,
     no_depth: wgpu::Buffer,
 }
 
@@ -45,7 +60,7 @@ impl LuxenRenderer {
             no_depth: gpu.storage("no depth", 16),
             gpu,
             kernels: None,
-            space: None,
+            spaces: Vec::new(),
         }
     }
 
@@ -76,7 +91,7 @@ impl LuxenRenderer {
             return Ok(());
         }
         self.prepare(scene, end - pixels.start)?;
-        let (Some((_, kernels)), Some((_, space))) = (&self.kernels, &self.space) else {
+        let (Some((_, kernels)), Some((_, space))) = (&self.kernels, self.spaces.last()) else {
             return Err(Error::invalid("no buffers to draw with"));
         };
         let gpu = &*self.gpu;
@@ -156,9 +171,17 @@ impl LuxenRenderer {
         let wanted = pixels.min(CHUNK_RAYS).next_multiple_of(64);
         let key = (size, scene.config.samples, wanted);
         let fits = |(k, _): &(Key, Workspace)| (k.0, k.1) == (key.0, key.1) && k.2 >= key.2;
-        if !self.space.as_ref().is_some_and(fits) {
-            let space = Workspace::new(&self.gpu, &scene.shape, &scene.config, wanted, false)?;
-            self.space = Some((key, space));
+        let kept = match self.spaces.iter().position(fits) {
+            Some(known) => self.spaces.remove(known),
+            None => {
+                self.spaces.retain(|(k, _)| (k.0, k.1) != (key.0, key.1));
+                let space = Workspace::new(&self.gpu, &scene.shape, &scene.config, wanted, false)?;
+                (key, space)
+            }
+        };
+        self.spaces.push(kept);
+        if self.spaces.len() > MAX_SPACES {
+            self.spaces.remove(0);
         }
         Ok(())
     }
