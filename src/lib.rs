@@ -5,7 +5,8 @@
 //!
 //! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker → formats`;
 //! everything may use [`scene`], [`settings`] and [`error`]. `app` and `cli` draw through [`splat::Drawable`] and use
-//! nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion: they meet in [`edit`].
+//! nothing else of the trainers. `diffusion` knows no scene and `splat` knows no diffusion: they meet in [`edit`]. The
+//! networks of `loss` (LPIPS) and `metric` (CLIP) are built of `diffusion`'s layers and read by its weight files.
 
 pub mod app;
 pub mod cli;

@@ -28,7 +28,7 @@ pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings
         let mut value = (setting.get)(settings);
         let before = value.clone();
         let response = control(ui, setting, &mut value).labelled_by(name.id);
-        response.on_hover_text(tooltip(setting));
+        response.on_hover_text(tooltip(setting, settings));
         if value != before
             && let Err(refusal) = setting.set(settings, value)
         {
@@ -52,13 +52,13 @@ fn name(
                 .selectable(false)
                 .sense(egui::Sense::click()),
         )
-        .on_hover_text(tooltip(setting));
+        .on_hover_text(tooltip(setting, settings));
     if changed {
         let dot = response.rect.left_center() - egui::vec2(6.0, 0.0);
         ui.painter().circle_filled(dot, 2.0, theme::ACCENT);
     }
     response.context_menu(|ui| {
-        let default = (setting.get)(&Settings::default());
+        let default = setting.default_in(settings);
         let text = match &default {
             Value::Text(text) if text.is_empty() => "Reset to empty".to_owned(),
             default => format!("Reset to {default}"),
@@ -125,8 +125,8 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
 }
 
 /// Help, range and default of a setting.
-pub fn tooltip(setting: &Setting) -> String {
-    let default = (setting.get)(&Settings::default());
+pub fn tooltip(setting: &Setting, settings: &Settings) -> String {
+    let default = setting.default_in(settings);
     let range = match setting.kind {
         Kind::Text => String::new(),
         _ => format!("\n\nTakes {}. Default: {default}.", setting.expects()),

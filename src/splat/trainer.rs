@@ -12,7 +12,9 @@ use super::{
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Kernel},
-    loss::{BoundLoss, ImageLoss, LossValues, Target, TargetUnpacker},
+    loss::{
+        BoundLoss, GradientAdder, ImageGradient, ImageLoss, LossValues, Target, TargetUnpacker,
+    },
     scene::{Camera, Splats},
 };
 use rand_chacha::{
@@ -40,6 +42,7 @@ pub struct StepResult {
     pub l1: f32,
     /// Mean SSIM.
     pub ssim: f32,
+    /// What was minimized, a network's part included.
     pub loss: f32,
     /// Tile–splat intersections of the view.
     pub intersections: u32,
@@ -75,6 +78,7 @@ struct Workspace {
 struct Pending {
     camera: Camera,
     target: Target,
+    gradient: Option<ImageGradient>,
     step: u64,
     phase_step: u64,
     readback: wgpu::Buffer,
@@ -92,6 +96,7 @@ pub struct SplatTrainer {
     rasterizer: Rasterizer,
     loss: ImageLoss,
     unpacker: TargetUnpacker,
+    adder: GradientAdder,
     kernels: AdamKernels,
     halt_kernel: Kernel,
     halt: wgpu::Buffer,
@@ -156,6 +161,7 @@ impl SplatTrainer {
             rasterizer: Rasterizer::new(gpu.clone())?,
             loss: ImageLoss::new(gpu.clone()),
             unpacker: TargetUnpacker::new(&gpu),
+            adder: GradientAdder::new(&gpu),
             halt_kernel: Kernel::new(&gpu, &HALT),
             kernels,
             halt,
@@ -181,6 +187,19 @@ impl SplatTrainer {
     /// [`Error::Invalid`] when camera and photo differ in size or no splat is left, [`Error::Gpu`] when the view needs
     /// more memory than the adapter has, or the device is lost. A step that failed did not happen.
     pub fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
+        self.step_with(camera, target, None)
+    }
+
+    /// [`Self::step`] with what a network said of the present [`Self::render`] from `camera`.
+    ///
+    /// # Errors
+    /// As [`Self::step`], and [`Error::Invalid`] when the gradient has another size than the step's render.
+    pub fn step_with(
+        &mut self,
+        camera: &Camera,
+        target: &Target,
+        gradient: Option<&ImageGradient>,
+    ) -> Result<StepReport> {
         let size = (camera.intrinsics.width, camera.intrinsics.height);
         if size != (target.width, target.height) {
             return Err(Error::invalid(format!(
@@ -192,7 +211,7 @@ impl SplatTrainer {
         let Progress {
             step, phase_step, ..
         } = self.progress;
-        let pending = self.submit(camera, target, step + 1, phase_step)?;
+        let pending = self.submit(camera, target, gradient, step + 1, phase_step)?;
         self.in_flight.push_back(pending);
         self.progress.step += 1;
         self.progress.phase_step += 1;
@@ -379,6 +398,7 @@ impl SplatTrainer {
         &mut self,
         camera: &Camera,
         target: &Target,
+        gradient: Option<&ImageGradient>,
         step: u64,
         phase_step: u64,
     ) -> Result<Pending> {
@@ -432,6 +452,15 @@ impl SplatTrainer {
             STATUS_BYTES,
             size_of::<LossValues>() as u64,
         );
+        if let Some(gradient) = gradient {
+            self.adder.record(
+                gpu,
+                &mut encoder,
+                gradient,
+                &workspace.target,
+                &workspace.d_image,
+            )?;
+        }
         self.rasterizer.record_backward(
             &mut encoder,
             &self.splats,
@@ -457,6 +486,7 @@ impl SplatTrainer {
         Ok(Pending {
             camera: *camera,
             target: target.clone(),
+            gradient: gradient.cloned(),
             step,
             phase_step,
             readback,
@@ -499,11 +529,15 @@ impl SplatTrainer {
             let (words, loss) = self.await_readback(&oldest)?;
             if words[status::OVERFLOW] == 0 {
                 self.spare_readbacks.push(oldest.readback);
+                let total = match &oldest.gradient {
+                    Some(gradient) => gradient.photo_weight * loss.loss + gradient.loss,
+                    None => loss.loss,
+                };
                 let result = StepResult {
                     step: oldest.step,
                     l1: loss.l1,
                     ssim: loss.ssim,
-                    loss: loss.loss,
+                    loss: total,
                     intersections: words[status::INTERSECTIONS],
                     visible: words[status::VISIBLE],
                 };
@@ -536,12 +570,13 @@ impl SplatTrainer {
         for Pending {
             camera,
             target,
+            gradient,
             step,
             phase_step,
             ..
         } in steps
         {
-            let pending = self.submit(camera, target, *step, *phase_step)?;
+            let pending = self.submit(camera, target, gradient.as_ref(), *step, *phase_step)?;
             self.in_flight.push_back(pending);
         }
         Ok(())

@@ -5,8 +5,10 @@
 mod control;
 mod convert;
 mod describe;
+mod edit_loss;
 mod handle;
 mod jobs;
+mod judges;
 mod messages;
 mod open;
 mod pictures;
@@ -14,6 +16,7 @@ mod project;
 mod run;
 mod session;
 mod snapshots;
+mod view_edit;
 
 pub use convert::{Conversion, convert};
 pub use describe::{Description, describe};
