@@ -3,9 +3,11 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use glam::DVec3;
 use luxedit::{
+    edit::{PerceptualLoss, PerceptualSearch},
     gpu::{Gpu, GpuImage, tensor_to_storage},
-    loss::{ImageGradient, Target},
+    loss::{ImageGradient, Target, lpips::LpipsNet},
     scene::{Camera, Intrinsics, Photo, Splats},
+    settings::{EditDevice, LpipsClassifier, Settings},
     splat::{SplatTrainer, TrainConfig},
 };
 use std::sync::Arc;
@@ -199,6 +201,60 @@ fn a_gradient_of_another_size_is_refused_and_changes_nothing() {
     );
     assert_eq!(trainer.step_count(), 0);
     trainer.step(&camera(), &target).unwrap();
+}
+
+/// LPIPS as a loss: it falls where it is minimized alone, and what a mask hides has no part in it.
+#[test]
+fn lpips_moves_a_scene() {
+    let Some(gpu) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("squeeze.safetensors");
+    if !super::formula::write_backbone(LpipsNet::Squeeze, &file) {
+        return;
+    }
+    let settings = Settings {
+        lpips_classifier: LpipsClassifier::Squeeze,
+        lpips_weights: file.display().to_string(),
+        edit_device: EditDevice::Cpu,
+        ..Settings::default()
+    };
+    let PerceptualSearch::Loaded(lpips) = PerceptualLoss::find(gpu.clone(), &settings).unwrap()
+    else {
+        panic!("the weights were not found");
+    };
+    let photo = photo();
+    let target = Target::upload(&gpu, &photo, None).unwrap();
+    let mut trainer = trainer(&gpu, 0.0);
+    let image = GpuImage::new(&gpu, SIZE.0, SIZE.1);
+    let mut values = Vec::new();
+    for _ in 0..12 {
+        trainer.render(&camera(), &image).unwrap();
+        let found = ImageGradient {
+            photo_weight: 0.0,
+            ..lpips.gradient(&image, &photo, None).unwrap()
+        };
+        values.push(found.loss);
+        trainer.step_with(&camera(), &target, Some(&found)).unwrap();
+    }
+    println!("{values:?}");
+    assert!(values[11] < 0.97 * values[0], "{values:?}");
+
+    let all = vec![0u8; (SIZE.0 * SIZE.1) as usize];
+    let hidden = lpips.gradient(&image, &photo, Some(&all)).unwrap();
+    assert_eq!(hidden.loss, 0.0);
+    let half: Vec<u8> = (0..SIZE.0 * SIZE.1)
+        .map(|i| if i % SIZE.0 < 26 { 0 } else { 255 })
+        .collect();
+    let masked = lpips.gradient(&image, &photo, Some(&half)).unwrap();
+    let other = Photo::new(
+        SIZE.0,
+        SIZE.1,
+        (0..photo.rgb.len())
+            .map(|i| if half[i / 3] == 0 { 7 } else { photo.rgb[i] })
+            .collect(),
+    );
+    let same = lpips.gradient(&image, &other, Some(&half)).unwrap();
+    assert!(masked.loss > 0.0 && (masked.loss - same.loss).abs() < 1e-6);
 }
 
 /// A strided view on the shared device arrives row by row.

@@ -14,9 +14,6 @@ use std::{
 };
 use tempfile::TempDir;
 
-#[path = "../reference/formula.rs"]
-mod formula;
-
 const CAPTURE: &str = "assets/tiny";
 const MODEL: &str = "tests/fixtures/ip2p_tiny";
 const VIEWS: usize = 22;
@@ -162,7 +159,7 @@ fn lpips_weights_are_found_and_used() {
     let cache = dir.path().join("torch/hub/checkpoints");
     std::fs::create_dir_all(&cache).unwrap();
     let file = cache.join("squeezenet1_1-b8a52dc0.safetensors");
-    if !formula::write_backbone(LpipsNet::Squeeze, &file) {
+    if !crate::formula::write_backbone(LpipsNet::Squeeze, &file) {
         return;
     }
     let to = path(&dir, "lpips.luxedit");
@@ -236,14 +233,99 @@ fn sds_by_the_command_line_and_clip_in_eval() {
         serde_json::json!({}),
         "distillation replaces no photo"
     );
-    let clip = format!("{}/tests/fixtures/clip_tiny", root().display());
-    let measured = json(&dir, &["eval", &to, "--clip", &clip, "--json"]);
-    let clip = &measured["metrics"]["clip"];
-    assert!(clip["text_direction"].is_null(), "{measured}");
+    measure_with_clip(&dir, &to);
+}
+
+/// With a model that has a tokenizer of a few words.
+fn measure_with_clip(dir: &TempDir, project: &str) {
+    let folder = dir.path().join("clip");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        let fixture = root().join("tests/fixtures/clip_tiny").join(name);
+        std::fs::write(folder.join(name), std::fs::read(fixture).unwrap()).unwrap();
+    }
+    let clip = folder.display().to_string();
+    let args = |rest: &[&'static str]| -> Vec<String> {
+        let mut args: Vec<String> = ["eval", project, "--clip", &clip, "--json"]
+            .map(String::from)
+            .into();
+        args.extend(rest.iter().map(|s| (*s).to_owned()));
+        args
+    };
+    let measure = |rest: &[&'static str]| {
+        let args = args(rest);
+        json(dir, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refuse = |rest: &[&'static str], word: &str| {
+        let args = args(rest);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (ok, _, stderr) = luxedit(dir, &args);
+        assert!(!ok && stderr.contains(word), "{stderr}");
+    };
+    let measured = measure(&[]);
+    let found = &measured["metrics"]["clip"];
+    assert!(found["text_direction"].is_null(), "{measured}");
     for key in ["direction_consistency", "photo_similarity"] {
-        let value = clip[key].as_f64().unwrap();
+        let value = found[key].as_f64().unwrap();
         assert!((-1.0..=1.0).contains(&value), "{key} {value}");
     }
+    let both = ["--caption-before", "a b", "--caption-after", "b a"];
+    refuse(&both[..2], "--caption-after");
+    refuse(&both, "vocab.json");
+    let words = ["a", "b", "a</w>", "b</w>"];
+    let mut vocabulary = serde_json::Map::new();
+    for (id, word) in words.iter().enumerate() {
+        vocabulary.insert((*word).into(), id.into());
+    }
+    vocabulary.insert("<|startoftext|>".into(), 598.into());
+    vocabulary.insert("<|endoftext|>".into(), 599.into());
+    let vocabulary = Value::Object(vocabulary).to_string();
+    std::fs::write(folder.join("vocab.json"), vocabulary).unwrap();
+    std::fs::write(folder.join("merges.txt"), "#version: 0.2\n").unwrap();
+    let measured = measure(&both);
+    let direction = measured["metrics"]["clip"]["text_direction"]
+        .as_f64()
+        .unwrap();
+    assert!(direction != 0.0 && direction.abs() <= 1.0, "{measured}");
+    // The same way backwards.
+    let back = measure(&["--caption-before", "b a", "--caption-after", "a b"]);
+    let back = back["metrics"]["clip"]["text_direction"].as_f64().unwrap();
+    assert!((direction + back).abs() < 1e-9, "{direction} {back}");
+}
+
+#[test]
+fn fast_denoising_of_one_picture() {
+    if !has_adapter() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let photo = root().join(CAPTURE).join("images");
+    let photo = std::fs::read_dir(photo).unwrap().next().unwrap().unwrap();
+    let photo = photo.path().display().to_string();
+    let edit = |name: &str, rest: &[&str]| {
+        let to = path(&dir, name);
+        let mut args = vec![
+            "edit-image",
+            &photo,
+            "-o",
+            &to,
+            "--prompt",
+            "bronze",
+            "--model",
+            MODEL,
+            "--json",
+        ];
+        args.extend_from_slice(rest);
+        let report = json(&dir, &args);
+        (report, std::fs::read(&to).unwrap())
+    };
+    let (report, fast) = edit("fast.png", &["--speed", "fast"]);
+    assert_eq!(report["settings"]["scheduler"], "dpm++");
+    assert_eq!(report["settings"]["diffusion_steps"], 10);
+    let (_, again) = edit("again.png", &["--speed", "fast"]);
+    assert!(fast == again, "the same seed gave another picture");
+    let (_, own) = edit("own.png", &["--diffusion-steps", "10"]);
+    assert!(fast != own, "the solver made no difference");
 }
 
 /// The worker alone: losses of `steps` of distillation at one noise level. Guidance scales of 1 leave the model's own
