@@ -6,7 +6,8 @@
 //! `app, cli → worker → edit → {splat, diffusion, loss, metric} → gpu`; `formats → scene`; `worker, diffusion → formats`;
 //! `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and [`error`]. `app` and `cli` draw
 //! through [`splat::Drawable`] and use nothing else of the trainers. `diffusion` knows no scene and `splat` knows no
-//! diffusion: they meet in [`edit`].
+//! diffusion: they meet in [`edit`]. The networks of `loss` (LPIPS) and `metric` (CLIP) are built of `diffusion`'s layers
+//! and read by its weight files.
 
 pub mod app;
 pub mod bundle;

@@ -2,9 +2,9 @@
 //! editing.
 
 use crate::{
-    Result,
+    Error, Result,
     gpu::GpuImage,
-    loss::Target,
+    loss::{ImageGradient, Target},
     scene::Camera,
     splat::{Drawable, SplatTrainer, StepReport, StepResult, TrainState},
 };
@@ -22,6 +22,22 @@ pub trait TrainableScene {
     /// # Errors
     /// See [`Self::render`].
     fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport>;
+
+    /// One optimization step with a network's gradient beside or in place of `target`'s; it belongs to the present
+    /// [`Self::render`] from `camera`.
+    ///
+    /// # Errors
+    /// See [`Self::render`]; [`Error::Invalid`] from scenes that learn from photos only.
+    fn step_with(
+        &mut self,
+        _camera: &Camera,
+        _target: &Target,
+        _gradient: &ImageGradient,
+    ) -> Result<StepReport> {
+        Err(Error::invalid(
+            "this kind of scene learns from pictures only: choose another method, or a loss without LPIPS",
+        ))
+    }
 
     /// How the steps went that finished since the last call, in order.
     fn take_results(&mut self) -> Vec<StepResult>;
@@ -53,6 +69,14 @@ impl TrainableScene for SplatTrainer {
     }
     fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
         Self::step(self, camera, target)
+    }
+    fn step_with(
+        &mut self,
+        camera: &Camera,
+        target: &Target,
+        gradient: &ImageGradient,
+    ) -> Result<StepReport> {
+        Self::step_with(self, camera, target, Some(gradient))
     }
     fn take_results(&mut self) -> Vec<StepResult> {
         Self::take_results(self)

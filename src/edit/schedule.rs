@@ -1,12 +1,14 @@
-//! The igs2gs schedule. A sweep edits every training view once, in capture order; sweeps start every `sweep_interval`
-//! steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each sweep others, and
-//! the steps between train on edited views alone, so that the rest does not pull the scene back. Interleaved, a sweep takes one optimizer step a view, on the picture just edited
-//! (what Instruct-GS2GS runs); frozen, all views are edited before the next step (what its text describes). Between
-//! sweeps, views come shuffled without replacement.
+//! Which view is edited when. igs2gs: a sweep edits every training view once, in capture order; sweeps start every
+//! `sweep_interval` steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each
+//! sweep others, and the steps between train on edited views alone, so that the rest does not pull the scene back.
+//! Interleaved, a sweep takes one optimizer step a view, on the picture just edited (what Instruct-GS2GS runs); frozen, all
+//! views are edited before the next step (what its text describes). in2n: every `edit_rate` steps, from the first on,
+//! `edit_count` views are edited, in one random order that is gone through again and again. sds: every step looks at one
+//! view, and no picture is replaced. Steps that no schedule places come shuffled without replacement.
 //!
 //! All randomness is a function of the seed and of counters: no generator state has to be saved.
 
-use crate::settings::{Settings, Sweep};
+use crate::settings::{Method, Settings, Sweep};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Streams of the seed's generator, so that views, noise levels and noises never share numbers.
 const STREAM_VIEWS: u64 = 1 << 62;
 const STREAM_TIMESTEPS: u64 = 1 << 61;
+const STREAM_ORDER: u64 = 1 << 60;
 
 /// What the next optimizer step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,12 @@ pub enum StepPlan {
     EditOnly { position: usize, sweep: u32 },
     /// A step on this training view.
     Step { position: usize },
+    /// A step by score distillation on this training view; in the strip when `is_shown`.
+    Distill {
+        position: usize,
+        sweep: u32,
+        is_shown: bool,
+    },
 }
 
 /// Where a run stands. Saved with every state.
@@ -42,6 +51,9 @@ pub struct Schedule {
     cursor: Option<usize>,
     /// The sweep that starts at step `done` was already begun.
     triggered_at: Option<u32>,
+    /// Views still to be edited before step `done` (in2n).
+    #[serde(default)]
+    due: u32,
     /// View edits made, over all sweeps.
     edits: u64,
     /// Draws of the shuffled order.
@@ -64,6 +76,7 @@ impl Schedule {
             sweeps: 0,
             cursor: None,
             triggered_at: None,
+            due: 0,
             edits: 0,
             draws: 0,
         }
@@ -119,19 +132,53 @@ impl Schedule {
 
     fn shuffled(&self, count: usize) -> usize {
         let n = count as u64;
-        let (epoch, index) = (self.draws / n, (self.draws % n) as usize);
+        self.permutation(STREAM_VIEWS | (self.draws / n), count)[(self.draws % n) as usize]
+    }
+
+    fn permutation(&self, stream: u64, count: usize) -> Vec<usize> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(STREAM_VIEWS | epoch);
+        rng.set_stream(stream);
         let mut order: Vec<usize> = (0..count).collect();
         for i in (1..order.len()).rev() {
             order.swap(i, below(&mut rng, i as u64 + 1) as usize);
         }
-        order[index]
+        order
     }
 
     /// What comes next; asking twice gives the same answer. Call [`Self::finish_edit`] and [`Self::finish_step`] once it
     /// was done.
     pub fn plan_edit(&mut self, settings: &Settings) -> StepPlan {
+        match settings.method {
+            Method::Igs2gs => self.plan_sweep(settings),
+            Method::In2n | Method::In2nSmall | Method::In2nTiny => self.plan_one_by_one(settings),
+            Method::Sds => StepPlan::Distill {
+                position: self.shuffled_view(),
+                sweep: (self.edits / self.views as u64) as u32,
+                is_shown: self.done.is_multiple_of(settings.edit_rate.max(1)),
+            },
+        }
+    }
+
+    fn plan_one_by_one(&mut self, settings: &Settings) -> StepPlan {
+        if self.done.is_multiple_of(settings.edit_rate.max(1))
+            && self.triggered_at != Some(self.done)
+        {
+            self.triggered_at = Some(self.done);
+            self.due = settings.edit_count;
+        }
+        if self.due == 0 {
+            return StepPlan::Step {
+                position: self.shuffled_view(),
+            };
+        }
+        let n = self.views as u64;
+        StepPlan::EditOnly {
+            position: self.permutation(STREAM_ORDER, self.views)[(self.edits % n) as usize],
+            sweep: (self.edits / n) as u32,
+        }
+    }
+
+    fn plan_sweep(&mut self, settings: &Settings) -> StepPlan {
         let due = self.done.is_multiple_of(settings.sweep_interval.max(1));
         if due && self.triggered_at != Some(self.done) {
             self.triggered_at = Some(self.done);
@@ -165,23 +212,31 @@ impl Schedule {
 
     /// View edits still to come until step `total` of the job.
     pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
-        let interval = settings.sweep_interval.max(1);
-        let stride = self.stride(settings);
-        let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
-        let running = self.cursor.map_or(0, left);
+        let interval = match settings.method {
+            Method::Igs2gs => settings.sweep_interval.max(1),
+            Method::In2n | Method::In2nSmall | Method::In2nTiny => settings.edit_rate.max(1),
+            Method::Sds => return 0,
+        };
         let first = match self.triggered_at {
             Some(step) => step / interval + 1,
             None => 0,
         };
         let sweeps = total.div_ceil(interval).saturating_sub(first);
+        if settings.method != Method::Igs2gs {
+            return u64::from(self.due) + u64::from(sweeps) * u64::from(settings.edit_count);
+        }
+        let stride = self.stride(settings);
+        let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
+        let running = self.cursor.map_or(0, left);
         let ahead = (self.sweeps..self.sweeps + sweeps)
             .map(|sweep| left(self.first_of_sweep(sweep, settings)));
         running + ahead.sum::<u64>()
     }
 
-    /// The running sweep's view was edited.
+    /// The planned view was edited.
     pub fn finish_edit(&mut self, settings: &Settings) {
         self.edits += 1;
+        self.due = self.due.saturating_sub(1);
         let stride = self.stride(settings);
         if let Some(cursor) = &mut self.cursor {
             *cursor += stride;
@@ -194,7 +249,7 @@ impl Schedule {
     /// The optimizer step of a plan was taken.
     pub fn finish_step(&mut self, plan: &StepPlan) {
         self.done += 1;
-        if matches!(plan, StepPlan::Step { .. }) {
+        if matches!(plan, StepPlan::Step { .. } | StepPlan::Distill { .. }) {
             self.draws += 1;
         }
     }

@@ -7,7 +7,7 @@ mod bridge;
 mod image;
 mod shader;
 
-pub use bridge::{ImageToTensor, SHADERS, TensorBuffer};
+pub use bridge::{ImageToTensor, SHADERS, TensorBuffer, tensor_to_storage};
 pub use image::GpuImage;
 pub use shader::{Kernel, ShaderSource};
 
