@@ -6,7 +6,8 @@
 //! `app, cli → worker → edit → {splat, luxen, diffusion, loss, metric} → gpu`; `formats → scene`;
 //! `worker, diffusion → formats`; `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and
 //! [`error`]. `app` and `cli` draw through [`edit::Drawable`] and use nothing else of the trainers. `diffusion` knows no
-//! scene and `splat` and `luxen` know no diffusion: they meet in [`edit`].
+//! scene and `splat` and `luxen` know no diffusion: they meet in [`edit`]. The networks of `loss` (LPIPS) and `metric`
+//! (CLIP) are built of `diffusion`'s layers and read by its weight files.
 
 pub mod app;
 pub mod bundle;

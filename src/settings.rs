@@ -95,29 +95,34 @@ impl Setting {
                 self.expects()
             )));
         }
+        let presets = (settings.method, settings.speed);
         (self.set)(settings, value);
-        if self.key == "method" {
+        if settings.method != presets.0 {
             settings.adopt_method();
+        }
+        if settings.speed != presets.1 {
+            settings.adopt_speed();
         }
         Ok(())
     }
 
+    /// The value that `text` stands for.
+    ///
     /// # Errors
-    /// [`Error::Invalid`] with the range or the choices when `text` does not fit.
-    pub fn parse(&self, settings: &mut Settings, text: &str) -> Result<()> {
+    /// [`Error::Invalid`] with the range or the choices when it is no number.
+    pub fn value_of(&self, text: &str) -> Result<Value> {
         let value = match self.kind {
             Kind::Int { .. } => text.parse().map(Value::Int).ok(),
             Kind::Float { .. } => text.parse().map(Value::Float).ok(),
             Kind::Choice(_) | Kind::Text => Some(Value::Text(text.to_owned())),
         };
-        match value {
-            Some(value) => self.set(settings, value),
-            None => Err(Error::Invalid(format!(
+        value.ok_or_else(|| {
+            Error::Invalid(format!(
                 "--{} takes {}, not \"{text}\"",
                 self.flag,
                 self.expects()
-            ))),
-        }
+            ))
+        })
     }
 
     /// The flag in a job's own command: the steps of a reconstruction are plain `--steps` there.
@@ -140,9 +145,17 @@ impl Setting {
         }
     }
 
-    /// Whether the value differs from the default.
+    /// The default under the presets (method, speed) that `settings` name; of a preset itself, the first.
+    pub fn default_in(&self, settings: &Settings) -> Value {
+        match self.key {
+            "method" | "speed" => (self.get)(&Settings::default()),
+            _ => (self.get)(&Settings::of(settings.method, settings.speed)),
+        }
+    }
+
+    /// Whether the value differs from [`Self::default_in`].
     pub fn is_changed(&self, settings: &Settings) -> bool {
-        (self.get)(settings) != (self.get)(&Settings::default())
+        (self.get)(settings) != self.default_in(settings)
     }
 }
 
@@ -219,12 +232,28 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Whether a sweep edits one view each optimizer step, or all views before the next step.
-    Sweep { Interleaved = "interleaved", Frozen = "frozen" }
+    /// A published recipe: which views are edited when, towards what the scene is moved, and the numbers that go with it.
+    Method { Igs2gs = "igs2gs", In2n = "in2n", In2nSmall = "in2n-small", In2nTiny = "in2n-tiny", Sds = "sds" }
 }
 choice! {
-    /// How an edit goes about the views: a preset of the rows that differ between the published methods.
-    Method { Igs2gs = "igs2gs", In2n = "in2n" }
+    /// Denoising as published, or in about half the time for nearly the same picture.
+    Speed { Published = "published", Fast = "fast" }
+}
+choice! {
+    /// Solver of the denoising steps.
+    Scheduler { Ddim = "ddim", DpmPlusPlus = "dpm++" }
+}
+choice! {
+    /// What a step of an edit minimizes.
+    Loss { Auto = "auto", L1Lpips = "l1-lpips", L1Ssim = "l1-ssim", L1 = "l1" }
+}
+choice! {
+    /// Whose features LPIPS compares.
+    LpipsClassifier { Alex = "alex", Vgg = "vgg", Squeeze = "squeeze" }
+}
+choice! {
+    /// Whether a sweep edits one view each optimizer step, or all views before the next step.
+    Sweep { Interleaved = "interleaved", Frozen = "frozen" }
 }
 choice! {
     /// What a scene is made of.
@@ -294,11 +323,10 @@ macro_rules! settings {
 }
 
 settings! {
-    // First, so that on the command line every other flag has the last word over the preset.
-    method: Method = Method::Igs2gs, "method", "Method", Kind::Choice(Method::CHOICES), "", Basic, EDIT,
-        "igs2gs: sweeps over all views; in2n: one view every few steps, from any noise level (sets guidance 7.5, least noise 0.02, 15000 steps).";
     prompt: String = "", "prompt", "Instruction", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "What to turn the scene into, as an instruction: \"make him a marble statue\".";
+    method: Method = Method::Igs2gs, "method", "Method", Kind::Choice(Method::CHOICES), "", Advanced, EDIT,
+        "Recipe; sets the defaults of the others. igs2gs: sweeps over all views; in2n: one view every few steps, in full, half or half precision without LPIPS; sds: score distillation.";
     guidance_scale: f64 = 12.5, "guidance-scale", "Instruction strength", Kind::Float { min: 1.0, max: 30.0 }, "", Basic, EDIT | EDIT_IMAGE,
         "Text guidance: higher follows the instruction harder.";
     image_guidance_scale: f64 = 1.5, "image-guidance-scale", "Faithfulness to photo", Kind::Float { min: 1.0, max: 5.0 }, "", Basic, EDIT | EDIT_IMAGE,
@@ -311,6 +339,14 @@ settings! {
         "Optimization steps of the reconstruction; all schedules stretch to it. 0: 7000 for splats, 30000 for a Luxen, 15000 for a small one.";
     model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
         "The InstructPix2Pix model: a folder in diffusers layout, an original checkpoint, or an id that `model get` fetched; bundled: the small one that comes with luxedit.";
+    speed: Speed = Speed::Published, "speed", "Denoise", Kind::Choice(Speed::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+        "Preset of the denoising settings. published: 20 DDIM steps; fast: 10 steps of DPM-Solver++, the last without guidance.";
+    scheduler: Scheduler = Scheduler::Ddim, "scheduler", "Solver", Kind::Choice(Scheduler::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
+        "Solver of the denoising steps; in edit-image, ddim stands for the model's own.";
+    guidance_low: f64 = 0.0, "guidance-low", "Guide above", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT | EDIT_IMAGE,
+        "Share of the diffusion range above which guidance acts; below, a step takes a third of the work.";
+    guidance_high: f64 = 1.0, "guidance-high", "Guide below", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT | EDIT_IMAGE,
+        "Share of the diffusion range below which guidance acts.";
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
         "Denoising steps of each edited view.";
     lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
@@ -323,12 +359,18 @@ settings! {
         "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
-    edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 100_000 }, "steps", Advanced, EDIT,
-        "in2n: steps from one edit to the next.";
-    edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "", Advanced, EDIT,
+    edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, EDIT,
+        "in2n: steps from one view edit to the next; sds: steps from one picture in the strip to the next.";
+    edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "views", Advanced, EDIT,
         "in2n: views that are edited each time.";
-    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
-        "Where the edit model runs; auto: the graphics card, or the CPU where there is only a software adapter.";
+    loss: Loss = Loss::Auto, "loss", "Loss", Kind::Choice(Loss::CHOICES), "", Advanced, EDIT,
+        "What steps towards edited views minimize; auto: L1 + LPIPS where its weights are found, else L1 + SSIM (igs2gs) or L1 (in2n).";
+    lpips_classifier: LpipsClassifier = LpipsClassifier::Alex, "lpips-net", "LPIPS classifier", Kind::Choice(LpipsClassifier::CHOICES), "", Advanced, EDIT | EVAL,
+        "Whose features LPIPS compares: AlexNet, VGG16 or SqueezeNet 1.1.";
+    lpips_weights: String = "", "lpips-weights", "LPIPS weights", Kind::Text, "", Advanced, EDIT | EVAL,
+        "Weight file of the LPIPS classifier; empty: torchvision's file in torch's cache.";
+    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK,
+        "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter.";
     precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
         "Which weight files of the model folder are preferred.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
@@ -369,6 +411,12 @@ settings! {
         "Disk space for snapshots, MiB; over it, the timeline is thinned out as for the limit.";
     autosave_secs: u32 = 30u32, "autosave", "Save every", Kind::Int { min: 1, max: 3600 }, "s", Advanced, RECONSTRUCT | EDIT,
         "Seconds between automatic saves of the project.";
+    clip: String = "", "clip", "CLIP model", Kind::Text, "", Advanced, EVAL,
+        "Folder of a CLIP model in transformers layout, to measure an edit with: renders against photos.";
+    caption_before: String = "", "caption-before", "Caption before", Kind::Text, "", Advanced, EVAL,
+        "What the photos show, for CLIP: \"a photo of a man\".";
+    caption_after: String = "", "caption-after", "Caption after", Kind::Text, "", Advanced, EVAL,
+        "What the edited scene shows, for CLIP: \"a photo of a bronze statue\".";
     seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE,
         "Seed of every random choice: same seed, same views, noise levels and noises.";
 }
@@ -381,19 +429,6 @@ impl Settings {
             LuxenSize::Small => false,
             LuxenSize::Full => true,
         }
-    }
-
-    /// Take over what the chosen method is a preset of.
-    fn adopt_method(&mut self) {
-        let published = Self::default();
-        (self.guidance_scale, self.lower_bound, self.edit_steps) = match self.method {
-            Method::Igs2gs => (
-                published.guidance_scale,
-                published.lower_bound,
-                published.edit_steps,
-            ),
-            Method::In2n => (7.5, 0.02, 15_000),
-        };
     }
 
     /// Steps of a reconstruction.
@@ -409,6 +444,56 @@ impl Settings {
     /// The row of a field.
     pub fn info(key: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|s| s.key == key)
+    }
+
+    /// The defaults of a method at a speed.
+    pub fn of(method: Method, speed: Speed) -> Self {
+        let mut settings = Self {
+            method,
+            speed,
+            ..Self::default()
+        };
+        settings.adopt_method();
+        settings.adopt_speed();
+        settings
+    }
+
+    /// Replace what the speed decides.
+    fn adopt_speed(&mut self) {
+        (self.scheduler, self.diffusion_steps) = match self.speed {
+            Speed::Published => (Scheduler::Ddim, 20),
+            Speed::Fast => (Scheduler::DpmPlusPlus, 10),
+        };
+        (self.guidance_low, self.guidance_high) = match self.speed {
+            Speed::Published => (0.0, 1.0),
+            Speed::Fast => (0.1, 1.0),
+        };
+    }
+
+    /// Replace what the method decides by its published values (Instruct-NeRF2NeRF, Instruct-GS2GS).
+    fn adopt_method(&mut self) {
+        let defaults = Self::default();
+        self.edit_rate = defaults.edit_rate;
+        self.edit_count = defaults.edit_count;
+        self.image_guidance_scale = defaults.image_guidance_scale;
+        self.upper_bound = defaults.upper_bound;
+        (self.guidance_scale, self.lower_bound) = match self.method {
+            Method::Igs2gs => (defaults.guidance_scale, defaults.lower_bound),
+            Method::In2n | Method::In2nSmall | Method::In2nTiny | Method::Sds => (7.5, 0.02),
+        };
+        self.edit_steps = match self.method {
+            Method::Igs2gs | Method::Sds => defaults.edit_steps,
+            Method::In2n => 15_000,
+            Method::In2nSmall | Method::In2nTiny => 30_000,
+        };
+        self.precision = match self.method {
+            Method::Igs2gs | Method::In2n | Method::Sds => Precision::Full,
+            Method::In2nSmall | Method::In2nTiny => Precision::Half,
+        };
+        self.loss = match self.method {
+            Method::In2nTiny => Loss::L1,
+            Method::Igs2gs | Method::In2n | Method::In2nSmall | Method::Sds => Loss::Auto,
+        };
     }
 
     /// An edit needs an instruction and a model.
@@ -436,11 +521,20 @@ impl Settings {
     /// [`Error::Invalid`] says which settings contradict each other.
     pub fn check_edit(&self) -> Result<()> {
         self.check_prompt_and_model()?;
+        if self.guidance_low > self.guidance_high {
+            return Err(Error::Invalid(format!(
+                "guidance would never act: it starts above {} and ends below {}",
+                self.guidance_low, self.guidance_high
+            )));
+        }
         if self.lower_bound > self.upper_bound {
             return Err(Error::Invalid(format!(
                 "the least noise ({}) is above the most noise ({})",
                 self.lower_bound, self.upper_bound
             )));
+        }
+        if self.method == Method::Sds {
+            return Ok(());
         }
         let lowest = (self.lower_bound * 1000.0) as u32;
         if lowest < self.diffusion_steps {

@@ -38,7 +38,8 @@ fn decibels(a: &FloatImage, b: &FloatImage) -> f64 {
 fn the_bundled_model_knows_its_families() {
     let device = Device::flex();
     let folder = root().join("assets/models/luxedit-small");
-    let model = InstructPix2Pix::load(&folder, &device, Precision::Full).expect("the bundled model");
+    let model =
+        InstructPix2Pix::load(&folder, &device, Precision::Full).expect("the bundled model");
     let photo = picture(&root().join("assets/demo/images/view_29.jpg"))
         .downscaled(4)
         .to_float();
@@ -51,6 +52,7 @@ fn the_bundled_model_knows_its_families() {
             image_guidance_scale: 1.5,
         },
         diffusion_steps: 6,
+        ..Default::default()
     };
     let mut gains = Vec::new();
     for (i, (family, prompt)) in ASKED.iter().enumerate() {
@@ -77,5 +79,8 @@ fn the_bundled_model_knows_its_families() {
         }
     }
     let mean = gains.iter().sum::<f64>() / gains.len() as f64;
-    assert!(mean > 5.0, "nearer to the targets than the photo by {gains:.1?} dB");
+    assert!(
+        mean > 5.0,
+        "nearer to the targets than the photo by {gains:.1?} dB"
+    );
 }

@@ -4,9 +4,9 @@
 
 use burn::tensor::{Device, Tensor};
 use luxedit::diffusion::{
-    Ddim, EditNoise, EditSettings, EditStep, EulerAncestral, Guidance, InstructPix2Pix,
-    NoiseSource, Precision, Prediction, SchedulerConfig, SeededNoise, image_to_tensor, read,
-    tensor_to_image,
+    Ddim, EditNoise, EditSettings, EditSolver, EditStep, EulerAncestral, Guidance, GuidanceRange,
+    InstructPix2Pix, NoiseSource, Precision, Prediction, SchedulerConfig, SeededNoise,
+    image_to_tensor, read, tensor_to_image,
 };
 use luxedit::error::Cancel;
 use luxedit::scene::FloatImage;
@@ -634,6 +634,8 @@ const FEW_STEPS: EditSettings = EditSettings {
         image_guidance_scale: 1.5,
     },
     diffusion_steps: 3,
+    solver: EditSolver::Ddim,
+    guidance_range: GuidanceRange::ALL,
 };
 
 #[test]

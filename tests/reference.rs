@@ -4,10 +4,18 @@
 
 #[path = "reference/cameras.rs"]
 mod cameras;
+#[path = "reference/clip.rs"]
+mod clip;
 #[path = "reference/diffusion.rs"]
 mod diffusion;
+#[path = "reference/dpm_solver.rs"]
+mod dpm_solver;
 #[path = "reference/fixture.rs"]
 mod fixture;
+#[path = "reference/formula.rs"]
+mod formula;
+#[path = "reference/lpips.rs"]
+mod lpips;
 #[path = "reference/luxen.rs"]
 mod luxen;
 #[path = "reference/luxen_field.rs"]
@@ -16,9 +24,13 @@ mod luxen_field;
 mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]
 mod luxen_twin;
+#[path = "reference/sds.rs"]
+mod sds;
 #[path = "reference/splat_twin.rs"]
 mod splat_twin;
 #[path = "reference/splats.rs"]
 mod splats;
 #[path = "reference/ssim.rs"]
 mod ssim;
+#[path = "reference/vae_bands.rs"]
+mod vae_bands;

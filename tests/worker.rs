@@ -192,7 +192,9 @@ fn sweeps_over_a_share_of_the_views_take_others_each_time_and_train_on_edited_on
                 );
                 trained.insert(position);
             }
-            StepPlan::EditOnly { .. } => panic!("the sweep is interleaved"),
+            StepPlan::EditOnly { .. } | StepPlan::Distill { .. } => {
+                panic!("the sweep is interleaved")
+            }
         }
         schedule.finish_step(&plan);
     }

@@ -14,7 +14,6 @@ pub const NAME_SHARE: f32 = 0.46;
 
 /// One row: name on the left, control on the right. A value that does not fit is not taken.
 pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings, preset: &Preset) {
-    let baseline = preset.baseline(setting);
     let width = ui.available_width();
     ui.horizontal(|ui| {
         ui.set_min_height(theme::ROW_HEIGHT);
@@ -25,16 +24,16 @@ pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings
                 egui::Layout::left_to_right(egui::Align::Center),
                 |ui| {
                     ui.set_min_width(name_size.x);
-                    name(ui, setting, settings, baseline)
+                    name(ui, setting, settings, preset)
                 },
             )
             .inner;
         let mut value = (setting.get)(settings);
         let before = value.clone();
         let response = control(ui, setting, &mut value).labelled_by(name.id);
-        response.on_hover_text(tooltip(setting));
+        response.on_hover_text(tooltip(setting, settings));
         if value != before
-            && let Err(refusal) = setting.set(settings, value)
+            && let Err(refusal) = preset.choose(setting, settings, value)
         {
             log::debug!("{refusal}");
         }
@@ -45,8 +44,9 @@ fn name(
     ui: &mut egui::Ui,
     setting: &'static Setting,
     settings: &mut Settings,
-    baseline: Value,
+    preset: &Preset,
 ) -> egui::Response {
+    let baseline = preset.baseline(setting, settings);
     let changed = (setting.get)(settings) != baseline;
     let text =
         RichText::new(setting.label).color(if changed { theme::ACCENT } else { theme::TEXT });
@@ -57,7 +57,7 @@ fn name(
                 .selectable(false)
                 .sense(egui::Sense::click()),
         )
-        .on_hover_text(tooltip(setting));
+        .on_hover_text(tooltip(setting, settings));
     if changed {
         let dot = response.rect.left_center() - egui::vec2(6.0, 0.0);
         ui.painter().circle_filled(dot, 2.0, theme::ACCENT);
@@ -68,7 +68,7 @@ fn name(
             baseline => format!("Reset to {baseline}"),
         };
         if ui.add_enabled(changed, egui::Button::new(text)).clicked() {
-            if let Err(refusal) = setting.set(settings, baseline.clone()) {
+            if let Err(refusal) = preset.choose(setting, settings, baseline.clone()) {
                 log::debug!("{refusal}");
             }
             ui.close();
@@ -129,8 +129,8 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
 }
 
 /// Help, range and default of a setting.
-pub fn tooltip(setting: &Setting) -> String {
-    let default = (setting.get)(&Settings::default());
+pub fn tooltip(setting: &Setting, settings: &Settings) -> String {
+    let default = setting.default_in(settings);
     let range = match setting.kind {
         Kind::Text => String::new(),
         _ => format!("\n\nTakes {}. Default: {default}.", setting.expects()),

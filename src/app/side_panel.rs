@@ -206,7 +206,8 @@ fn advanced(
     };
     let changed = SETTINGS
         .iter()
-        .filter(|s| s.tier == Tier::Advanced && (s.get)(&model.settings) != preset.baseline(s))
+        .filter(|s| s.tier == Tier::Advanced)
+        .filter(|s| (s.get)(&model.settings) != preset.baseline(s, &model.settings))
         .count();
     let mut open = egui::collapsing_header::CollapsingState::load_with_default_open(
         ui.ctx(),

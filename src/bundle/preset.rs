@@ -5,7 +5,7 @@
 use super::{BUNDLED_MODEL, Bundle, ModelNotes};
 use crate::{
     Error, Result,
-    settings::{Setting, Settings, Value},
+    settings::{SETTINGS, Setting, Settings, Value},
 };
 use serde_json::Map;
 use std::path::Path;
@@ -71,25 +71,47 @@ impl Preset {
         Ok(())
     }
 
-    /// What a row is when nobody chooses.
-    pub fn baseline(&self, setting: &Setting) -> Value {
+    /// What a row is when nobody chooses: what is recommended, else the default of the method and the speed in `settings`.
+    pub fn baseline(&self, setting: &Setting, settings: &Settings) -> Value {
         self.values
             .iter()
             .find(|(key, _)| *key == setting.key)
-            .map_or_else(
-                || (setting.get)(&Settings::default()),
-                |(_, value)| value.clone(),
-            )
+            .map_or_else(|| setting.default_in(settings), |(_, value)| value.clone())
+    }
+
+    /// Set a row as somebody chose it. Where that is another method or speed, rows that nobody chose follow it.
+    ///
+    /// # Errors
+    /// As [`Setting::set`].
+    pub fn choose(&self, setting: &Setting, settings: &mut Settings, value: Value) -> Result<()> {
+        let before = settings.clone();
+        setting.set(settings, value)?;
+        for row in SETTINGS.iter().filter(|row| row.key != setting.key) {
+            let is_chosen = (row.get)(&before) != self.baseline(row, &before);
+            self.put(row, settings, is_chosen.then(|| (row.get)(&before)))?;
+        }
+        Ok(())
     }
 
     /// Rows that stand as `old` or the table left them become this preset's; rows that somebody chose stay.
+    ///
+    /// # Errors
+    /// As [`Setting::set`].
     pub fn replace(&self, old: &Self, settings: &mut Settings) -> Result<()> {
-        let keys = self.values.iter().chain(&old.values).map(|(key, _)| *key);
-        for setting in keys.filter_map(Settings::info) {
-            let value = (setting.get)(settings);
-            if value == old.baseline(setting) || !setting.is_changed(settings) {
-                setting.set(settings, self.baseline(setting))?;
-            }
+        let before = settings.clone();
+        for row in SETTINGS {
+            let value = (row.get)(&before);
+            let is_chosen = value != old.baseline(row, &before) && row.is_changed(&before);
+            self.put(row, settings, is_chosen.then_some(value))?;
+        }
+        Ok(())
+    }
+
+    /// The chosen value, or without one the baseline.
+    fn put(&self, row: &Setting, settings: &mut Settings, chosen: Option<Value>) -> Result<()> {
+        let value = chosen.unwrap_or_else(|| self.baseline(row, settings));
+        if (row.get)(settings) != value {
+            row.set(settings, value)?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub fn settings(
     let (notes, preset) = Preset::of_model(&bundle, &chosen.model, driver.is_software)?;
     let mut settings = base;
     preset.replace(&old, &mut settings)?;
-    flags::apply(matches, job, &mut settings)?;
+    flags::apply_over(&preset, matches, job, &mut settings)?;
     let is_bundled = settings.model == BUNDLED_MODEL;
     let side_px = Some(settings.view_side).filter(|&side| loads_photos && side > 0);
     let told = [

@@ -316,6 +316,19 @@ impl Driver {
                     "held-out quality over {} views: PSNR {:.2} dB, SSIM {:.4}",
                     m.views, m.psnr, m.ssim
                 );
+                if let Some(lpips) = m.lpips {
+                    println!("LPIPS {lpips:.4}");
+                }
+                let told = |what: &str, value: Option<f64>| {
+                    if let Some(value) = value {
+                        println!("CLIP {what} {value:.4}");
+                    }
+                };
+                if let Some(clip) = m.clip {
+                    told("text–image direction similarity", clip.text_direction);
+                    told("direction consistency", clip.direction_consistency);
+                    told("similarity of photo and render", clip.photo_similarity);
+                }
             }
             if let Some(project) = &self.project {
                 println!("project: {}", project.display());

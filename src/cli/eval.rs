@@ -1,4 +1,4 @@
-//! `luxedit eval SCENE [DATA]`: quality on held-out views.
+//! `luxedit eval SCENE [DATA]`: quality on held-out views; with a CLIP model, how well an edit did what it should.
 
 use super::{driver::Driver, flags};
 use crate::{
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub fn command() -> Command {
     flags::add(
         Command::new("eval")
-            .about("Measure a scene on held-out views: PSNR and SSIM")
+            .about("Measure a scene on held-out views: PSNR, SSIM, and LPIPS and CLIP where their weights are there")
             .arg(flags::input("scene", "SCENE", "Project, or splat file"))
             .arg(
                 Arg::new("data")
@@ -34,7 +34,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     driver.settings(&settings)?;
     let opened = match (Project::is_project(&scene), data) {
         (true, None) => {
-            if flags::given(matches, EVAL).next().is_some() {
+            if flags::given(matches, EVAL).any(|s| s.key == "downscale") {
                 return Err(Error::invalid(
                     "a project keeps the photo size that it was made with: leave --downscale out",
                 ));
@@ -58,6 +58,12 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     };
     if !opened {
         return Err(Error::Cancelled);
+    }
+    if let Some(scene) = &driver.scene {
+        // A project brings settings of its own.
+        settings = scene.settings.clone();
+        flags::apply(matches, EVAL, &mut settings)?;
+        driver.settings(&settings)?;
     }
     driver.run(worker::Command::Evaluate)?;
     driver.finish("eval", None, json!({}), &[])

@@ -2,6 +2,7 @@
 
 use crate::{
     Result,
+    bundle::Preset,
     settings::{Kind, SETTINGS, Setting, Settings},
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -40,14 +41,27 @@ pub fn given(matches: &ArgMatches, job: u8) -> impl Iterator<Item = &'static Set
     of(job).filter(|s| matches.contains_id(s.key))
 }
 
-/// Put the flags that were given into `settings`; the others stay.
+/// Put the flags that were given into `settings`; the others stay, and what nobody chose follows method and speed.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] names the flag and its range.
 pub fn apply(matches: &ArgMatches, job: u8, settings: &mut Settings) -> Result<()> {
+    apply_over(&Preset::default(), matches, job, settings)
+}
+
+/// [`apply`], where nobody's choice is `preset`.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_over(
+    preset: &Preset,
+    matches: &ArgMatches,
+    job: u8,
+    settings: &mut Settings,
+) -> Result<()> {
     for setting in of(job) {
         if let Some(text) = matches.get_one::<String>(setting.key) {
-            setting.parse(settings, text)?;
+            preset.choose(setting, settings, setting.value_of(text)?)?;
         }
     }
     Ok(())

@@ -35,6 +35,20 @@ impl Config {
         }
     }
 
+    /// The object under `key`, as a config of its own.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn section(&self, key: &str) -> Result<Self> {
+        match self.get(key) {
+            Some(Value::Object(values)) => Ok(Self {
+                path: self.path.clone(),
+                values: values.clone(),
+            }),
+            _ => Err(self.wrong(key, "an object")),
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

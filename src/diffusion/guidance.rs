@@ -13,6 +13,26 @@ pub struct Guidance {
     pub image_guidance_scale: f64,
 }
 
+/// Where guidance acts, in shares of the diffusion range. Elsewhere the text row alone decides, at a third of the work: much
+/// guidance at the noisiest and the last steps does little for a picture (Kynkäänniemi et al. 2024).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuidanceRange {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl GuidanceRange {
+    pub const ALL: Self = Self {
+        low: 0.0,
+        high: 1.0,
+    };
+
+    /// Whether guidance acts at `timestep` of `train`.
+    pub fn contains(self, timestep: f64, train: usize) -> bool {
+        (self.low..=self.high).contains(&(timestep / train as f64))
+    }
+}
+
 impl Guidance {
     /// diffusers guides only from these scales on; below, the text row alone decides.
     pub fn is_on(&self) -> bool {

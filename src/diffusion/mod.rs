@@ -6,36 +6,42 @@
 //! All randomness comes in through arguments. Arithmetic is f32 whatever the files store.
 
 mod check;
-mod config;
+pub(crate) mod clip_layer;
+pub(crate) mod config;
+mod dpm_solver;
 mod files;
 mod guidance;
 mod hash;
 mod host_attention;
-mod layers;
+pub(crate) mod layers;
 mod ldm;
 mod noise;
 mod picture;
 mod pipeline;
 mod resnet;
 mod scheduler;
+mod sds;
 mod self_test;
 mod text_encoder;
 mod tokenizer;
 mod transformer;
 mod unet;
 mod vae;
-mod weights;
+mod vae_stages;
+pub(crate) mod weights;
 
 pub use check::{ModelReport, PartReport, check_model};
-pub use guidance::Guidance;
+pub use dpm_solver::DpmSolver;
+pub use guidance::{Guidance, GuidanceRange};
 pub use noise::{EditNoise, NoiseSource, SeededNoise};
 pub use picture::{image_to_tensor, read, tensor_to_image};
-pub use pipeline::{EditSettings, EditStep, InstructPix2Pix, PromptEmbedding};
+pub use pipeline::{EditSettings, EditSolver, EditStep, InstructPix2Pix, PromptEmbedding};
 pub use scheduler::{Ddim, EulerAncestral, Prediction, SchedulerConfig, Solver, Spacing};
+pub use sds::Distillation;
 pub use self_test::{SelfTest, self_test};
 pub use text_encoder::TextEncoder;
 pub use tokenizer::Tokenizer;
 pub use transformer::PromptKeys;
 pub use unet::UNet;
-pub use vae::{Posterior, Trace, Vae};
+pub use vae::{KeptEncoding, Posterior, Trace, Vae};
 pub use weights::Precision;

@@ -2,8 +2,9 @@
 //! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
+use super::dpm_solver::DpmSolver;
 use super::files::{ModelFiles, Part};
-use super::guidance::Guidance;
+use super::guidance::{Guidance, GuidanceRange};
 use super::hash::Fnv;
 use super::noise::{EditNoise, NoiseSource};
 use super::picture::resize;
@@ -45,6 +46,20 @@ pub struct PromptEmbedding {
 pub struct EditSettings {
     pub guidance: Guidance,
     pub diffusion_steps: usize,
+    /// Of scene edits; picture edits take the solver that their scheduler names.
+    pub solver: EditSolver,
+    pub guidance_range: GuidanceRange,
+}
+
+/// How a scene edit denoises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EditSolver {
+    /// The published one.
+    #[default]
+    Ddim,
+    /// About half the steps for the same picture.
+    DpmPlusPlus,
 }
 
 impl Default for EditSettings {
@@ -55,6 +70,8 @@ impl Default for EditSettings {
                 image_guidance_scale: 1.5,
             },
             diffusion_steps: 20,
+            solver: EditSolver::Ddim,
+            guidance_range: GuidanceRange::ALL,
         }
     }
 }
@@ -202,8 +219,8 @@ impl InstructPix2Pix {
     }
 
     /// One edit of Instruct-NeRF2NeRF: `render` is noised at the first of `diffusion_steps` timesteps below
-    /// `start_timestep` (T) and denoised under the prompt and the original picture. The first timestep is
-    /// (steps − 1)·⌊T/steps⌋ + 1.
+    /// `start_timestep` (T) and denoised under the prompt and the original picture. With DDIM the first timestep is
+    /// (steps − 1)·⌊T/steps⌋ + 1; DPM-Solver++ starts where twenty such steps do.
     ///
     /// - `render`: `[1, 3, H, W]` in [0, 1];
     /// - `original`: [`Self::original_latents`] of the unedited photo of the same size.
@@ -228,33 +245,30 @@ impl InstructPix2Pix {
         cancel: &Cancel,
         on_step: &mut dyn FnMut(&EditStep),
     ) -> Result<Tensor<4>> {
-        let schedule = Ddim::starting_at(
-            &self.scheduler,
-            settings.diffusion_steps,
-            start_timestep as usize,
-        )?;
+        let (steps, start) = (settings.diffusion_steps, start_timestep as usize);
+        let mut schedule = match settings.solver {
+            EditSolver::Ddim => Schedule::Ddim(Ddim::starting_at(&self.scheduler, steps, start)?),
+            EditSolver::DpmPlusPlus => {
+                Schedule::DpmPlusPlus(DpmSolver::starting_at(&self.scheduler, steps, start)?, None)
+            }
+        };
         cancel.check()?;
         let [_, _, height, width] = render.dims();
         let start = self.render_latents(render, &noise.posterior)?;
         self.check_latents("the original's latents", original, height, width)?;
         self.check_latents("the noise", &noise.diffusion, height, width)?;
-        let mut latents = schedule.add_noise(start, noise.diffusion.clone(), schedule.timesteps[0]);
+        let latents = schedule.add_noise(start, noise.diffusion.clone());
 
-        let denoiser = Denoiser::guided(self, embedding, original.clone(), settings.guidance);
-        let steps = schedule.timesteps.len();
-        for (index, &timestep) in schedule.timesteps.iter().enumerate() {
-            cancel.check()?;
-            let prediction = denoiser.predict(latents.clone(), timestep as f32);
-            latents = schedule.step(prediction.clone(), timestep, latents);
-            self.settle()?;
-            on_step(&EditStep {
-                done: index + 1,
-                steps,
-                timestep: timestep as f64,
-                prediction: &prediction,
-                latents: &latents,
-            });
-        }
+        let denoiser = Denoiser::guided(self, embedding, original.clone(), settings.guidance)
+            .only_in(self, embedding, settings.guidance_range);
+        let latents = self.denoise(
+            &mut schedule,
+            &denoiser,
+            latents,
+            &mut |_| Err(Error::invalid("scene edits are deterministic")),
+            cancel,
+            on_step,
+        )?;
         cancel.check()?;
         self.decode(latents, height, width)
     }
@@ -279,38 +293,71 @@ impl InstructPix2Pix {
         cancel: &Cancel,
         on_step: &mut dyn FnMut(&EditStep),
     ) -> Result<Tensor<4>> {
-        let schedule = match scheduler.solver {
-            Solver::Ddim => Schedule::Ddim(Ddim::new(scheduler, settings.diffusion_steps)?),
+        let steps = settings.diffusion_steps;
+        let mut schedule = match scheduler.solver {
+            Solver::Ddim => Schedule::Ddim(Ddim::new(scheduler, steps)?),
             Solver::EulerAncestral => {
-                Schedule::EulerAncestral(EulerAncestral::new(scheduler, settings.diffusion_steps)?)
+                Schedule::EulerAncestral(EulerAncestral::new(scheduler, steps)?)
             }
+            Solver::DpmPlusPlus => Schedule::DpmPlusPlus(DpmSolver::new(scheduler, steps)?, None),
         };
         cancel.check()?;
         let [_, _, height, width] = picture.dims();
         let condition = self.original_latents(picture)?;
         let shape = self.latent_shape(height, width);
-        let mut latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();
+        let latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();
         self.check_latents("the noise", &latents, height, width)?;
 
         let denoiser = if settings.guidance.is_on() {
-            Denoiser::guided(self, embedding, condition, settings.guidance)
+            Denoiser::guided(self, embedding, condition, settings.guidance).only_in(
+                self,
+                embedding,
+                settings.guidance_range,
+            )
         } else {
             Denoiser::unguided(self, embedding, condition)
         };
+        let latents = self.denoise(
+            &mut schedule,
+            &denoiser,
+            latents,
+            &mut |model| {
+                let fresh = noise.next(shape, &model.device);
+                model.check_latents("the noise", &fresh, height, width)?;
+                Ok(fresh)
+            },
+            cancel,
+            on_step,
+        )?;
+        cancel.check()?;
+        self.decode(latents, height, width)
+    }
+
+    /// All steps of `schedule`; `fresh` gives the noise of stochastic ones.
+    fn denoise(
+        &self,
+        schedule: &mut Schedule,
+        denoiser: &Denoiser,
+        mut latents: Tensor<4>,
+        fresh: &mut dyn FnMut(&Self) -> Result<Tensor<4>>,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(&EditStep),
+    ) -> Result<Tensor<4>> {
         let steps = schedule.len();
         for index in 0..steps {
             cancel.check()?;
             let timestep = schedule.timestep(index);
             let input = schedule.scale_input(latents.clone(), index);
             let prediction = denoiser.predict(input, timestep as f32);
-            latents = match &schedule {
+            latents = match schedule {
                 Schedule::Ddim(ddim) => {
                     ddim.step(prediction.clone(), ddim.timesteps[index], latents)
                 }
                 Schedule::EulerAncestral(euler) => {
-                    let fresh = noise.next(shape, &self.device);
-                    self.check_latents("the noise", &fresh, height, width)?;
-                    euler.step(prediction.clone(), index, latents, fresh)
+                    euler.step(prediction.clone(), index, latents, fresh(self)?)
+                }
+                Schedule::DpmPlusPlus(solver, last_clean) => {
+                    solver.step(prediction.clone(), index, latents, last_clean)
                 }
             };
             self.settle()?;
@@ -322,8 +369,7 @@ impl InstructPix2Pix {
                 latents: &latents,
             });
         }
-        cancel.check()?;
-        self.decode(latents, height, width)
+        Ok(latents)
     }
 
     /// Scaled latents to a picture `[1, 3, height, width]` in [0, 1].
@@ -340,13 +386,13 @@ impl InstructPix2Pix {
     }
 
     /// Wait for the device, so that no more than one step is ever queued and its errors surface here.
-    fn settle(&self) -> Result<()> {
+    pub(super) fn settle(&self) -> Result<()> {
         self.device
             .sync()
             .map_err(|e| Error::Gpu(format!("the device that runs the edit model failed: {e:?}")))
     }
 
-    fn check_picture(&self, picture: &Tensor<4>) -> Result<()> {
+    pub(super) fn check_picture(&self, picture: &Tensor<4>) -> Result<()> {
         let [batch, channels, height, width] = picture.dims();
         let factor = self.vae.factor();
         if batch != 1 || channels != 3 {
@@ -362,7 +408,7 @@ impl InstructPix2Pix {
         Ok(())
     }
 
-    fn check_latents(
+    pub(super) fn check_latents(
         &self,
         what: &str,
         latents: &Tensor<4>,
@@ -383,6 +429,8 @@ impl InstructPix2Pix {
 enum Schedule {
     Ddim(Ddim),
     EulerAncestral(EulerAncestral),
+    /// With the clean sample of the step before.
+    DpmPlusPlus(DpmSolver, Option<Tensor<4>>),
 }
 
 impl Schedule {
@@ -390,6 +438,7 @@ impl Schedule {
         match self {
             Self::Ddim(ddim) => ddim.timesteps.len(),
             Self::EulerAncestral(euler) => euler.timesteps.len(),
+            Self::DpmPlusPlus(solver, _) => solver.timesteps.len(),
         }
     }
 
@@ -397,36 +446,48 @@ impl Schedule {
         match self {
             Self::Ddim(ddim) => ddim.timesteps[index] as f64,
             Self::EulerAncestral(euler) => euler.timesteps[index],
+            Self::DpmPlusPlus(solver, _) => solver.timesteps[index] as f64,
         }
     }
 
     fn init_noise_sigma(&self) -> f64 {
         match self {
-            Self::Ddim(_) => 1.0,
+            Self::Ddim(_) | Self::DpmPlusPlus(..) => 1.0,
             Self::EulerAncestral(euler) => euler.init_noise_sigma,
+        }
+    }
+
+    /// `clean` at the noise that the run starts with.
+    fn add_noise(&self, clean: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Ddim(ddim) => ddim.add_noise(clean, noise, ddim.timesteps[0]),
+            Self::EulerAncestral(euler) => clean + noise * euler.sigmas[0],
+            Self::DpmPlusPlus(solver, _) => solver.add_noise(clean, noise, 0),
         }
     }
 
     fn scale_input(&self, latents: Tensor<4>, index: usize) -> Tensor<4> {
         match self {
-            Self::Ddim(_) => latents,
+            Self::Ddim(_) | Self::DpmPlusPlus(..) => latents,
             Self::EulerAncestral(euler) => euler.scale_input(latents, index),
         }
     }
 }
 
 /// What stays the same between the steps of one edit.
-struct Denoiser<'a> {
+pub(super) struct Denoiser<'a> {
     unet: &'a UNet,
     prompt: PromptKeys,
     /// `[rows, latent channels, h, w]`.
     condition: Tensor<4>,
     /// `None`: one row, the text's.
     guidance: Option<Guidance>,
+    /// Guidance only here, and the one row for elsewhere.
+    range: Option<(GuidanceRange, usize, Box<Denoiser<'a>>)>,
 }
 
 impl<'a> Denoiser<'a> {
-    fn guided(
+    pub(super) fn guided(
         model: &'a InstructPix2Pix,
         embedding: &PromptEmbedding,
         condition: Tensor<4>,
@@ -440,6 +501,7 @@ impl<'a> Denoiser<'a> {
             prompt: model.unet.prompt_keys(&rows),
             condition: Tensor::cat(vec![condition.clone(), condition, none], 0),
             guidance: Some(guidance),
+            range: None,
         }
     }
 
@@ -453,10 +515,31 @@ impl<'a> Denoiser<'a> {
             prompt: model.unet.prompt_keys(&embedding.prompt),
             condition,
             guidance: None,
+            range: None,
         }
     }
 
-    fn predict(&self, latents: Tensor<4>, timestep: f32) -> Tensor<4> {
+    /// Guide only in `range`.
+    fn only_in(
+        mut self,
+        model: &'a InstructPix2Pix,
+        embedding: &PromptEmbedding,
+        range: GuidanceRange,
+    ) -> Self {
+        if range != GuidanceRange::ALL {
+            let text = Self::unguided(model, embedding, self.condition.clone().narrow(0, 0, 1));
+            let train = model.scheduler.train_timesteps();
+            self.range = Some((range, train, Box::new(text)));
+        }
+        self
+    }
+
+    pub(super) fn predict(&self, latents: Tensor<4>, timestep: f32) -> Tensor<4> {
+        if let Some((range, train, text)) = &self.range
+            && !range.contains(f64::from(timestep), *train)
+        {
+            return text.predict(latents, timestep);
+        }
         let rows = self.condition.dims()[0];
         let sample = Tensor::cat(vec![latents.repeat_dim(0, rows), self.condition.clone()], 1);
         let predictions = self.unet.forward(sample, &[timestep], &self.prompt);

@@ -1,10 +1,11 @@
 //! The convolutional blocks that UNet and autoencoder share (diffusers' `ResnetBlock2D`, `Upsample2D`).
 
-use super::layers::{Conv2d, GroupNorm, Linear, silu};
+use super::layers::{Conv2d, GroupNorm, Linear, silu, silu_backward};
 use super::weights::Scope;
 use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use std::ops::Range;
 
 /// What a block needs to know beyond its channels.
 #[derive(Clone, Copy)]
@@ -61,6 +62,54 @@ impl ResnetBlock {
             None => x + hidden,
         }
     }
+
+    /// [`Self::forward`] without time, convolutions at most `pixels` at a time.
+    pub fn forward_banded(&self, x: Tensor<4>, pixels: usize) -> Tensor<4> {
+        let hidden = normed_conv(&self.norm1, &self.conv1, &x, pixels);
+        let hidden = normed_conv(&self.norm2, &self.conv2, &hidden, pixels);
+        match &self.shortcut {
+            Some(shortcut) => {
+                let [_, _, h, w] = x.dims();
+                let rows = |r: Range<usize>| x.clone().narrow(2, r.start, r.len());
+                shortcut.forward_banded([h, w], pixels, &rows) + hidden
+            }
+            None => x + hidden,
+        }
+    }
+
+    /// Gradient with respect to the input `x` of [`Self::forward`] without time, given that of the output. What lies
+    /// between is computed anew, so that only block inputs need be kept.
+    pub fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {
+        let [_, _, h, w] = x.dims();
+        let normed1 = self.norm1.forward(x.clone());
+        let hidden = self.conv1.forward(silu(normed1.clone()));
+        let normed2 = self.norm2.forward(hidden.clone());
+        let inner = self.conv2.backward(gradient.clone(), [h, w]);
+        let inner = self.norm2.backward(hidden, silu_backward(normed2, inner));
+        let inner = self.conv1.backward(inner, [h, w]);
+        let inner = self.norm1.backward(x, silu_backward(normed1, inner));
+        match &self.shortcut {
+            Some(shortcut) => shortcut.backward(gradient, [h, w]) + inner,
+            None => gradient + inner,
+        }
+    }
+}
+
+/// `conv(silu(norm(x)))`, at most `pixels` at a time; the norm's statistics are those of all of `x`.
+pub(crate) fn normed_conv(
+    norm: &GroupNorm,
+    conv: &Conv2d,
+    x: &Tensor<4>,
+    pixels: usize,
+) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    if h * w <= pixels {
+        return conv.forward(silu(norm.forward(x.clone())));
+    }
+    let (scale, shift) = norm.affine_of(x);
+    conv.forward_banded([h, w], pixels, &|r| {
+        silu(x.clone().narrow(2, r.start, r.len()) * scale.clone() + shift.clone())
+    })
 }
 
 /// Nearest-neighbour enlargement to `size` (height, width), then a 3×3 convolution.
@@ -80,5 +129,32 @@ impl Upsample {
             .with_align_corners(false)
             .with_output_size(size);
         self.conv.forward(interpolate(x, options))
+    }
+
+    /// [`Self::forward`] to twice the size, at most `pixels` of the result at a time.
+    pub fn double_banded(&self, x: &Tensor<4>, pixels: usize) -> Tensor<4> {
+        let [_, _, h, w] = x.dims();
+        self.conv.forward_banded([2 * h, 2 * w], pixels, &|r| {
+            let (first, last) = (r.start / 2, r.end.div_ceil(2));
+            let options = InterpolateOptions::new(InterpolateMode::Nearest)
+                .with_align_corners(false)
+                .with_output_size([2 * (last - first), 2 * w]);
+            interpolate(x.clone().narrow(2, first, last - first), options).narrow(
+                2,
+                r.start - 2 * first,
+                r.len(),
+            )
+        })
+    }
+
+    /// Gradient with respect to an input of `size`, given that of [`Self::forward`] to twice the size.
+    pub fn double_backward(&self, gradient: Tensor<4>, [h, w]: [usize; 2]) -> Tensor<4> {
+        let enlarged = self.conv.backward(gradient, [2 * h, 2 * w]);
+        let [b, c, _, _] = enlarged.dims();
+        enlarged
+            .reshape([b, c, h, 2, w, 2])
+            .sum_dim(3)
+            .sum_dim(5)
+            .reshape([b, c, h, w])
     }
 }

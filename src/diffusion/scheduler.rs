@@ -13,6 +13,8 @@ use std::path::Path;
 pub enum Solver {
     Ddim,
     EulerAncestral,
+    /// Named by no file here: chosen by the person.
+    DpmPlusPlus,
 }
 
 /// What the network predicts.
@@ -178,7 +180,7 @@ fn alphas_cumprod(config: &Config) -> Result<Vec<f64>> {
         .collect())
 }
 
-fn linspace(start: f64, end: f64, n: usize) -> Vec<f64> {
+pub(super) fn linspace(start: f64, end: f64, n: usize) -> Vec<f64> {
     let step = (end - start) / (n.max(2) - 1) as f64;
     (0..n).map(|i| start + step * i as f64).collect()
 }
@@ -219,7 +221,7 @@ fn spaced(spacing: Spacing, steps: usize, train: usize, offset: usize, whole: bo
     }
 }
 
-fn check_steps(steps: usize, train: usize) -> Result<()> {
+pub(super) fn check_steps(steps: usize, train: usize) -> Result<()> {
     if steps == 0 {
         return Err(Error::invalid("at least one diffusion step is needed"));
     }

@@ -129,6 +129,14 @@ impl Tokenizer {
         ids
     }
 
+    /// [`Self::encode`], padded with 0 as OpenAI's own `clip.tokenize` pads.
+    pub fn encode_zero_padded(&self, text: &str) -> Vec<u32> {
+        let mut ids = self.encode(text);
+        let used = self.count(text).min(self.length);
+        ids[used..].fill(0);
+        ids
+    }
+
     /// Tokens that `text` needs with start and end of text, before any cut.
     pub fn count(&self, text: &str) -> usize {
         let mut ids = Vec::new();

@@ -1,11 +1,16 @@
 //! The autoencoder (diffusers' `AutoencoderKL`) between pictures and latents. Encoding gives a Gaussian; callers take
 //! its mode (the condition) or a sample with noise of their own (what is edited). Sides that the factor does not divide
 //! are floored.
+//!
+//! A large picture is worked on in bands: convolutions, which need many times their input's memory, run over some rows at
+//! a time, with the neighbouring rows that their windows reach, while normalization sees the whole picture. Unlike tiles
+//! that run through the whole network by themselves, bands give the result of one pass: there are no seams to blend.
 
 use super::config::Config;
-use super::layers::{Conv2d, GroupNorm, Linear, attend, from_tokens, silu, to_tokens};
+use super::layers::{Conv2d, GroupNorm};
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::unet::WEIGHTS;
+use super::vae_stages::{Chain, PixelAttention, Stage};
 use super::weights::{Precision, Scope, Weights};
 use crate::Result;
 use burn::tensor::{Device, Tensor};
@@ -14,17 +19,24 @@ use std::path::Path;
 
 const EPS: f64 = 1e-6;
 
+/// Pixels of a band unless [`Vae::set_band_pixels`] says otherwise: 256 × 512.
+const BAND_PIXELS: usize = 1 << 17;
+
 /// The autoencoder of a model folder's `vae/`.
 pub struct Vae {
-    encoder: Encoder,
+    encoder: Chain,
     quant_conv: Option<Conv2d>,
     post_quant_conv: Option<Conv2d>,
-    decoder: Decoder,
+    decoder: Chain,
+    band_pixels: usize,
     factor: usize,
     latent_channels: usize,
     scaling_factor: f64,
     hash: String,
 }
+
+/// Bounds of the logarithm of the posterior's variance.
+const LOGVAR_RANGE: (f64, f64) = (-30.0, 20.0);
 
 /// Diagonal Gaussian over latents, `[batch, latent channels, h, w]`.
 pub struct Posterior {
@@ -102,10 +114,11 @@ impl Vae {
                 .then(|| Conv2d::load(&root.at(name), channels, channels, 1)))
         };
         let vae = Self {
-            encoder: Encoder::load(&root.at("encoder"), &shape),
+            encoder: encoder(&root.at("encoder"), &shape),
             quant_conv: conv("use_quant_conv", "quant_conv", 2 * latent_channels)?,
             post_quant_conv: conv("use_post_quant_conv", "post_quant_conv", latent_channels)?,
-            decoder: Decoder::load(&root.at("decoder"), &shape),
+            decoder: decoder(&root.at("decoder"), &shape),
+            band_pixels: BAND_PIXELS,
             factor: 1 << (levels - 1),
             latent_channels,
             scaling_factor: config.f64_or("scaling_factor", 0.18215)?,
@@ -129,6 +142,11 @@ impl Vae {
         self.scaling_factor
     }
 
+    /// Convolve at most this many pixels at a time: less memory, the same result.
+    pub fn set_band_pixels(&mut self, pixels: usize) {
+        self.band_pixels = pixels.max(1);
+    }
+
     /// Identifies the weights.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
@@ -137,36 +155,111 @@ impl Vae {
     /// Picture `[batch, 3, H, W]` in [−1, 1] → Gaussian over `[batch, latent channels, H / factor, W / factor]`.
     /// Sides must be at least [`Self::factor`].
     pub fn encode(&self, picture: Tensor<4>) -> Posterior {
-        self.encode_traced(picture, &mut |_, _| {})
+        self.encode_with(picture, None)
     }
 
     /// [`Self::encode`], watched.
     pub fn encode_traced(&self, picture: Tensor<4>, trace: Trace) -> Posterior {
-        let mut moments = self.encoder.forward(picture, trace);
+        self.encode_with(picture, Some(trace))
+    }
+
+    fn encode_with(&self, picture: Tensor<4>, mut trace: Option<Trace>) -> Posterior {
+        let mut moments = self.encoder.forward(
+            picture,
+            self.band_pixels,
+            trace.as_mut().map(|trace| &mut **trace as Trace),
+        );
         if let Some(conv) = &self.quant_conv {
             moments = conv.forward(moments);
-            trace("quant_conv", &moments);
+            if let Some(trace) = trace {
+                trace("quant_conv", &moments);
+            }
         }
+        self.posterior(moments)
+    }
+
+    fn posterior(&self, moments: Tensor<4>) -> Posterior {
         let n = self.latent_channels;
         Posterior {
             mean: moments.clone().narrow(1, 0, n),
-            logvar: moments.narrow(1, n, n).clamp(-30.0, 20.0),
+            logvar: moments
+                .narrow(1, n, n)
+                .clamp(LOGVAR_RANGE.0, LOGVAR_RANGE.1),
         }
+    }
+
+    /// [`Self::encode`], kept so that a gradient can be taken back to the picture.
+    pub fn encode_kept(&self, picture: Tensor<4>) -> (Posterior, KeptEncoding<'_>) {
+        let (hidden, inputs) = self.encoder.forward_kept(picture);
+        let size = [hidden.dims()[2], hidden.dims()[3]];
+        let moments = match &self.quant_conv {
+            Some(conv) => conv.forward(hidden),
+            None => hidden,
+        };
+        let kept = KeptEncoding {
+            vae: self,
+            inputs,
+            raw_logvar: moments
+                .clone()
+                .narrow(1, self.latent_channels, self.latent_channels),
+            size,
+        };
+        (self.posterior(moments), kept)
     }
 
     /// Unscaled latents `[batch, latent channels, h, w]` → picture `[batch, 3, factor·h, factor·w]`, about [−1, 1].
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        self.decode_traced(latents, &mut |_, _| {})
+        self.decode_with(latents, None)
     }
 
     /// [`Self::decode`], watched.
     pub fn decode_traced(&self, latents: Tensor<4>, trace: Trace) -> Tensor<4> {
+        self.decode_with(latents, Some(trace))
+    }
+
+    fn decode_with(&self, latents: Tensor<4>, mut trace: Option<Trace>) -> Tensor<4> {
         let mut x = latents;
         if let Some(conv) = &self.post_quant_conv {
             x = conv.forward(x);
-            trace("post_quant_conv", &x);
+            if let Some(trace) = &mut trace {
+                trace("post_quant_conv", &x);
+            }
         }
-        self.decoder.forward(x, trace)
+        self.decoder.forward(x, self.band_pixels, trace)
+    }
+}
+
+/// What an encoding leaves for its backward pass: the input of every block.
+pub struct KeptEncoding<'a> {
+    vae: &'a Vae,
+    inputs: Vec<Tensor<4>>,
+    /// `[batch, latent channels, h, w]`, before clamping.
+    raw_logvar: Tensor<4>,
+    size: [usize; 2],
+}
+
+impl KeptEncoding<'_> {
+    /// Gradient with respect to the picture (`[batch, 3, H, W]`, of values in [−1, 1]), given that of
+    /// [`Posterior::sample`] with `noise`.
+    pub fn backward(self, d_sample: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
+        let Self {
+            vae,
+            inputs,
+            raw_logvar,
+            size,
+        } = self;
+        let (low, high) = LOGVAR_RANGE;
+        let std = (raw_logvar.clone().clamp(low, high) * 0.5).exp();
+        let beyond = raw_logvar
+            .clone()
+            .lower_elem(low)
+            .bool_or(raw_logvar.greater_elem(high));
+        let d_logvar = (d_sample.clone() * noise * std * 0.5).mask_fill(beyond, 0.0);
+        let mut gradient = Tensor::cat(vec![d_sample, d_logvar], 1);
+        if let Some(conv) = &vae.quant_conv {
+            gradient = conv.backward(gradient, size);
+        }
+        vae.encoder.backward(inputs, gradient)
     }
 }
 
@@ -196,207 +289,81 @@ impl Shape {
     }
 }
 
-struct Encoder {
-    conv_in: Conv2d,
-    blocks: Vec<(Vec<ResnetBlock>, Option<Conv2d>)>,
-    mid: Mid,
-    norm_out: GroupNorm,
-    conv_out: Conv2d,
+fn encoder(scope: &Scope, shape: &Shape) -> Chain {
+    let levels = shape.widths.len();
+    let mut chain = Chain::new("encoder");
+    let conv_in = Conv2d::load(&scope.at("conv_in"), 3, shape.widths[0], 3);
+    chain.push(Stage::Conv(conv_in)).tell("conv_in");
+    let mut from = shape.widths[0];
+    for (level, &width) in shape.widths.iter().enumerate() {
+        let scope = scope.at("down_blocks").at(level);
+        resnets(&mut chain, &scope, shape, shape.depth, from, width);
+        from = width;
+        if level + 1 < levels {
+            let down = Conv2d::load_downsample(&scope.at("downsamplers.0.conv"), width, 0);
+            chain.push(Stage::Conv(down));
+        }
+        chain.tell(&format!("down_blocks.{level}"));
+    }
+    mid(&mut chain, &scope.at("mid_block"), shape);
+    let norm = shape.norm(&scope.at("conv_norm_out"), shape.last());
+    let channels = 2 * shape.latent_channels;
+    let conv = Conv2d::load(&scope.at("conv_out"), shape.last(), channels, 3);
+    chain.push(Stage::NormedConv(norm, conv)).tell("conv_out");
+    chain
 }
 
-impl Encoder {
-    fn load(scope: &Scope, shape: &Shape) -> Self {
-        let levels = shape.widths.len();
-        let mut from = shape.widths[0];
-        let blocks = shape.widths.iter().enumerate().map(|(level, &width)| {
-            let scope = scope.at("down_blocks").at(level);
-            let resnets = resnets(&scope, shape, shape.depth, from, width);
-            from = width;
-            let down = (level + 1 < levels)
-                .then(|| Conv2d::load_downsample(&scope.at("downsamplers.0.conv"), width, 0));
-            (resnets, down)
-        });
-        Self {
-            conv_in: Conv2d::load(&scope.at("conv_in"), 3, shape.widths[0], 3),
-            blocks: blocks.collect(),
-            mid: Mid::load(&scope.at("mid_block"), shape),
-            norm_out: shape.norm(&scope.at("conv_norm_out"), shape.last()),
-            conv_out: Conv2d::load(
-                &scope.at("conv_out"),
-                shape.last(),
-                2 * shape.latent_channels,
-                3,
-            ),
+fn decoder(scope: &Scope, shape: &Shape) -> Chain {
+    let levels = shape.widths.len();
+    let mut chain = Chain::new("decoder");
+    let conv_in = Conv2d::load(&scope.at("conv_in"), shape.latent_channels, shape.last(), 3);
+    chain.push(Stage::Conv(conv_in)).tell("conv_in");
+    mid(&mut chain, &scope.at("mid_block"), shape);
+    let mut from = shape.last();
+    for (level, &width) in shape.widths.iter().rev().enumerate() {
+        let scope = scope.at("up_blocks").at(level);
+        resnets(&mut chain, &scope, shape, shape.depth + 1, from, width);
+        from = width;
+        if level + 1 < levels {
+            let up = Upsample::load(&scope.at("upsamplers.0"), width);
+            chain.push(Stage::Double(up));
         }
+        chain.tell(&format!("up_blocks.{level}"));
     }
-
-    fn forward(&self, picture: Tensor<4>, trace: Trace) -> Tensor<4> {
-        let mut x = self.conv_in.forward(picture);
-        trace("encoder.conv_in", &x);
-        for (level, (resnets, down)) in self.blocks.iter().enumerate() {
-            for resnet in resnets {
-                x = resnet.forward(x, None);
-            }
-            if let Some(down) = down {
-                x = down.forward(x);
-            }
-            trace(&format!("encoder.down_blocks.{level}"), &x);
-        }
-        x = self.mid.forward(x, "encoder", trace);
-        x = self.norm_out.forward(x);
-        trace("encoder.conv_norm_out", &x);
-        x = self.conv_out.forward(silu(x));
-        trace("encoder.conv_out", &x);
-        x
-    }
-}
-
-struct Decoder {
-    conv_in: Conv2d,
-    mid: Mid,
-    blocks: Vec<(Vec<ResnetBlock>, Option<Upsample>)>,
-    norm_out: GroupNorm,
-    conv_out: Conv2d,
-}
-
-impl Decoder {
-    fn load(scope: &Scope, shape: &Shape) -> Self {
-        let levels = shape.widths.len();
-        let mut from = shape.last();
-        let blocks = shape
-            .widths
-            .iter()
-            .rev()
-            .enumerate()
-            .map(|(level, &width)| {
-                let scope = scope.at("up_blocks").at(level);
-                let resnets = resnets(&scope, shape, shape.depth + 1, from, width);
-                from = width;
-                let up =
-                    (level + 1 < levels).then(|| Upsample::load(&scope.at("upsamplers.0"), width));
-                (resnets, up)
-            });
-        Self {
-            conv_in: Conv2d::load(&scope.at("conv_in"), shape.latent_channels, shape.last(), 3),
-            mid: Mid::load(&scope.at("mid_block"), shape),
-            blocks: blocks.collect(),
-            norm_out: shape.norm(&scope.at("conv_norm_out"), shape.widths[0]),
-            conv_out: Conv2d::load(&scope.at("conv_out"), shape.widths[0], 3, 3),
-        }
-    }
-
-    fn forward(&self, latents: Tensor<4>, trace: Trace) -> Tensor<4> {
-        let mut x = self.conv_in.forward(latents);
-        trace("decoder.conv_in", &x);
-        x = self.mid.forward(x, "decoder", trace);
-        for (level, (resnets, up)) in self.blocks.iter().enumerate() {
-            for resnet in resnets {
-                x = resnet.forward(x, None);
-            }
-            if let Some(up) = up {
-                let [_, _, h, w] = x.dims();
-                x = up.forward(x, [2 * h, 2 * w]);
-            }
-            trace(&format!("decoder.up_blocks.{level}"), &x);
-        }
-        x = self.norm_out.forward(x);
-        trace("decoder.conv_norm_out", &x);
-        self.conv_out.forward(silu(x))
-    }
+    let norm = shape.norm(&scope.at("conv_norm_out"), shape.widths[0]);
+    let conv = Conv2d::load(&scope.at("conv_out"), shape.widths[0], 3, 3);
+    chain.push(Stage::NormedConv(norm, conv)).tell("conv_out");
+    chain
 }
 
 fn resnets(
+    chain: &mut Chain,
     scope: &Scope,
     shape: &Shape,
     depth: usize,
     from: usize,
     width: usize,
-) -> Vec<ResnetBlock> {
-    (0..depth)
-        .map(|i| {
-            let channels_in = if i == 0 { from } else { width };
-            ResnetBlock::load(
-                &scope.at("resnets").at(i),
-                channels_in,
-                width,
-                shape.resnet(),
-            )
-        })
-        .collect()
-}
-
-struct Mid {
-    first: ResnetBlock,
-    attention: Option<PixelAttention>,
-    second: ResnetBlock,
-}
-
-impl Mid {
-    fn load(scope: &Scope, shape: &Shape) -> Self {
-        let width = shape.last();
-        let resnet =
-            |i: usize| ResnetBlock::load(&scope.at("resnets").at(i), width, width, shape.resnet());
-        Self {
-            first: resnet(0),
-            attention: shape
-                .attention
-                .then(|| PixelAttention::load(&scope.at("attentions.0"), shape)),
-            second: resnet(1),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>, part: &str, trace: Trace) -> Tensor<4> {
-        let mut x = self.first.forward(x, None);
-        if let Some(attention) = &self.attention {
-            x = attention.forward(x);
-            trace(&format!("{part}.mid_block.attentions.0"), &x);
-        }
-        x = self.second.forward(x, None);
-        trace(&format!("{part}.mid_block"), &x);
-        x
+) {
+    for i in 0..depth {
+        let channels_in = if i == 0 { from } else { width };
+        let scope = scope.at("resnets").at(i);
+        let block = ResnetBlock::load(&scope, channels_in, width, shape.resnet());
+        chain.push(Stage::Resnet(block));
     }
 }
 
-/// Single-head self-attention between pixels, with biases and residual.
-struct PixelAttention {
-    norm: GroupNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
-}
-
-impl PixelAttention {
-    /// Checkpoints from before diffusers 0.18 name the four maps `query`, `key`, `value`, `proj_attn`.
-    fn load(scope: &Scope, shape: &Shape) -> Self {
-        let width = shape.last();
-        let project = |name: &str, legacy: &str| {
-            let name = if scope.has(&format!("{legacy}.weight")) {
-                legacy
-            } else {
-                name
-            };
-            Linear::load_either(&scope.at(name), width, width)
-        };
-        Self {
-            norm: shape.norm(&scope.at("group_norm"), width),
-            query: project("to_q", "query"),
-            key: project("to_k", "key"),
-            value: project("to_v", "value"),
-            out: project("to_out.0", "proj_attn"),
-        }
+fn mid(chain: &mut Chain, scope: &Scope, shape: &Shape) {
+    let width = shape.last();
+    let resnet =
+        |i: usize| ResnetBlock::load(&scope.at("resnets").at(i), width, width, shape.resnet());
+    chain.push(Stage::Resnet(resnet(0)));
+    if shape.attention {
+        let scope = scope.at("attentions.0");
+        let norm = shape.norm(&scope.at("group_norm"), width);
+        let attention = PixelAttention::load(&scope, norm, width);
+        chain
+            .push(Stage::Attention(attention))
+            .tell("mid_block.attentions.0");
     }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, h, w] = x.dims();
-        let tokens = to_tokens(self.norm.forward(x.clone()));
-        let project = |layer: &Linear| layer.forward(tokens.clone());
-        let (q, k, v) = (
-            project(&self.query),
-            project(&self.key),
-            project(&self.value),
-        );
-        let attended = attend(q, k, v, 1, false);
-        from_tokens(self.out.forward(attended), h, w) + x
-    }
+    chain.push(Stage::Resnet(resnet(1))).tell("mid_block");
 }

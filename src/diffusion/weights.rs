@@ -196,6 +196,20 @@ impl Weights {
         }
     }
 
+    /// A whole file: safetensors, or a checkpoint as PyTorch saves it.
+    ///
+    /// # Errors
+    /// As [`Source::open`], [`Source::safetensors`] and [`Source::state_dict`].
+    pub fn open_file(path: &Path, device: &Device) -> Result<Self> {
+        let source = Source::open(path)?;
+        let table = if torch::is_checkpoint(source.bytes()) {
+            source.state_dict()?
+        } else {
+            source.safetensors()?
+        };
+        Ok(Self::new(source, table, device))
+    }
+
     pub fn new(source: Arc<Source>, table: Table, device: &Device) -> Self {
         Self {
             source,

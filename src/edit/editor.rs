@@ -1,38 +1,20 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
 //! once a prompt; an original's latents once a view.
 
-use super::{ImageEditor, Instruction};
+use super::{Distilled, ImageEditor, Instruction, networks::NetworkDevice};
 use crate::{
     Result,
     diffusion::{
-        self, EditNoise, EditSettings, Guidance, InstructPix2Pix, PromptEmbedding, SeededNoise,
-        image_to_tensor, tensor_to_image,
+        self, EditNoise, EditSettings, EditSolver, Guidance, GuidanceRange, InstructPix2Pix,
+        PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
     error::Cancel,
-    gpu::{Gpu, GpuImage, ImageToTensor},
+    gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision, Settings},
+    settings::{EditDevice, Precision, Scheduler, Settings},
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use std::{collections::HashMap, path::Path, sync::Arc};
-
-/// The device that a setting asks for, and its name for the person. On software adapters `auto` is the CPU: networks run
-/// many times slower through a software driver.
-///
-/// # Errors
-/// [`crate::Error::Gpu`] when the networks cannot use the graphics device.
-pub fn choose_device(setting: EditDevice, gpu: &Gpu) -> Result<(Device, String)> {
-    if is_on_gpu(setting, gpu) {
-        Ok((gpu.burn_device()?, gpu.info.name.clone()))
-    } else {
-        Ok(cpu_device())
-    }
-}
-
-/// The processor, and its name for the person.
-pub fn cpu_device() -> (Device, String) {
-    (Device::flex(), "CPU".into())
-}
 
 /// The weight files that a setting prefers.
 pub fn weights_of(precision: Precision) -> diffusion::Precision {
@@ -42,23 +24,10 @@ pub fn weights_of(precision: Precision) -> diffusion::Precision {
     }
 }
 
-fn is_on_gpu(setting: EditDevice, gpu: &Gpu) -> bool {
-    match setting {
-        EditDevice::Gpu => true,
-        EditDevice::Cpu => false,
-        EditDevice::Auto => !gpu.is_software(),
-    }
-}
-
 /// InstructPix2Pix, loaded.
 pub struct Ip2pEditor {
-    gpu: Arc<Gpu>,
+    networks: NetworkDevice,
     model: InstructPix2Pix,
-    device: Device,
-    /// Present when the model runs on the shared device: renders then never leave it.
-    to_tensor: Option<ImageToTensor>,
-    /// Where it runs, for the person.
-    pub device_name: String,
     embedding: Option<(String, PromptEmbedding)>,
     conditions: HashMap<usize, Tensor<4>>,
 }
@@ -72,18 +41,19 @@ impl Ip2pEditor {
         device: EditDevice,
         precision: Precision,
     ) -> Result<Self> {
-        let to_tensor = is_on_gpu(device, &gpu).then(|| ImageToTensor::new(&gpu));
-        let (device, device_name) = choose_device(device, &gpu)?;
-        let model = InstructPix2Pix::load(path, &device, weights_of(precision))?;
+        let networks = NetworkDevice::new(device, gpu)?;
+        let model = InstructPix2Pix::load(path, &networks.device, weights_of(precision))?;
         Ok(Self {
-            gpu,
+            networks,
             model,
-            device,
-            to_tensor,
-            device_name,
             embedding: None,
             conditions: HashMap::new(),
         })
+    }
+
+    /// Where it runs, for the person.
+    pub fn device_name(&self) -> &str {
+        &self.networks.name
     }
 
     /// Forget what was kept of the views: another capture was opened.
@@ -103,8 +73,12 @@ impl Ip2pEditor {
         on_step: &mut dyn FnMut(usize, usize),
     ) -> Result<Photo> {
         let embedding = self.embed(&settings.prompt)?;
+        let mut scheduler = self.model.scheduler.clone();
+        if settings.scheduler == Scheduler::DpmPlusPlus {
+            scheduler.solver = Solver::DpmPlusPlus;
+        }
         let edited = self.model.edit_image(
-            image_to_tensor(&photo.to_float(), &self.device),
+            image_to_tensor(&photo.to_float(), &self.networks.device),
             &embedding,
             &EditSettings {
                 guidance: Guidance {
@@ -112,8 +86,13 @@ impl Ip2pEditor {
                     image_guidance_scale: settings.image_guidance_scale,
                 },
                 diffusion_steps: settings.diffusion_steps as usize,
+                solver: settings.scheduler.into(),
+                guidance_range: GuidanceRange {
+                    low: settings.guidance_low,
+                    high: settings.guidance_high,
+                },
             },
-            &self.model.scheduler,
+            &scheduler,
             &mut SeededNoise::new(settings.seed),
             cancel,
             &mut |step| on_step(step.done, step.steps),
@@ -136,10 +115,36 @@ impl Ip2pEditor {
         if let Some(known) = self.conditions.get(&view) {
             return Ok(known.clone());
         }
-        let image = image_to_tensor(&original.to_float(), &self.device);
+        let image = image_to_tensor(&original.to_float(), &self.networks.device);
         let condition = self.model.original_latents(image)?;
         self.conditions.insert(view, condition.clone());
         Ok(condition)
+    }
+
+    fn noise(&self, render: &GpuImage, instruction: &Instruction) -> EditNoise {
+        EditNoise::seeded(
+            instruction.seed,
+            instruction.noise_stream,
+            self.model
+                .latent_shape(render.height as usize, render.width as usize),
+            &self.networks.device,
+        )
+    }
+}
+
+impl From<Scheduler> for EditSolver {
+    fn from(scheduler: Scheduler) -> Self {
+        match scheduler {
+            Scheduler::Ddim => Self::Ddim,
+            Scheduler::DpmPlusPlus => Self::DpmPlusPlus,
+        }
+    }
+}
+
+fn guidance(instruction: &Instruction) -> Guidance {
+    Guidance {
+        guidance_scale: instruction.guidance_scale,
+        image_guidance_scale: instruction.image_guidance_scale,
     }
 }
 
@@ -156,23 +161,13 @@ impl ImageEditor for Ip2pEditor {
         let embedding = self.embed(&instruction.prompt)?;
         let condition = self.condition(view, original)?;
         cancel.check()?;
-        let image = match &self.to_tensor {
-            Some(convert) => convert.convert(&self.gpu, render, &self.device)?,
-            None => image_to_tensor(&render.read(&self.gpu)?, &self.device).clamp(0.0, 1.0),
-        };
-        let noise = EditNoise::seeded(
-            instruction.seed,
-            instruction.noise_stream,
-            self.model
-                .latent_shape(render.height as usize, render.width as usize),
-            &self.device,
-        );
+        let image = self.networks.picture(render)?;
+        let noise = self.noise(render, instruction);
         let settings = EditSettings {
-            guidance: Guidance {
-                guidance_scale: instruction.guidance_scale,
-                image_guidance_scale: instruction.image_guidance_scale,
-            },
+            guidance: guidance(instruction),
             diffusion_steps: instruction.diffusion_steps as usize,
+            solver: instruction.solver,
+            guidance_range: instruction.guidance_range,
         };
         let edited = self.model.edit(
             image,
@@ -185,6 +180,43 @@ impl ImageEditor for Ip2pEditor {
             &mut |step| on_step(step.done, step.steps),
         )?;
         tensor_to_image(edited)
+    }
+
+    fn distill(
+        &mut self,
+        view: usize,
+        render: &GpuImage,
+        original: &Photo,
+        instruction: &Instruction,
+        with_estimate: bool,
+        cancel: &Cancel,
+    ) -> Result<Distilled> {
+        let embedding = self.embed(&instruction.prompt)?;
+        let condition = self.condition(view, original)?;
+        cancel.check()?;
+        let found = self.model.distill(
+            self.networks.picture(render)?,
+            &condition,
+            &embedding,
+            guidance(instruction),
+            instruction.timestep,
+            &self.noise(render, instruction),
+            cancel,
+        )?;
+        let estimate = if with_estimate {
+            let (height, width) = (render.height as usize, render.width as usize);
+            Some(tensor_to_image(self.model.decode(
+                found.estimate,
+                height,
+                width,
+            )?)?)
+        } else {
+            None
+        };
+        Ok(Distilled {
+            gradient: self.networks.gradient(found.d_render, found.loss, 0.0)?,
+            estimate,
+        })
     }
 
     fn model_hash(&self) -> &str {

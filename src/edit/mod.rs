@@ -6,18 +6,22 @@
 
 mod editor;
 mod kind;
+mod networks;
 mod scene;
 mod schedule;
 
-pub use editor::{Ip2pEditor, choose_device, cpu_device, weights_of};
+pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
+pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use scene::{StepLoss, TrainableScene};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{
     Result,
+    diffusion::{EditSolver, GuidanceRange},
     error::Cancel,
     gpu::GpuImage,
+    loss::ImageGradient,
     scene::{FloatImage, Photo},
 };
 
@@ -28,11 +32,22 @@ pub struct Instruction {
     pub guidance_scale: f64,
     pub image_guidance_scale: f64,
     pub diffusion_steps: u32,
-    /// T of `[0, 1000]`: the diffusion range that the edit starts from, before the spacing rounds it down.
+    pub solver: EditSolver,
+    pub guidance_range: GuidanceRange,
+    /// T of `[0, 1000]`: the diffusion range that the edit starts from, before the spacing rounds it down. For a
+    /// distillation, the timestep itself.
     pub timestep: u32,
     pub seed: u64,
     /// Stream of the seed's generator that the noises come from; one a view edit.
     pub noise_stream: u64,
+}
+
+/// What one look at a render says of it.
+pub struct Distilled {
+    /// To be taken in place of the photo loss.
+    pub gradient: ImageGradient,
+    /// Where the model would take the render in one step, of the render's size.
+    pub estimate: Option<FloatImage>,
 }
 
 /// Something that edits a picture by an instruction.
@@ -52,6 +67,21 @@ pub trait ImageEditor {
         cancel: &Cancel,
         on_step: &mut dyn FnMut(usize, usize),
     ) -> Result<FloatImage>;
+
+    /// The gradient that moves `render` towards the instruction without an edited picture in between (score distillation),
+    /// and what the model takes for the goal, if asked.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`] within one prediction of `cancel`.
+    fn distill(
+        &mut self,
+        view: usize,
+        render: &GpuImage,
+        original: &Photo,
+        instruction: &Instruction,
+        with_estimate: bool,
+        cancel: &Cancel,
+    ) -> Result<Distilled>;
 
     /// Identifies the weights, for the record.
     fn model_hash(&self) -> &str;

@@ -3,11 +3,12 @@
 
 use super::{Drawable, SceneState};
 use crate::{
-    Result,
+    Error, Result,
     gpu::GpuImage,
-    loss::TrainView,
+    loss::{ImageGradient, TrainView},
     luxen::LuxenTrainer,
     scene::Camera,
+    settings::Loss,
     splat::{Phase, SplatBuffers, SplatCap, SplatTrainer, TrainConfig},
 };
 
@@ -29,12 +30,21 @@ pub trait TrainableScene {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()>;
 
     /// One optimization step. `views`: all training views, in the order of the split; `position`: whose turn it is.
-    /// Scenes that learn from all views at once draw from all of them. Returns the bound on the number of splats where
+    /// Scenes that learn from all views at once draw from all of them. `gradient`: what a network said of the present
+    /// [`Self::render`] of that view, beside or in place of its picture. Returns the bound on the number of splats where
     /// it kept the set from growing.
     ///
     /// # Errors
-    /// See [`Self::render`].
-    fn step(&mut self, views: &[TrainView], position: usize) -> Result<Option<SplatCap>>;
+    /// See [`Self::render`]; [`Error::Invalid`] for a gradient where [`Self::takes_gradients`] is false.
+    fn step(
+        &mut self,
+        views: &[TrainView],
+        position: usize,
+        gradient: Option<&ImageGradient>,
+    ) -> Result<Option<SplatCap>>;
+
+    /// Whether [`Self::step`] takes a network's gradient.
+    fn takes_gradients(&self) -> bool;
 
     /// How the steps went that finished since the last call, in order.
     fn take_losses(&mut self) -> Vec<StepLoss>;
@@ -45,11 +55,12 @@ pub trait TrainableScene {
     /// See [`Self::render`].
     fn finish(&mut self) -> Result<()>;
 
-    /// From here on, steps refine a finished scene: what an edit takes.
+    /// From here on, steps refine a finished scene with `loss`: what an edit takes. Luxens have one loss, absolute
+    /// differences.
     ///
     /// # Errors
     /// See [`Self::render`].
-    fn begin_refinement(&mut self) -> Result<()>;
+    fn begin_refinement(&mut self, loss: Loss) -> Result<()>;
 
     /// Parameters, optimizer and schedule: enough to go on exactly.
     ///
@@ -76,12 +87,20 @@ impl TrainableScene for SplatTrainer {
     fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, target)
     }
-    fn step(&mut self, views: &[TrainView], position: usize) -> Result<Option<SplatCap>> {
-        let view = views.get(position).ok_or_else(|| {
-            crate::Error::Invalid(format!("there is no training view {position}"))
-        })?;
-        let report = Self::step(self, &view.camera, &view.target)?;
+    fn step(
+        &mut self,
+        views: &[TrainView],
+        position: usize,
+        gradient: Option<&ImageGradient>,
+    ) -> Result<Option<SplatCap>> {
+        let view = views
+            .get(position)
+            .ok_or_else(|| Error::Invalid(format!("there is no training view {position}")))?;
+        let report = Self::step_with(self, &view.camera, &view.target, gradient)?;
         Ok(report.refined.cap_reached.then(|| self.config().growth.cap))
+    }
+    fn takes_gradients(&self) -> bool {
+        true
     }
     fn take_losses(&mut self) -> Vec<StepLoss> {
         Self::take_results(self)
@@ -95,9 +114,13 @@ impl TrainableScene for SplatTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self).map(|_| ())
     }
-    fn begin_refinement(&mut self) -> Result<()> {
+    fn begin_refinement(&mut self, loss: Loss) -> Result<()> {
         let config = TrainConfig {
             phase: Phase::Refine,
+            ssim_weight: match loss {
+                Loss::Auto | Loss::L1Ssim => TrainConfig::SSIM_WEIGHT,
+                Loss::L1Lpips | Loss::L1 => 0.0,
+            },
             ..*self.config()
         };
         self.begin_phase(config)
@@ -120,8 +143,21 @@ impl TrainableScene for LuxenTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, view.map(|v| v as u32), target)
     }
-    fn step(&mut self, views: &[TrainView], _position: usize) -> Result<Option<SplatCap>> {
+    fn step(
+        &mut self,
+        views: &[TrainView],
+        _position: usize,
+        gradient: Option<&ImageGradient>,
+    ) -> Result<Option<SplatCap>> {
+        if gradient.is_some() {
+            return Err(Error::invalid(
+                "a Luxen learns from pictures only: choose another method, or a loss without LPIPS",
+            ));
+        }
         Self::step(self, views).map(|_| None)
+    }
+    fn takes_gradients(&self) -> bool {
+        false
     }
     fn take_losses(&mut self) -> Vec<StepLoss> {
         Self::take_results(self)
@@ -135,7 +171,7 @@ impl TrainableScene for LuxenTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self)
     }
-    fn begin_refinement(&mut self) -> Result<()> {
+    fn begin_refinement(&mut self, _loss: Loss) -> Result<()> {
         let config = self.config().refine();
         self.begin_phase(config)
     }

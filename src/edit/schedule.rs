@@ -1,10 +1,10 @@
 //! Which view is edited when. igs2gs: a sweep edits every training view once, in capture order; sweeps start every
 //! `sweep_interval` steps, the first at the first step. Where editing is slow, a sweep takes only every n-th view, each
 //! sweep others, and the steps between train on edited views alone, so that the rest does not pull the scene back.
-//! Interleaved, a sweep takes one optimizer step a view, on the picture just edited (what Instruct-GS2GS runs); frozen,
-//! all views are edited before the next step (what its text describes). in2n: every `edit_rate` steps, the first
-//! included, the next `edit_count` views of one random order that never changes are edited. Other steps take views
-//! shuffled without replacement.
+//! Interleaved, a sweep takes one optimizer step a view, on the picture just edited (what Instruct-GS2GS runs); frozen, all
+//! views are edited before the next step (what its text describes). in2n: every `edit_rate` steps, from the first on,
+//! `edit_count` views are edited, in one random order that is gone through again and again. sds: every step looks at one
+//! view, and no picture is replaced. Steps that no schedule places come shuffled without replacement.
 //!
 //! All randomness is a function of the seed and of counters: no generator state has to be saved.
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Streams of the seed's generator, so that views, noise levels and noises never share numbers.
 const STREAM_VIEWS: u64 = 1 << 62;
 const STREAM_TIMESTEPS: u64 = 1 << 61;
-const STREAM_EDIT_ORDER: u64 = 1 << 59;
+const STREAM_ORDER: u64 = 1 << 60;
 
 /// What the next optimizer step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub enum StepPlan {
     EditOnly { position: usize, sweep: u32 },
     /// A step on this training view.
     Step { position: usize },
+    /// A step by score distillation on this training view; in the strip when `is_shown`.
+    Distill {
+        position: usize,
+        sweep: u32,
+        is_shown: bool,
+    },
 }
 
 /// Where a run stands. Saved with every state.
@@ -45,13 +51,13 @@ pub struct Schedule {
     cursor: Option<usize>,
     /// The sweep that starts at step `done` was already begun.
     triggered_at: Option<u32>,
+    /// Views still to be edited before step `done` (in2n).
+    #[serde(default)]
+    due: u32,
     /// View edits made, over all sweeps.
     edits: u64,
     /// Draws of the shuffled order.
     draws: u64,
-    /// in2n: the last step before which views were edited, and how many.
-    #[serde(default)]
-    edited_before: Option<(u32, u32)>,
 }
 
 /// The random part of one view edit.
@@ -70,9 +76,9 @@ impl Schedule {
             sweeps: 0,
             cursor: None,
             triggered_at: None,
+            due: 0,
             edits: 0,
             draws: 0,
-            edited_before: None,
         }
     }
 
@@ -126,8 +132,7 @@ impl Schedule {
 
     fn shuffled(&self, count: usize) -> usize {
         let n = count as u64;
-        let (epoch, index) = (self.draws / n, (self.draws % n) as usize);
-        self.permutation(STREAM_VIEWS | epoch, count)[index]
+        self.permutation(STREAM_VIEWS | (self.draws / n), count)[(self.draws % n) as usize]
     }
 
     fn permutation(&self, stream: u64, count: usize) -> Vec<usize> {
@@ -143,9 +148,37 @@ impl Schedule {
     /// What comes next; asking twice gives the same answer. Call [`Self::finish_edit`] and [`Self::finish_step`] once it
     /// was done.
     pub fn plan_edit(&mut self, settings: &Settings) -> StepPlan {
-        if settings.method == Method::In2n {
-            return self.plan_in2n(settings);
+        match settings.method {
+            Method::Igs2gs => self.plan_sweep(settings),
+            Method::In2n | Method::In2nSmall | Method::In2nTiny => self.plan_one_by_one(settings),
+            Method::Sds => StepPlan::Distill {
+                position: self.shuffled_view(),
+                sweep: (self.edits / self.views as u64) as u32,
+                is_shown: self.done.is_multiple_of(settings.edit_rate.max(1)),
+            },
         }
+    }
+
+    fn plan_one_by_one(&mut self, settings: &Settings) -> StepPlan {
+        if self.done.is_multiple_of(settings.edit_rate.max(1))
+            && self.triggered_at != Some(self.done)
+        {
+            self.triggered_at = Some(self.done);
+            self.due = settings.edit_count;
+        }
+        if self.due == 0 {
+            return StepPlan::Step {
+                position: self.shuffled_view(),
+            };
+        }
+        let n = self.views as u64;
+        StepPlan::EditOnly {
+            position: self.permutation(STREAM_ORDER, self.views)[(self.edits % n) as usize],
+            sweep: (self.edits / n) as u32,
+        }
+    }
+
+    fn plan_sweep(&mut self, settings: &Settings) -> StepPlan {
         let due = self.done.is_multiple_of(settings.sweep_interval.max(1));
         if due && self.triggered_at != Some(self.done) {
             self.triggered_at = Some(self.done);
@@ -165,23 +198,6 @@ impl Schedule {
         }
     }
 
-    fn plan_in2n(&self, settings: &Settings) -> StepPlan {
-        let made = match self.edited_before {
-            Some((step, made)) if step == self.done => made,
-            _ => 0,
-        };
-        if self.done.is_multiple_of(settings.edit_rate.max(1)) && made < settings.edit_count {
-            let turn = (self.edits % self.views as u64) as usize;
-            return StepPlan::EditOnly {
-                position: self.permutation(STREAM_EDIT_ORDER, self.views)[turn],
-                sweep: (self.edits / self.views as u64) as u32,
-            };
-        }
-        StepPlan::Step {
-            position: self.shuffled_view(),
-        }
-    }
-
     /// The noise level and noise of the next view edit.
     pub fn draw_edit(&self, settings: &Settings) -> EditDraw {
         let low = (settings.lower_bound * 1000.0) as u64;
@@ -196,54 +212,44 @@ impl Schedule {
 
     /// View edits still to come until step `total` of the job.
     pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
-        if settings.method == Method::In2n {
-            let rate = settings.edit_rate.max(1);
-            let due = u64::from(
-                total
-                    .div_ceil(rate)
-                    .saturating_sub(self.done.div_ceil(rate)),
-            );
-            let made = match self.edited_before {
-                Some((step, made)) if step == self.done => u64::from(made),
-                _ => 0,
-            };
-            return (due * u64::from(settings.edit_count)).saturating_sub(made);
-        }
-        let interval = settings.sweep_interval.max(1);
-        let stride = self.stride(settings);
-        let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
-        let running = self.cursor.map_or(0, left);
+        let interval = match settings.method {
+            Method::Igs2gs => settings.sweep_interval.max(1),
+            Method::In2n | Method::In2nSmall | Method::In2nTiny => settings.edit_rate.max(1),
+            Method::Sds => return 0,
+        };
         let first = match self.triggered_at {
             Some(step) => step / interval + 1,
             None => 0,
         };
         let sweeps = total.div_ceil(interval).saturating_sub(first);
+        if settings.method != Method::Igs2gs {
+            return u64::from(self.due) + u64::from(sweeps) * u64::from(settings.edit_count);
+        }
+        let stride = self.stride(settings);
+        let left = |from: usize| self.views.saturating_sub(from).div_ceil(stride) as u64;
+        let running = self.cursor.map_or(0, left);
         let ahead = (self.sweeps..self.sweeps + sweeps)
             .map(|sweep| left(self.first_of_sweep(sweep, settings)));
         running + ahead.sum::<u64>()
     }
 
-    /// The running sweep's view was edited.
+    /// The planned view was edited.
     pub fn finish_edit(&mut self, settings: &Settings) {
         self.edits += 1;
+        self.due = self.due.saturating_sub(1);
         let stride = self.stride(settings);
         if let Some(cursor) = &mut self.cursor {
             *cursor += stride;
             if *cursor >= self.views {
                 self.cursor = None;
             }
-            return;
         }
-        self.edited_before = Some(match self.edited_before {
-            Some((step, made)) if step == self.done => (step, made + 1),
-            _ => (self.done, 1),
-        });
     }
 
     /// The optimizer step of a plan was taken.
     pub fn finish_step(&mut self, plan: &StepPlan) {
         self.done += 1;
-        if matches!(plan, StepPlan::Step { .. }) {
+        if matches!(plan, StepPlan::Step { .. } | StepPlan::Distill { .. }) {
             self.draws += 1;
         }
     }

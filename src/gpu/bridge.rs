@@ -55,6 +55,24 @@ impl TensorBuffer {
     }
 }
 
+/// A copy of `tensor`, which must live on the shared device, in a buffer of its own, row-major. Does not wait for the GPU.
+///
+/// # Errors
+/// [`Error::Gpu`] when the tensor lives elsewhere, or the device fails.
+pub fn tensor_to_storage<const D: usize>(gpu: &Gpu, tensor: Tensor<D>) -> Result<wgpu::Buffer> {
+    let shape = tensor.dims();
+    let bytes = 4 * shape.iter().product::<usize>() as u64;
+    // Networks return strided views; assigning into fresh storage lays them out.
+    let fresh = Tensor::<D>::zeros(shape, &tensor.device());
+    let laid_out = fresh.slice_assign(shape.map(|n| 0..n), tensor);
+    let source = TensorBuffer::new(laid_out)?;
+    let storage = gpu.storage("tensor copy", bytes);
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    encoder.copy_buffer_to_buffer(&source.buffer, source.offset, &storage, 0, bytes);
+    gpu.queue.submit([encoder.finish()]);
+    Ok(storage)
+}
+
 /// Pictures into tensors on the shared device, without the host.
 pub struct ImageToTensor {
     kernel: Kernel,

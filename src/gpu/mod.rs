@@ -8,7 +8,7 @@ mod image;
 mod packer;
 mod shader;
 
-pub use bridge::{ImageToTensor, SHADERS, TensorBuffer};
+pub use bridge::{ImageToTensor, SHADERS, TensorBuffer, tensor_to_storage};
 pub use image::GpuImage;
 pub use packer::{Packer, Slice};
 pub use shader::{Kernel, ShaderSource};

@@ -2,9 +2,12 @@
 //! rasterizer's own backward pass carries on; the scalar is a by-product that nobody waits for. Sums run in a fixed
 //! order, so that the same pictures always give the same gradient.
 
+pub mod lpips;
+mod network;
 mod photo;
 mod ssim;
 
+pub use network::{GradientAdder, ImageGradient};
 pub use photo::{Target, TargetUnpacker, TrainView};
 pub use ssim::{BoundLoss, ImageLoss, LossOptions, LossValues};
 
@@ -69,6 +72,10 @@ const UNPACK: ShaderSource = ShaderSource {
     name: "loss/unpack",
     parts: &[include_str!("../../shaders/loss/unpack.wgsl")],
 };
+const ADD_GRADIENT: ShaderSource = ShaderSource {
+    name: "loss/add_gradient",
+    parts: &[include_str!("../../shaders/loss/add_gradient.wgsl")],
+};
 
 /// Every kernel of this room.
 pub const SHADERS: &[ShaderSource] = &[
@@ -78,4 +85,5 @@ pub const SHADERS: &[ShaderSource] = &[
     GRADIENT_COLUMNS,
     REDUCE,
     UNPACK,
+    ADD_GRADIENT,
 ];

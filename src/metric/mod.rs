@@ -1,6 +1,10 @@
 //! How good a render is, as papers report it. On the host and in f64: metrics are read by people and compared across
 //! programs, so they must not depend on a graphics driver.
 
+mod clip;
+
+pub use clip::{Clip, ClipFeature};
+
 use crate::{
     Error, Result,
     loss::{Padding, SSIM_WINDOW},

@@ -36,6 +36,9 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// λ of 3D Gaussian Splatting (Kerbl et al. 2023).
+    pub const SSIM_WEIGHT: f32 = 0.2;
+
     /// Defaults for a reconstruction of `planned_steps` with a set that does not grow.
     pub fn reconstruct(planned_steps: u64, scene_extent: f64, background: [f32; 3]) -> Self {
         Self {
@@ -43,7 +46,7 @@ impl TrainConfig {
             phase: Phase::Reconstruct { planned_steps },
             scene_extent,
             learning_rates: LearningRates::default(),
-            ssim_weight: 0.2,
+            ssim_weight: Self::SSIM_WEIGHT,
             ssim_padding: Padding::Zero,
             sh_interval: 1000,
             coarse_to_fine: true,

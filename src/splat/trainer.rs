@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Kernel},
-    loss::{ImageLoss, Target, TargetUnpacker},
+    loss::{GradientAdder, ImageGradient, ImageLoss, Target, TargetUnpacker},
     scene::{Camera, Splats},
 };
 use flight::{MAX_IN_FLIGHT, Pending, Workspace};
@@ -32,6 +32,7 @@ pub struct StepResult {
     pub l1: f32,
     /// Mean SSIM.
     pub ssim: f32,
+    /// What was minimized, a network's part included.
     pub loss: f32,
     /// Tile–splat intersections of the view.
     pub intersections: u32,
@@ -65,6 +66,7 @@ pub struct SplatTrainer {
     rasterizer: Rasterizer,
     loss: ImageLoss,
     unpacker: TargetUnpacker,
+    adder: GradientAdder,
     kernels: AdamKernels,
     halt_kernel: Kernel,
     halt: wgpu::Buffer,
@@ -142,6 +144,7 @@ impl SplatTrainer {
             rasterizer: Rasterizer::new(gpu.clone())?,
             loss: ImageLoss::new(gpu.clone()),
             unpacker: TargetUnpacker::new(&gpu),
+            adder: GradientAdder::new(&gpu),
             halt_kernel: Kernel::new(&gpu, &HALT),
             refiner: Refiner::new(&gpu),
             statistics,
@@ -171,6 +174,19 @@ impl SplatTrainer {
     /// [`Error::Invalid`] when camera and photo differ in size or no splat is left, [`Error::Gpu`] when the view needs
     /// more memory than the adapter has, or the device is lost. A step that failed did not happen.
     pub fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
+        self.step_with(camera, target, None)
+    }
+
+    /// [`Self::step`] with what a network said of the present [`Self::render`] from `camera`.
+    ///
+    /// # Errors
+    /// As [`Self::step`], and [`Error::Invalid`] when the gradient has another size than the step's render.
+    pub fn step_with(
+        &mut self,
+        camera: &Camera,
+        target: &Target,
+        gradient: Option<&ImageGradient>,
+    ) -> Result<StepReport> {
         let size = (camera.intrinsics.width, camera.intrinsics.height);
         if size != (target.width, target.height) {
             return Err(Error::invalid(format!(
@@ -182,7 +198,7 @@ impl SplatTrainer {
         let Progress {
             step, phase_step, ..
         } = self.progress;
-        let pending = self.submit(camera, target, step + 1, phase_step)?;
+        let pending = self.submit(camera, target, gradient, step + 1, phase_step)?;
         self.in_flight.push_back(pending);
         self.progress.step += 1;
         self.progress.phase_step += 1;

@@ -3,18 +3,19 @@
 //! step.
 
 use super::{
-    EditRecord, Event, Job, Progress, ViewEdit,
+    Event, Job, Progress,
     control::Control,
-    open::mean_difference,
+    edit_loss::PerceptualKey,
     project::JobRecord,
     session::{Edited, Session},
+    view_edit::{ToldEdit, instruction},
 };
 use crate::{
     Error, Result,
-    edit::{ImageEditor, Instruction, Ip2pEditor, Schedule, StepPlan, TrainableScene},
-    gpu::{Gpu, GpuImage},
+    edit::{ImageEditor, Ip2pEditor, PerceptualLoss, Schedule, StepPlan, TrainableScene},
+    gpu::Gpu,
     luxen::{LuxenConfig, LuxenTrainer},
-    settings::{EditDevice, Precision, SceneKind, Settings},
+    settings::{EditDevice, Loss, Precision, SceneKind, Settings},
     splat::{
         GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
     },
@@ -29,10 +30,8 @@ use std::{
 pub struct LoadedEditor {
     key: (PathBuf, EditDevice, Precision),
     pub editor: Ip2pEditor,
+    pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
-
-/// The events and the project keep this many edits, for the strip.
-const STRIP_LIMIT: usize = 2000;
 
 impl Session {
     /// Prepare a reconstruction from the open capture; `then_edit` is the edit that follows it.
@@ -118,17 +117,18 @@ impl Session {
         editor: &mut Option<LoadedEditor>,
         control: &mut Control,
     ) -> Result<()> {
-        let settings = control.settings.clone();
+        let mut settings = control.settings.clone();
         settings.check_edit()?;
         let views = self.training_views()?;
-        self.trainer()?;
-        load_editor(&self.gpu, editor, &settings, control)?;
+        let takes_gradients = self.trainer()?.takes_gradients();
+        let loaded = load_editor(&self.gpu, editor, &settings, control)?;
+        settings.loss = loaded.choose_loss(&self.gpu, &settings, takes_gradients, control)?;
         control.poll();
         control.cancel.check()?;
         self.ensure_project(control)?;
         self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
-        trainer.begin_refinement()?;
+        trainer.begin_refinement(settings.loss)?;
         let start_step = trainer.step_count();
         self.is_saved = false;
         self.job = Some(JobRecord {
@@ -199,7 +199,13 @@ impl Session {
         self.save(control)?;
         if job == Job::Edit {
             let settings = self.job()?.settings.clone();
-            load_editor(&self.gpu, editor, &settings, control)?;
+            let takes_gradients = self.trainer()?.takes_gradients();
+            load_editor(&self.gpu, editor, &settings, control)?.choose_loss(
+                &self.gpu,
+                &settings,
+                takes_gradients,
+                control,
+            )?;
         }
         self.show(None, control)?;
         let mut pace = Pace::default();
@@ -255,7 +261,7 @@ impl Session {
         }
     }
 
-    fn job(&mut self) -> Result<&mut JobRecord> {
+    pub(super) fn job(&mut self) -> Result<&mut JobRecord> {
         self.job.as_mut().ok_or_else(|| {
             Error::invalid("the project was not interrupted: there is nothing to resume")
         })
@@ -299,10 +305,7 @@ impl Session {
         if let StepPlan::EditAndStep { position, sweep } | StepPlan::EditOnly { position, sweep } =
             *plan
         {
-            let editor = editor
-                .as_mut()
-                .ok_or_else(|| Error::invalid("the edit model is not loaded"))?;
-            let secs = self.edit_view(position, sweep, settings, control, editor, pace)?;
+            let secs = self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
             pace.edit_took(secs);
         }
         let position = match *plan {
@@ -311,12 +314,31 @@ impl Session {
                 self.touch();
                 return Ok(());
             }
-            StepPlan::EditAndStep { position, .. } | StepPlan::Step { position } => position,
+            StepPlan::EditAndStep { position, .. }
+            | StepPlan::Step { position }
+            | StepPlan::Distill { position, .. } => position,
         };
         let began = Instant::now();
+        let view = self.dataset()?.split.train[position];
+        let gradient = match *plan {
+            StepPlan::Distill {
+                sweep, is_shown, ..
+            } => Some(self.distill_view(
+                view,
+                sweep,
+                is_shown,
+                settings,
+                control,
+                loaded(editor)?,
+            )?),
+            _ if self.job()?.job == Job::Edit && settings.loss == Loss::L1Lpips => {
+                Some(self.perceptual_gradient(view, loaded(editor)?)?)
+            }
+            _ => None,
+        };
         let views = self.train_views()?;
         let trainer = self.trainer()?;
-        if let Some(cap) = trainer.step(&views, position)?
+        if let Some(cap) = trainer.step(&views, position, gradient.as_ref())?
             && pace.splat_cap.is_none()
         {
             pace.splat_cap = Some(cap.splats);
@@ -330,7 +352,10 @@ impl Session {
         let step = trainer.step_count();
         self.touch();
         let job = self.job()?;
-        if matches!(plan, StepPlan::EditAndStep { .. }) {
+        if matches!(
+            plan,
+            StepPlan::EditAndStep { .. } | StepPlan::Distill { .. }
+        ) {
             job.schedule.finish_edit(settings);
         }
         job.schedule.finish_step(plan);
@@ -359,27 +384,16 @@ impl Session {
         let dataset = self.dataset()?;
         let views = dataset.split.train.len();
         let view = dataset.split.train[position];
-        let name = dataset.views[view].name.clone();
-        let camera = dataset.views[view].camera;
         let original = dataset.views[view].photo.clone();
         let gpu = self.gpu.clone();
-        let render = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
+        let render = self.render_view(view)?;
         let trainer = self.trainer()?;
-        trainer.render(&camera, Some(position), &render)?;
         let step = trainer.step_count();
         let splats = trainer.splat_count();
         let job = self.job()?;
         let draw = job.schedule.draw_edit(settings);
         let mut progress = pace.progress(job, step, splats, None, String::new());
-        let instruction = Instruction {
-            prompt: settings.prompt.clone(),
-            guidance_scale: settings.guidance_scale,
-            image_guidance_scale: settings.image_guidance_scale,
-            diffusion_steps: settings.diffusion_steps,
-            timestep: draw.timestep,
-            seed: settings.seed,
-            noise_stream: draw.noise_stream,
-        };
+        let instruction = instruction(settings, draw);
         let cancel = control.cancel.clone();
         let edited = editor.editor.edit(
             view,
@@ -398,51 +412,21 @@ impl Session {
                 self.wait_while_paused(control);
             },
         )?;
-        let edited = edited.to_photo();
-        let render = render.read(&gpu)?.to_photo();
-        let change = self.edited[view]
-            .as_ref()
-            .map(|last| mean_difference(&last.photo, &edited));
         let duration_secs = began.elapsed().as_secs_f64();
-        let project = self
-            .project
-            .as_mut()
-            .ok_or_else(|| Error::invalid("there is no project to keep edits in"))?;
-        let edited_file = project.write_edit(&name, "edited", &edited)?;
-        let render_file = project.write_edit(&name, "render", &render)?;
-        project.manifest.edits.push(EditRecord {
-            view: name,
-            sweep,
-            step,
-            prompt: settings.prompt.clone(),
-            guidance_scale: settings.guidance_scale,
-            image_guidance_scale: settings.image_guidance_scale,
-            timestep: draw.timestep,
-            noise_stream: draw.noise_stream,
-            change,
-            duration_secs,
-            edited: edited_file.clone(),
-            render: render_file,
-        });
-        let over = project.manifest.edits.len().saturating_sub(STRIP_LIMIT);
-        project.manifest.edits.drain(..over);
-        control.emit(Event::ViewEdited(Box::new(ViewEdit {
+        let render = render.read(&gpu)?.to_photo();
+        let told = ToldEdit {
             view,
             sweep,
-            step,
-            prompt: settings.prompt.clone(),
-            guidance_scale: settings.guidance_scale,
-            image_guidance_scale: settings.image_guidance_scale,
-            timestep: draw.timestep,
+            draw,
             render,
-            edited: edited.clone(),
-            change,
+            edited: edited.to_photo(),
             duration_secs,
-        })));
+        };
+        let (edited, file) = self.keep_edit(told, settings, control)?;
         self.set_edited(
             view,
             Some(Edited {
-                file: edited_file,
+                file,
                 photo: edited,
             }),
         )?;
@@ -511,6 +495,12 @@ fn growing(
     config
 }
 
+fn loaded(editor: &mut Option<LoadedEditor>) -> Result<&mut LoadedEditor> {
+    editor
+        .as_mut()
+        .ok_or_else(|| Error::invalid("the edit model is not loaded"))
+}
+
 fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
@@ -560,7 +550,11 @@ pub fn load_editor<'a>(
         settings.edit_device,
         settings.precision,
     )?;
-    Ok(slot.insert(LoadedEditor { key, editor }))
+    Ok(slot.insert(LoadedEditor {
+        key,
+        editor,
+        perceptual: None,
+    }))
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.

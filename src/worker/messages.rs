@@ -209,6 +209,22 @@ pub struct Metrics {
     pub views: u32,
     pub psnr: f64,
     pub ssim: f64,
+    /// Version 0.1, the lpips package's epsilon; `None` without its weights.
+    #[serde(default)]
+    pub lpips: Option<f64>,
+    #[serde(default)]
+    pub clip: Option<ClipMetrics>,
+}
+
+/// What CLIP says of an edit: photos before, renders after. Formulas in [`crate::metric::Clip`]'s module.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipMetrics {
+    /// Text–image direction similarity, averaged over views; `None` without captions.
+    pub text_direction: Option<f64>,
+    /// Direction consistency, averaged over neighbouring views; `None` for a single view.
+    pub direction_consistency: Option<f64>,
+    /// Similarity of photo and render, averaged over views.
+    pub photo_similarity: Option<f64>,
 }
 
 /// What the worker tells.

@@ -5,9 +5,11 @@
 mod control;
 mod convert;
 mod describe;
+mod edit_loss;
 mod fetch;
 mod handle;
 mod jobs;
+mod judges;
 mod messages;
 mod model_path;
 mod open;
@@ -16,6 +18,7 @@ mod project;
 mod run;
 mod session;
 mod snapshots;
+mod view_edit;
 
 pub use convert::{Conversion, convert};
 pub use describe::{Description, describe, picture};

@@ -5,6 +5,7 @@ use super::{
     Command, Event, Job, Metrics, Progress, RunState,
     control::Control,
     jobs::{LoadedEditor, load_editor},
+    judges::Judges,
     open::{self, attach_splats, restore_state},
     project::{Access, SCENE_FILE},
     session::Session,
@@ -266,6 +267,7 @@ impl Worker {
                 "the capture has no held-out views to measure on",
             ));
         }
+        let mut judges = Judges::load(&self.session.gpu, &self.control.settings)?;
         let (mut psnr, mut ssim, mut done) = (0.0, 0.0, 0);
         for (camera, photo, mask) in &views {
             self.control.cancel.check()?;
@@ -287,6 +289,7 @@ impl Worker {
             }
             psnr += metric::psnr(&render, &photo)?;
             ssim += metric::ssim(&render, &photo, crate::loss::Padding::Valid)?;
+            judges.see(&photo, &render)?;
             done += 1;
             self.control.progress(Progress {
                 job: Some(Job::Evaluate),
@@ -298,11 +301,15 @@ impl Worker {
             self.control.poll();
         }
         let n = views.len() as f64;
-        self.control.emit(Event::Metrics(Metrics {
+        let mut metrics = Metrics {
             views: views.len() as u32,
             psnr: psnr / n,
             ssim: ssim / n,
-        }));
+            lpips: None,
+            clip: None,
+        };
+        judges.tell(&mut metrics);
+        self.control.emit(Event::Metrics(metrics));
         Ok(())
     }
 }

@@ -17,21 +17,21 @@ fn part(name: &str) -> Option<PathBuf> {
     path_or_skip(&format!("{MODEL}/{name}"))
 }
 
-fn cpu() -> Device {
+pub fn cpu() -> Device {
     Device::flex()
 }
 
-fn tensor<const D: usize>(array: &Array, device: &Device) -> Tensor<D> {
+pub fn tensor<const D: usize>(array: &Array, device: &Device) -> Tensor<D> {
     let shape: [usize; D] = array.shape.clone().try_into().expect("the rank");
     Tensor::from_data(TensorData::new(array.data.clone(), shape), device)
 }
 
-fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+pub fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     read(tensor.clone()).expect("a readable tensor")
 }
 
 /// `T` of all tensor names `CASE.T`, for one `T`.
-fn cases(fixture: &Fixture, suffix: &str) -> Vec<String> {
+pub fn cases(fixture: &Fixture, suffix: &str) -> Vec<String> {
     let cases: BTreeSet<String> = fixture
         .names()
         .iter()
@@ -46,7 +46,7 @@ fn cases(fixture: &Fixture, suffix: &str) -> Vec<String> {
 }
 
 /// Row `i` of the first axis.
-fn row(array: &Array, i: usize) -> Array {
+pub fn row(array: &Array, i: usize) -> Array {
     let n: usize = array.shape[1..].iter().product();
     Array {
         shape: array.shape[1..].to_vec(),
@@ -54,7 +54,7 @@ fn row(array: &Array, i: usize) -> Array {
     }
 }
 
-fn ids(array: &Array) -> Vec<Vec<u32>> {
+pub fn ids(array: &Array) -> Vec<Vec<u32>> {
     array
         .data
         .chunks(array.shape[1])
@@ -62,20 +62,20 @@ fn ids(array: &Array) -> Vec<Vec<u32>> {
         .collect()
 }
 
-fn number(value: &serde_json::Value, key: &str) -> f64 {
+pub fn number(value: &serde_json::Value, key: &str) -> f64 {
     value[key]
         .as_f64()
         .unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
 }
 
-fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {
     value[key]
         .as_str()
         .unwrap_or_else(|| panic!("`{key}` in the manifest's params"))
 }
 
 /// Cases that the manifest's params name.
-fn param_cases(fixture: &Fixture) -> Vec<(String, serde_json::Value)> {
+pub fn param_cases(fixture: &Fixture) -> Vec<(String, serde_json::Value)> {
     let params = fixture.params.as_object().expect("params");
     let cases: Vec<_> = params
         .iter()
@@ -656,10 +656,11 @@ fn settings(params: &serde_json::Value) -> EditSettings {
             image_guidance_scale: number(params, "image_guidance_scale"),
         },
         diffusion_steps: number(params, "steps") as usize,
+        ..EditSettings::default()
     }
 }
 
-fn model() -> Option<InstructPix2Pix> {
+pub fn model() -> Option<InstructPix2Pix> {
     let folder = path_or_skip(MODEL)?;
     Some(InstructPix2Pix::load(&folder, &cpu(), Precision::Full).expect("a model"))
 }

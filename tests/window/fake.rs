@@ -6,10 +6,11 @@ use luxedit::{
     Result,
     app::Worker,
     gpu::Gpu,
+    edit::Drawable,
     hub::FetchProgress,
     scene::{Camera, Intrinsics, Photo, Splats},
     settings::Settings,
-    splat::{Drawable, SplatBuffers},
+    splat::{self, SplatBuffers},
     worker::{
         Command, Event, Progress, SceneInfo, Slots, SnapshotId, SnapshotInfo, ViewEdit, ViewInfo,
     },
@@ -83,12 +84,12 @@ impl Script {
 
     /// Show a ball of splats of one hue, [0, 1].
     pub fn draw(&self, hue: f32) {
-        self.slots.drawable.put(Drawable {
+        self.slots.drawable.put(Drawable::Splats(splat::Drawable {
             splats: SplatBuffers::upload(&self.gpu, &ball(hue)).expect("a small upload"),
             active_sh_degree: 0,
             background: [0.05, 0.06, 0.08],
             generation: 0,
-        });
+        }));
     }
 
     pub fn progress(&self, progress: Progress) {

@@ -5,7 +5,7 @@ use super::{SplatTrainer, StepResult};
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage},
-    loss::{BoundLoss, LossValues, Target},
+    loss::{BoundLoss, ImageGradient, LossValues, Target},
     scene::Camera,
     settings::Strategy,
     splat::{Phase, RenderOptions, status},
@@ -32,6 +32,7 @@ pub(super) struct Workspace {
 pub(super) struct Pending {
     camera: Camera,
     target: Target,
+    gradient: Option<ImageGradient>,
     step: u64,
     phase_step: u64,
     readback: wgpu::Buffer,
@@ -44,6 +45,7 @@ impl SplatTrainer {
         &mut self,
         camera: &Camera,
         target: &Target,
+        gradient: Option<&ImageGradient>,
         step: u64,
         phase_step: u64,
     ) -> Result<Pending> {
@@ -97,6 +99,15 @@ impl SplatTrainer {
             STATUS_BYTES,
             size_of::<LossValues>() as u64,
         );
+        if let Some(gradient) = gradient {
+            self.adder.record(
+                gpu,
+                &mut encoder,
+                gradient,
+                &workspace.target,
+                &workspace.d_image,
+            )?;
+        }
         self.rasterizer.record_backward(
             &mut encoder,
             &self.splats,
@@ -146,6 +157,7 @@ impl SplatTrainer {
         Ok(Pending {
             camera: *camera,
             target: target.clone(),
+            gradient: gradient.cloned(),
             step,
             phase_step,
             readback,
@@ -188,11 +200,15 @@ impl SplatTrainer {
             let (words, loss) = self.await_readback(&oldest)?;
             if words[status::OVERFLOW] == 0 {
                 self.spare_readbacks.push(oldest.readback);
+                let total = match &oldest.gradient {
+                    Some(gradient) => gradient.photo_weight * loss.loss + gradient.loss,
+                    None => loss.loss,
+                };
                 let result = StepResult {
                     step: oldest.step,
                     l1: loss.l1,
                     ssim: loss.ssim,
-                    loss: loss.loss,
+                    loss: total,
                     intersections: words[status::INTERSECTIONS],
                     visible: words[status::VISIBLE],
                 };
@@ -225,12 +241,13 @@ impl SplatTrainer {
         for Pending {
             camera,
             target,
+            gradient,
             step,
             phase_step,
             ..
         } in steps
         {
-            let pending = self.submit(camera, target, *step, *phase_step)?;
+            let pending = self.submit(camera, target, gradient.as_ref(), *step, *phase_step)?;
             self.in_flight.push_back(pending);
         }
         Ok(())

@@ -1,0 +1,183 @@
+//! Where an edit's networks run, and how pictures get there and gradients back. On the shared device nothing leaves the
+//! graphics card; on the CPU backend a render is read back and a gradient uploaded.
+
+use crate::{
+    Error, Result,
+    diffusion::{image_to_tensor, read},
+    gpu::{Gpu, GpuImage, ImageToTensor, tensor_to_storage},
+    loss::{
+        ImageGradient,
+        lpips::{Epsilon, Found, Lpips, LpipsNet, find_backbone},
+    },
+    scene::{FloatImage, Photo},
+    settings::{EditDevice, LpipsClassifier, Settings},
+};
+use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
+
+/// The device that a setting asks for, and its name for the person. On software adapters `auto` is the CPU: networks run
+/// many times slower through a software driver.
+///
+/// # Errors
+/// [`Error::Gpu`] when the networks cannot use the graphics device.
+pub fn choose_device(setting: EditDevice, gpu: &Gpu) -> Result<(Device, String)> {
+    if is_on_gpu(setting, gpu) {
+        Ok((gpu.burn_device()?, gpu.info.name.clone()))
+    } else {
+        Ok(cpu_device())
+    }
+}
+
+/// The processor, and its name for the person.
+pub fn cpu_device() -> (Device, String) {
+    (Device::flex(), "CPU".into())
+}
+
+fn is_on_gpu(setting: EditDevice, gpu: &Gpu) -> bool {
+    match setting {
+        EditDevice::Gpu => true,
+        EditDevice::Cpu => false,
+        EditDevice::Auto => !gpu.is_software(),
+    }
+}
+
+/// A device for networks, with the ways in and out.
+pub(super) struct NetworkDevice {
+    gpu: Arc<Gpu>,
+    pub device: Device,
+    /// For the person.
+    pub name: String,
+    /// Present on the shared device.
+    to_tensor: Option<ImageToTensor>,
+}
+
+impl NetworkDevice {
+    /// # Errors
+    /// See [`choose_device`].
+    pub fn new(setting: EditDevice, gpu: Arc<Gpu>) -> Result<Self> {
+        let to_tensor = is_on_gpu(setting, &gpu).then(|| ImageToTensor::new(&gpu));
+        let (device, name) = choose_device(setting, &gpu)?;
+        Ok(Self {
+            gpu,
+            device,
+            name,
+            to_tensor,
+        })
+    }
+
+    /// `[1, 3, height, width]`, clamped to [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when a device fails.
+    pub fn picture(&self, image: &GpuImage) -> Result<Tensor<4>> {
+        match &self.to_tensor {
+            Some(convert) => convert.convert(&self.gpu, image, &self.device),
+            None => Ok(image_to_tensor(&image.read(&self.gpu)?, &self.device).clamp(0.0, 1.0)),
+        }
+    }
+
+    /// A gradient `[1, 3, height, width]` where the trainer can add it.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when a device fails.
+    pub fn gradient(
+        &self,
+        d_picture: Tensor<4>,
+        loss: Tensor<1>,
+        photo_weight: f32,
+    ) -> Result<ImageGradient> {
+        let [_, _, height, width] = d_picture.dims();
+        let loss = read(loss)?.first().copied().unwrap_or_default();
+        let planes = if self.to_tensor.is_some() {
+            tensor_to_storage(&self.gpu, d_picture)?
+        } else {
+            self.gpu.storage_from("network gradient", &read(d_picture)?)
+        };
+        Ok(ImageGradient {
+            width: width as u32,
+            height: height as u32,
+            planes,
+            loss,
+            photo_weight,
+        })
+    }
+}
+
+/// LPIPS between a render and the picture that it should become, as a loss.
+pub struct PerceptualLoss {
+    networks: NetworkDevice,
+    lpips: Lpips,
+}
+
+/// What a search for LPIPS weights came to.
+pub enum PerceptualSearch {
+    Loaded(Box<PerceptualLoss>),
+    /// Why not, in words.
+    Without(String),
+}
+
+impl PerceptualLoss {
+    /// LPIPS with the classifier that the settings name, if its weights are found and can be read.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device fails.
+    pub fn find(gpu: Arc<Gpu>, settings: &Settings) -> Result<PerceptualSearch> {
+        let net = match settings.lpips_classifier {
+            LpipsClassifier::Alex => LpipsNet::Alex,
+            LpipsClassifier::Vgg => LpipsNet::Vgg,
+            LpipsClassifier::Squeeze => LpipsNet::Squeeze,
+        };
+        let file = match find_backbone(net, &settings.lpips_weights) {
+            Found::File(file) => file,
+            Found::Nothing(why) => return Ok(PerceptualSearch::Without(why)),
+        };
+        let networks = NetworkDevice::new(settings.edit_device, gpu)?;
+        match Lpips::load(net, &file, &networks.device) {
+            Ok(lpips) => Ok(PerceptualSearch::Loaded(Box::new(Self { networks, lpips }))),
+            Err(e @ (Error::File { .. } | Error::Io { .. })) => {
+                Ok(PerceptualSearch::Without(e.to_string()))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Distance of two pictures, as papers report it (the lpips package's epsilon).
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    pub fn distance(&self, a: &FloatImage, b: &FloatImage) -> Result<f64> {
+        let [a, b] = [a, b].map(|image| image_to_tensor(image, &self.networks.device) * 2.0 - 1.0);
+        let distance = read(self.lpips.distance(a, b, Epsilon::Outside)?)?;
+        Ok(distance.first().copied().map_or(f64::NAN, f64::from))
+    }
+
+    /// Beside the photo loss, with weight 1 each. `mask` blanks pixels of both pictures: one byte a pixel, 0 = ignore.
+    /// Rendered values beyond [0, 1] count as its ends.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when sizes differ or are too small for LPIPS; [`Error::Gpu`] when a device fails.
+    pub fn gradient(
+        &self,
+        render: &GpuImage,
+        target: &Photo,
+        mask: Option<&[u8]>,
+    ) -> Result<ImageGradient> {
+        let device = &self.networks.device;
+        let mut render = self.networks.picture(render)?;
+        let mut target = image_to_tensor(&target.to_float(), device);
+        if let Some(mask) = mask {
+            let [_, _, h, w] = target.dims();
+            let weights: Vec<f32> = mask.iter().map(|&m| f32::from(m) / 255.0).collect();
+            let data = burn::tensor::TensorData::new(weights, [1, 1, h, w]);
+            let weights = Tensor::<4>::from_data(data, device);
+            render = render * weights.clone();
+            target = target * weights;
+        }
+        let (distance, d_render) = self.lpips.distance_and_gradient(
+            render * 2.0 - 1.0,
+            target * 2.0 - 1.0,
+            Epsilon::Inside,
+        )?;
+        self.networks.gradient(d_render * 2.0, distance, 1.0)
+    }
+}

@@ -1,0 +1,171 @@
+//! One view's part of an edit: what the networks are asked about it, and what the strip and the project keep of their
+//! answer.
+
+use super::{
+    EditRecord, Event, ViewEdit, control::Control, jobs::LoadedEditor, open::mean_difference,
+    session::Session,
+};
+use crate::{
+    Error, Result,
+    diffusion::GuidanceRange,
+    edit::{EditDraw, ImageEditor, Instruction},
+    gpu::GpuImage,
+    loss::ImageGradient,
+    scene::Photo,
+    settings::Settings,
+};
+use std::time::Instant;
+
+/// The events and the project keep this many edits, for the strip.
+const STRIP_LIMIT: usize = 2000;
+
+/// An edit as the strip shows it.
+pub(super) struct ToldEdit {
+    pub view: usize,
+    pub sweep: u32,
+    pub draw: EditDraw,
+    pub render: Photo,
+    pub edited: Photo,
+    pub duration_secs: f64,
+}
+
+pub(super) fn instruction(settings: &Settings, draw: EditDraw) -> Instruction {
+    Instruction {
+        prompt: settings.prompt.clone(),
+        guidance_scale: settings.guidance_scale,
+        image_guidance_scale: settings.image_guidance_scale,
+        diffusion_steps: settings.diffusion_steps,
+        solver: settings.scheduler.into(),
+        guidance_range: GuidanceRange {
+            low: settings.guidance_low,
+            high: settings.guidance_high,
+        },
+        timestep: draw.timestep,
+        seed: settings.seed,
+        noise_stream: draw.noise_stream,
+    }
+}
+
+impl Session {
+    /// Put an edit into the strip and the project; the edited picture, and its file below `edits/`.
+    pub(super) fn keep_edit(
+        &mut self,
+        told: ToldEdit,
+        settings: &Settings,
+        control: &Control,
+    ) -> Result<(Photo, String)> {
+        let ToldEdit {
+            view,
+            sweep,
+            draw,
+            render,
+            edited,
+            duration_secs,
+        } = told;
+        let step = self.trainer()?.step_count();
+        let name = self.dataset()?.views[view].name.clone();
+        let change = self.edited[view]
+            .as_ref()
+            .map(|last| mean_difference(&last.photo, &edited));
+        let project = self
+            .project
+            .as_mut()
+            .ok_or_else(|| Error::invalid("there is no project to keep edits in"))?;
+        let edited_file = project.write_edit(&name, "edited", &edited)?;
+        let render_file = project.write_edit(&name, "render", &render)?;
+        project.manifest.edits.push(EditRecord {
+            view: name,
+            sweep,
+            step,
+            prompt: settings.prompt.clone(),
+            guidance_scale: settings.guidance_scale,
+            image_guidance_scale: settings.image_guidance_scale,
+            timestep: draw.timestep,
+            noise_stream: draw.noise_stream,
+            change,
+            duration_secs,
+            edited: edited_file.clone(),
+            render: render_file,
+        });
+        let over = project.manifest.edits.len().saturating_sub(STRIP_LIMIT);
+        project.manifest.edits.drain(..over);
+        control.emit(Event::ViewEdited(Box::new(ViewEdit {
+            view,
+            sweep,
+            step,
+            prompt: settings.prompt.clone(),
+            guidance_scale: settings.guidance_scale,
+            image_guidance_scale: settings.image_guidance_scale,
+            timestep: draw.timestep,
+            render,
+            edited: edited.clone(),
+            change,
+            duration_secs,
+        })));
+        Ok((edited, edited_file))
+    }
+
+    /// The live scene from a view, on the GPU.
+    pub(super) fn render_view(&mut self, view: usize) -> Result<GpuImage> {
+        let dataset = self.dataset()?;
+        let camera = dataset.views[view].camera;
+        let position = dataset.split.train.iter().position(|&v| v == view);
+        let render = GpuImage::new(&self.gpu, camera.intrinsics.width, camera.intrinsics.height);
+        self.trainer()?.render(&camera, position, &render)?;
+        Ok(render)
+    }
+
+    /// What the edit model says of one training view. Into the strip, when `is_shown`, go the render and where the model
+    /// would take it in one step; no photo is replaced.
+    pub(super) fn distill_view(
+        &mut self,
+        view: usize,
+        sweep: u32,
+        is_shown: bool,
+        settings: &Settings,
+        control: &Control,
+        editor: &mut LoadedEditor,
+    ) -> Result<ImageGradient> {
+        let began = Instant::now();
+        let render = self.render_view(view)?;
+        let original = self.dataset()?.views[view].photo.clone();
+        let draw = self.job()?.schedule.draw_edit(settings);
+        let distilled = editor.editor.distill(
+            view,
+            &render,
+            &original,
+            &instruction(settings, draw),
+            is_shown,
+            &control.cancel,
+        )?;
+        if let Some(estimate) = distilled.estimate {
+            let render = render.read(&self.gpu)?.to_photo();
+            let told = ToldEdit {
+                view,
+                sweep,
+                draw,
+                render,
+                edited: estimate.to_photo(),
+                duration_secs: began.elapsed().as_secs_f64(),
+            };
+            self.keep_edit(told, settings, control)?;
+        }
+        Ok(distilled.gradient)
+    }
+
+    /// LPIPS between the live scene and what a view should become.
+    pub(super) fn perceptual_gradient(
+        &mut self,
+        view: usize,
+        editor: &LoadedEditor,
+    ) -> Result<ImageGradient> {
+        let render = self.render_view(view)?;
+        let (_, perceptual) = editor
+            .perceptual
+            .as_ref()
+            .ok_or_else(|| Error::invalid("the LPIPS network is not loaded"))?;
+        let v = &self.dataset()?.views[view];
+        let target = self.edited[view].as_ref().map_or(&v.photo, |e| &e.photo);
+        perceptual.gradient(&render, target, v.mask.as_deref())
+    }
+}

@@ -1,0 +1,11 @@
+//! The methods of editing: what each preset sets, which view each schedule edits when, and that networks' gradients move a
+//! scene where they should.
+
+#[path = "reference/formula.rs"]
+mod formula;
+#[path = "methods/gradients.rs"]
+mod gradients;
+#[path = "methods/runs.rs"]
+mod runs;
+#[path = "methods/schedules.rs"]
+mod schedules;
