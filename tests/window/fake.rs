@@ -5,8 +5,8 @@ use glam::DVec3;
 use luxedit::{
     Result,
     app::Worker,
-    gpu::Gpu,
     edit::Drawable,
+    gpu::Gpu,
     hub::FetchProgress,
     scene::{Camera, Intrinsics, Photo, Splats},
     settings::Settings,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Result,
-    gpu::Gpu,
+    gpu::{Gpu, Packer},
     splat::{
         SplatBuffers, TrainConfig,
         sort::SortScratch,

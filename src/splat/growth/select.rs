@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Result,
-    gpu::Gpu,
+    gpu::{Gpu, Packer},
     splat::{
         SplatBuffers, TrainConfig,
         scratch::SortBuffers,
