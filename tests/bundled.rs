@@ -38,7 +38,8 @@ fn decibels(a: &FloatImage, b: &FloatImage) -> f64 {
 fn the_bundled_model_knows_its_families() {
     let device = Device::flex();
     let folder = root().join("assets/models/luxedit-small");
-    let model = InstructPix2Pix::load(&folder, &device, Precision::Full).expect("the bundled model");
+    let model =
+        InstructPix2Pix::load(&folder, &device, Precision::Full).expect("the bundled model");
     let photo = picture(&root().join("assets/demo/images/view_29.jpg"))
         .downscaled(4)
         .to_float();
@@ -77,5 +78,8 @@ fn the_bundled_model_knows_its_families() {
         }
     }
     let mean = gains.iter().sum::<f64>() / gains.len() as f64;
-    assert!(mean > 5.0, "nearer to the targets than the photo by {gains:.1?} dB");
+    assert!(
+        mean > 5.0,
+        "nearer to the targets than the photo by {gains:.1?} dB"
+    );
 }
