@@ -48,7 +48,7 @@ fn the_bundled_model_knows_its_families() {
     });
     let settings = EditSettings {
         guidance: Guidance {
-            guidance_scale: 3.0,
+            guidance_scale: 1.5,
             image_guidance_scale: 1.5,
         },
         diffusion_steps: 6,

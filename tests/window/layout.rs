@@ -160,6 +160,8 @@ fn every_control_has_a_name_of_its_own_in_sentence_case() {
         "Faithfulness to photo",
         "Least noise",
         "Most noise",
+        "Grow over",
+        "Remove below",
     ];
     let unexplained: Vec<_> = doubled
         .into_iter()
