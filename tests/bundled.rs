@@ -83,3 +83,28 @@ fn the_bundled_model_knows_its_families() {
         "nearer to the targets than the photo by {gains:.1?} dB"
     );
 }
+
+#[test]
+fn the_demo_scene_looks_like_the_photos_that_it_was_not_made_from() {
+    if let Err(e) = luxedit::gpu::Gpu::headless() {
+        println!("skipped: no graphics adapter: {e}");
+        return;
+    }
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_luxedit"))
+        .args("eval assets/demo/scene.sog assets/demo --downscale 2 --json".split(' '))
+        .current_dir(root())
+        .output()
+        .expect("the binary starts");
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one JSON object");
+    let psnr = report["metrics"]["psnr"].as_f64().expect("a PSNR");
+    assert!(psnr > 29.9, "held-out PSNR {psnr:.2} dB");
+    let bytes = std::fs::metadata(root().join("assets/demo/scene.sog"))
+        .expect("the scene")
+        .len();
+    assert!(bytes < 4 << 20, "{bytes} bytes");
+}
