@@ -48,7 +48,7 @@ fn the_bundled_model_knows_its_families() {
     });
     let settings = EditSettings {
         guidance: Guidance {
-            guidance_scale: 3.0,
+            guidance_scale: 1.5,
             image_guidance_scale: 1.5,
         },
         diffusion_steps: 6,
@@ -83,4 +83,29 @@ fn the_bundled_model_knows_its_families() {
         mean > 5.0,
         "nearer to the targets than the photo by {gains:.1?} dB"
     );
+}
+
+#[test]
+fn the_demo_scene_looks_like_the_photos_that_it_was_not_made_from() {
+    if let Err(e) = luxedit::gpu::Gpu::headless() {
+        println!("skipped: no graphics adapter: {e}");
+        return;
+    }
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_luxedit"))
+        .args("eval assets/demo/scene.sog assets/demo --downscale 2 --json".split(' '))
+        .current_dir(root())
+        .output()
+        .expect("the binary starts");
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one JSON object");
+    let psnr = report["metrics"]["psnr"].as_f64().expect("a PSNR");
+    assert!(psnr > 29.9, "held-out PSNR {psnr:.2} dB");
+    let bytes = std::fs::metadata(root().join("assets/demo/scene.sog"))
+        .expect("the scene")
+        .len();
+    assert!(bytes < 4 << 20, "{bytes} bytes");
 }

@@ -62,7 +62,16 @@ impl Gaze {
 
 /// Index of the camera in the middle of those that look at `center` from one side; the first where they stand all around.
 pub fn front(center: DVec3, cameras: &[Camera]) -> Option<usize> {
-    let outward = |c: &Camera| (c.position() - center).normalize_or_zero();
+    let up = cameras
+        .iter()
+        .map(Camera::up)
+        .sum::<DVec3>()
+        .normalize_or_zero();
+    // Level: cameras that all look down from a full circle stand on no side.
+    let outward = |c: &Camera| {
+        let direction = (c.position() - center).normalize_or_zero();
+        direction - up * direction.dot(up)
+    };
     let mean = cameras.iter().map(outward).sum::<DVec3>() / cameras.len().max(1) as f64;
     if mean.length() < ONE_SIDED {
         return (!cameras.is_empty()).then_some(0);

@@ -137,9 +137,12 @@ fn the_chooser_lists_what_the_bundled_model_knows() {
     window.keep_picture("model_chooser");
     assert!(window.has("Knows 3 kinds of edit: marble, snow, unchanged"));
     window.click("Get InstructPix2Pix…");
-    assert!(window.has("Get an edit model"));
+    window.until_label("Asking the Hub");
+    window.steps(3);
     window.keep_picture("get_model");
     window.click("Close");
+    assert!(!window.has("Get an edit model"));
+    window.steps(5);
 
     // Another model: nothing is known of it, and the recommendations of the bundled one go with it.
     window.click("Edit model");

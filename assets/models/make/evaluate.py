@@ -1,6 +1,6 @@
 """Edits of pictures that the training never saw, against their procedural targets.
 
-    python evaluate.py MODEL PICTURE... [--side 96] [--crops 1] [--steps 10] [--text 3] [--image 1.5] [--sheet OUT.png]
+    python evaluate.py MODEL PICTURE... [--side 96] [--crops 1] [--steps 10] [--text 1.5] [--image 1.5] [--sheet OUT.png]
 
 Per family: PSNR of the edit to the target, of the unedited picture to the target, of the autoencoder's round trip of the
 target (the ceiling), and how often the edit is nearer to its own family's target than to any other's. `--guidance`
@@ -17,7 +17,7 @@ p.add_argument("pictures", nargs="+", type=pathlib.Path)
 p.add_argument("--side", type=int, default=96)
 p.add_argument("--crops", type=int, default=1, help="crops of each picture")
 p.add_argument("--steps", type=int, default=10)
-p.add_argument("--text", type=float, default=3.0)
+p.add_argument("--text", type=float, default=1.5)
 p.add_argument("--image", type=float, default=1.5)
 p.add_argument("--seed", type=int, default=0)
 p.add_argument("--threads", type=int, default=2)

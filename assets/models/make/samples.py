@@ -5,7 +5,7 @@ import parts
 
 
 class Model:
-    def __init__(self, folder, steps=10, text=3.0, image=1.5, threads=2):
+    def __init__(self, folder, steps=10, text=1.5, image=1.5, threads=2):
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
         self.tokenizer, self.vae, self.unet, self.text = parts.load(folder)
