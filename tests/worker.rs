@@ -1,6 +1,7 @@
 //! The worker thread by its messages: what the window relies on and the command line never does.
 
 use luxedit::{
+    edit::Drawable,
     gpu::Gpu,
     settings::{Settings, Strategy},
     worker::{Command, Event, Job, SnapshotId, WorkerHandle},
@@ -272,6 +273,13 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
     assert!(orbit::within(&[], 5).is_empty());
 }
 
+fn splats(drawable: Drawable) -> u32 {
+    match drawable {
+        Drawable::Splats(scene) => scene.splats.count,
+        Drawable::Luxen(_) => panic!("a reconstruction makes splats unless told otherwise"),
+    }
+}
+
 #[test]
 fn snapshots_of_different_numbers_of_splats_are_shown_and_gone_back_to() {
     let settings = Settings {
@@ -290,7 +298,7 @@ fn snapshots_of_different_numbers_of_splats_are_shown_and_gone_back_to() {
         driven.send(Command::Show(id));
         while !matches!(driven.next(), Event::Shown(now) if now == id) {}
         let drawable = driven.worker.slots.drawable.take();
-        drawable.expect("something to draw").splats.count
+        splats(drawable.expect("something to draw"))
     };
     let live = shown(None);
     let ids: Vec<SnapshotId> = [0, 1, 2, 3, 4].map(SnapshotId).to_vec();
@@ -300,7 +308,7 @@ fn snapshots_of_different_numbers_of_splats_are_shown_and_gone_back_to() {
     driven.send(Command::Restore(ids[0]));
     while !matches!(driven.next(), Event::Restored(_)) {}
     let drawable = driven.worker.slots.drawable.take();
-    assert_eq!(drawable.expect("the live scene").splats.count, counts[0]);
+    assert_eq!(splats(drawable.expect("the live scene")), counts[0]);
     driven.send(Command::Evaluate);
     assert_eq!(driven.until_done(Job::Evaluate), (true, 0));
 }
