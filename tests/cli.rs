@@ -875,11 +875,11 @@ fn a_luxen_is_reconstructed_kept_drawn_measured_and_edited() {
     assert_eq!(done["edits"], 3, "before steps 0, 10 and 20");
     assert_eq!(done["settings"]["guidance_scale"], 7.5);
     assert!(Path::new(&edited).join("before-after.png").is_file());
-    let other = path(&dir, "other.luxedit");
     for (flag, value, reason) in [
         ("--method", "sds", "needs a scene of splats"),
         ("--loss", "l1-ssim", "take --loss l1"),
     ] {
+        let other = path(&dir, &format!("{value}.luxedit"));
         let refused = failure(&[
             "edit", &project, "-o", &other, flag, value, "--model", MODEL, "--prompt", "bronze",
         ]);
