@@ -163,12 +163,12 @@ fn lpips_refuses_what_it_cannot_compare() {
         .expect("a refusal")
         .to_string();
     assert!(error.contains("features.10.weight"), "{error}");
-    // A checkpoint as torch saves it is read; this one is of another network.
+    // A checkpoint as torch saves it is read; this one holds no network.
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/checkpoints/nested_row.ckpt");
     let error = Lpips::load(LpipsNet::Alex, &file, &cpu())
         .err()
         .expect("a refusal")
         .to_string();
-    assert!(error.contains("features.0.weight"), "{error}");
+    assert!(error.contains("without tensors"), "{error}");
 }
