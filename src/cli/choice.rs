@@ -30,7 +30,8 @@ pub fn settings(
     preset.replace(&old, &mut settings)?;
     flags::apply_over(&preset, matches, job, &mut settings)?;
     let is_bundled = settings.model == BUNDLED_MODEL;
-    let side_px = Some(settings.view_side).filter(|&side| loads_photos && side > 0);
+    let is_limited = loads_photos && settings.downscale == 0 && settings.view_side > 0;
+    let side_px = is_limited.then_some(settings.view_side);
     let told = [
         preset.explanation(side_px, settings.diffusion_steps),
         notes.unknown_words_notice(&settings.prompt, is_bundled),

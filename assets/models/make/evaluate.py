@@ -64,7 +64,7 @@ for f in names:
         sheet.append(np.concatenate([np.concatenate([crops[i], y[i], targets[f][i]], 1) for i in range(k)], 1))
 changed = [r for f, r in rows.items() if f != "unchanged"]
 mean = {k: float(np.mean([r[k] for r in changed])) for k in ("edit", "unedited", "ceiling")}
-mean["own"] = float(np.mean([r["own"] for r in rows.values()]))
+mean["own"] = float(np.mean([r["own"] for r in changed]))
 print("mean of the families that change something:", {k: round(v, 2) for k, v in mean.items()}, f"{len(crops)} crops at {a.side}, "
       f"{a.steps} steps, text {a.text}, image {a.image}")
 if a.guidance:
