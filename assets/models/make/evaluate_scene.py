@@ -51,7 +51,7 @@ def renders(scene, name, *more):
     folder = a.work / name
     if not folder.exists():
         run(a.luxedit, "render", scene, "-o", folder, *more)
-    files = sorted(folder.glob("*.png"))
+    files = sorted(folder.rglob("*.png"))
     assert len(files) == len(frames), f"{folder} holds {len(files)} pictures, not {len(frames)}"
     return np.stack([load(files[i]) for i in held_out])
 
