@@ -411,6 +411,23 @@ fn a_pickle_that_would_unfold_without_end_is_small() {
     assert!(peak < 1 << 20, "it held {peak} bytes");
 }
 
+/// One long tuple, made into a size again and again: each call would copy it.
+#[test]
+fn a_pickle_that_copies_without_end_is_refused() {
+    let mut pickle = b"\x80\x02ctorch\nSize\nq\x00(".to_vec();
+    pickle.extend([b'N'; 200_000]);
+    pickle.extend(b"tq\x01\x85q\x02");
+    for _ in 0..100_000 {
+        pickle.extend(b"h\x00h\x02R");
+    }
+    pickle.push(b'.');
+    let file = archive_of(&pickle);
+    let (result, peak) = peak_of(|| read_checkpoint(Path::new("copies.ckpt"), &file));
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("values, which no checkpoint has"), "{error}");
+    assert!(peak < 64 << 20, "it held {peak} bytes");
+}
+
 /// A stored ZIP archive with `a/data.pkl`.
 fn archive_of(pickle: &[u8]) -> Vec<u8> {
     let name = b"a/data.pkl";

@@ -113,7 +113,7 @@ impl GetModel {
                 self.asks |= ui.button("Look up").clicked();
             }
             Fetch::Offered(offer) => {
-                let fits = offer.missing_bytes < offer.free_bytes;
+                let fits = offer.fits(offer.free_bytes);
                 let get = ui.add_enabled(fits, theme::primary_button("Get it"));
                 if get.clicked() {
                     actions.push(Action::GetModel);

@@ -31,6 +31,16 @@ pub struct Offer {
     pub free_bytes: u64,
 }
 
+/// Left free on the disk: a full disk harms more than a model that is not there.
+const MARGIN_BYTES: u64 = 64 << 20;
+
+impl Offer {
+    /// Whether what is missing has room on a disk with `free_bytes`.
+    pub fn fits(&self, free_bytes: u64) -> bool {
+        self.missing_bytes == 0 || self.missing_bytes.saturating_add(MARGIN_BYTES) <= free_bytes
+    }
+}
+
 /// One file.
 #[derive(Clone, Debug, Serialize)]
 pub struct OfferedFile {

@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 /// Attempts without a new byte before a file is given up.
 const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Left free on the disk: a full disk harms more than a model that is not there.
-const MARGIN_BYTES: u64 = 64 << 20;
 /// Time constant of the speed that is shown.
 const SPEED_SECS: f64 = 5.0;
 
@@ -45,7 +43,7 @@ pub fn get(
     on_progress: &mut dyn FnMut(&FetchProgress),
 ) -> Result<PathBuf> {
     let free = free_bytes(&hub.cache)?;
-    if offer.missing_bytes > 0 && offer.missing_bytes.saturating_add(MARGIN_BYTES) > free {
+    if !offer.fits(free) {
         return Err(no_room(hub, offer.missing_bytes, free));
     }
     let mut fetch = Fetch {

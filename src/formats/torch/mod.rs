@@ -2,6 +2,7 @@
 //! layouts are read: the ZIP archive of PyTorch 1.6 and later, and the row of pickles before it. The pickle is read as
 //! data ([`pickle`]); tensors are told as places in the file, so that gigabytes of weights are mapped, never copied.
 
+mod machine;
 pub mod pickle;
 
 use crate::Result;
