@@ -385,7 +385,7 @@ settings! {
         "Most splats of a reconstruction; 0: three for four pixels of a photo.";
     splat_memory_mib: u32 = 8192u32, "splat-memory", "Memory for splats", Kind::Int { min: 1, max: 10_000_000 }, "MiB", Advanced, RECONSTRUCT | EDIT,
         "Graphics memory that splats and their optimizer may take, MiB; bounds their number.";
-    growth_gradient: f64 = 0.0002, "growth-gradient", "Grow over", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, RECONSTRUCT | EDIT,
+    growth_gradient: f64 = 0.0002, "growth-gradient", "Grow over", Kind::Float { min: 0.0, max: 0.01 }, "", Advanced, RECONSTRUCT | EDIT,
         "With the default strategy: mean gradient of a splat's place in the picture over which it is doubled or split; lower makes more splats.";
     gradient_sum: GradientSum = GradientSum::Signed, "gradient-sum", "Pulls add up", Kind::Choice(GradientSum::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "With the default strategy: signed: pulls at a splat to opposite sides cancel; absolute: they add up, which finds more to split.";

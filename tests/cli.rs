@@ -704,7 +704,9 @@ fn a_capture_is_edited_with_an_existing_scene_and_the_bundled_model() {
         // No graphics card: 96-pixel photos at half size, a sweep over every 4th of 22 views.
         assert_says(
             &stderr,
-            &["No graphics card found: small views (48 pixels), 2 denoising steps"],
+            &[
+                "No graphics card found: sweep every 12 steps, views a sweep 6, largest photo side 48 pixels",
+            ],
         );
         assert_eq!(manifest["downscale"], 2);
         let views: Vec<&str> = manifest["edits"]

@@ -31,7 +31,7 @@ pub fn show(ui: &mut egui::Ui, notes: &ModelNotes, prompt: &mut String) {
             0 => FEATURED,
             n => n,
         };
-        let titled = all.map(|f| (super::model::sentence(&f.name), f.example.as_str()));
+        let titled = all.map(|f| (f.title.clone(), f.example.as_str()));
         (titled.collect(), featured)
     };
     let (first, rest) = examples.split_at(featured.min(examples.len()));

@@ -88,7 +88,7 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
             ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
             ui.spacing_mut().button_padding.y = 1.0;
             let slider = egui::Slider::new(v, min..=max)
-                .max_decimals(2)
+                .max_decimals(if max - min >= 1.0 { 2 } else { 5 })
                 .suffix(suffix);
             ui.add(slider)
         }

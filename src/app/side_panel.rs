@@ -58,8 +58,8 @@ impl SidePanel {
                     run_panel::buttons(ui, model, facts, actions);
                     if model.has_splats {
                         self.refusal(ui, model, facts);
-                        cost(ui, model, known.models);
                     }
+                    cost(ui, model, known.models);
                     ui.add_space(theme::SECTION_GAP);
                 }
                 run_panel::progress(ui, model);
@@ -161,10 +161,14 @@ impl SidePanel {
 
 /// What the machine costs.
 fn cost(ui: &mut egui::Ui, model: &Model, models: &Models) {
-    let first = model.scene.as_ref().and_then(|s| s.views.first());
-    let side_px = first.map(|v| v.photo.width.max(v.photo.height));
-    let steps = model.settings.diffusion_steps;
-    if let Some(text) = models.preset().explanation(side_px, steps) {
+    let shrinks_photos = model.scene.as_ref().is_some_and(|s| s.downscale > 1);
+    let job = if model.has_splats {
+        jobs::EDIT
+    } else {
+        jobs::RECONSTRUCT
+    };
+    let preset = models.preset();
+    if let Some(text) = preset.explanation(&model.settings, job, shrinks_photos) {
         ui.label(theme::small(text))
             .on_hover_text("Chosen for this machine; every value can be changed under Advanced");
     }

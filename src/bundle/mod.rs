@@ -8,7 +8,10 @@ mod preset;
 pub use notes::{Family, ModelNotes};
 pub use preset::Preset;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    hub::{self, Hub},
+};
 use std::path::{Path, PathBuf};
 
 /// Value of the setting `model` that stands for the bundled edit model, wherever it is installed.
@@ -95,15 +98,16 @@ impl Bundle {
         self.search(MODEL, "model_index.json", "edit model")
     }
 
-    /// The folder that a value of the setting `model` means.
+    /// Where a value of the setting `model` leads: to the bundled model, a folder or single file, or an id in the Hugging
+    /// Face cache. Whoever loads, checks or remembers a model asks here.
     ///
     /// # Errors
-    /// As [`Self::edit_model`], for [`BUNDLED_MODEL`].
-    pub fn model_folder(&self, model: &str) -> Result<PathBuf> {
+    /// [`Error::Invalid`] or [`Error::File`] say what is not there, and how to get it.
+    pub fn model_path(&self, model: &str) -> Result<PathBuf> {
         if model == BUNDLED_MODEL {
             self.edit_model()
         } else {
-            Ok(PathBuf::from(model))
+            hub::resolve(&Hub::from_env()?, model)
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! * `families.json` lists the kinds of edit that a small model was trained on, with an example each, and every word of
 //!   its training instructions.
-//! * `luxedit.json` holds a name, recommended settings (keys of the settings table) and which families to offer first.
+//! * `luxedit.json` holds a name, recommended settings (keys of the settings table), which families to offer first, and
+//!   titles of families whose name is no title.
 
 use crate::{Error, Result};
 use serde::{
@@ -11,13 +12,22 @@ use serde::{
     de::{Deserializer, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeSet, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+};
+
+/// Name and recommendations of a model.
+pub(super) const RECOMMENDATIONS: &str = "luxedit.json";
 
 /// One kind of edit that a model was trained on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// One word or two: "marble".
+    /// One word: "marble".
     pub name: String,
+    /// As a person reads it: "Marble", "Black and white".
+    pub title: String,
     /// An instruction: "turn him into a marble statue".
     pub example: String,
 }
@@ -54,6 +64,7 @@ struct FamilyEntry {
 struct NotesFile {
     name: Option<String>,
     featured: Vec<String>,
+    titles: BTreeMap<String, String>,
     settings: Map<String, Value>,
     settings_without_graphics_card: Map<String, Value>,
 }
@@ -71,8 +82,13 @@ impl<'de> Deserialize<'de> for InOrder {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
                 let mut families = Vec::new();
-                while let Some((name, FamilyEntry { example })) = map.next_entry()? {
-                    families.push(Family { name, example });
+                while let Some((name, FamilyEntry { example })) = map.next_entry::<String, _>()? {
+                    let title = capitalized(&name);
+                    families.push(Family {
+                        name,
+                        title,
+                        example,
+                    });
                 }
                 Ok(InOrder(families))
             }
@@ -85,7 +101,7 @@ impl ModelNotes {
     /// # Errors
     /// A file that is there and cannot be read, or is not what it should be.
     pub fn read(folder: &Path) -> Result<Self> {
-        let notes: NotesFile = read_json(&folder.join("luxedit.json"))?.unwrap_or_default();
+        let notes: NotesFile = read_json(&folder.join(RECOMMENDATIONS))?.unwrap_or_default();
         let file: Option<FamiliesFile> = read_json(&folder.join("families.json"))?;
         let (families, words) = match file {
             Some(file) => (file.families.0, Some(file.words)),
@@ -101,6 +117,11 @@ impl ModelNotes {
             .count();
         let mut families = families;
         families.sort_by_key(rank);
+        for family in &mut families {
+            if let Some(title) = notes.titles.get(&family.name) {
+                title.clone_into(&mut family.title);
+            }
+        }
         Ok(Self {
             name: notes.name,
             families,
@@ -160,4 +181,11 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|e| Error::file(path, format!("is not what such a file should be: {e}")))
+}
+
+fn capitalized(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

@@ -2,20 +2,19 @@
 //! on a graphics card; a small model wants other guidance, and a machine without a graphics card smaller views and fewer
 //! denoising steps. What a preset says stands only where nobody chose otherwise.
 
-use super::{BUNDLED_MODEL, Bundle, ModelNotes};
+use super::{Bundle, ModelNotes, notes};
 use crate::{
     Error, Result,
     settings::{SETTINGS, Setting, Settings, Value},
 };
 use serde_json::Map;
-use std::path::Path;
 
 /// Recommended values for some rows of the settings table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preset {
     values: Vec<(&'static str, Value)>,
-    /// Some values are there because there is no graphics card.
-    without_graphics_card: bool,
+    /// Keys of the values that are there because there is no graphics card.
+    scaled_down: Vec<&'static str>,
 }
 
 impl Preset {
@@ -25,8 +24,7 @@ impl Preset {
         let mut preset = Self::default();
         preset.add(&notes.settings)?;
         if is_software && !notes.settings_without_graphics_card.is_empty() {
-            preset.add(&notes.settings_without_graphics_card)?;
-            preset.without_graphics_card = true;
+            preset.scaled_down = preset.add(&notes.settings_without_graphics_card)?;
         }
         Ok(preset)
     }
@@ -34,41 +32,36 @@ impl Preset {
     /// Notes and preset of a value of the setting `model`. A model that is not there has none; running it says so.
     ///
     /// # Errors
-    /// As [`ModelNotes::read`] and [`Self::of`].
+    /// As [`ModelNotes::read`] and [`Self::of`], naming the file.
     pub fn of_model(bundle: &Bundle, model: &str, is_software: bool) -> Result<(ModelNotes, Self)> {
-        let folder = match bundle.model_folder(model) {
-            Ok(folder) => folder,
-            Err(_) if model == BUNDLED_MODEL => return Ok(Default::default()),
-            Err(e) => return Err(e),
+        let folder = match bundle.model_path(model) {
+            Ok(folder) if folder.is_dir() => folder,
+            _ => return Ok(Default::default()),
         };
-        if model.trim().is_empty() || !Path::new(&folder).is_dir() {
-            return Ok(Default::default());
-        }
         let notes = ModelNotes::read(&folder)?;
-        let preset = Self::of(&notes, is_software)?;
+        let preset = Self::of(&notes, is_software)
+            .map_err(|e| Error::file(folder.join(notes::RECOMMENDATIONS), e.to_string()))?;
         Ok((notes, preset))
     }
 
-    fn add(&mut self, values: &Map<String, serde_json::Value>) -> Result<()> {
+    /// The keys that were added.
+    fn add(&mut self, values: &Map<String, serde_json::Value>) -> Result<Vec<&'static str>> {
+        let mut keys = Vec::new();
         for (key, value) in values {
             let setting = Settings::info(key).ok_or_else(|| {
-                Error::Invalid(format!(
-                    "luxedit.json recommends \"{key}\", which is no setting"
-                ))
+                Error::Invalid(format!("recommends \"{key}\", which is no setting"))
             })?;
-            let value: Value = serde_json::from_value(value.clone()).map_err(|e| {
-                Error::Invalid(format!(
-                    "luxedit.json recommends an unusable \"{key}\": {e}"
-                ))
-            })?;
+            let value: Value = serde_json::from_value(value.clone())
+                .map_err(|e| Error::Invalid(format!("recommends an unusable \"{key}\": {e}")))?;
             // The table's own check, on settings that are thrown away.
             let mut scratch = Settings::default();
             setting.set(&mut scratch, value)?;
             let value = (setting.get)(&scratch);
             self.values.retain(|(known, _)| *known != setting.key);
             self.values.push((setting.key, value));
+            keys.push(setting.key);
         }
-        Ok(())
+        Ok(keys)
     }
 
     /// What a row is when nobody chooses: what is recommended, else the default of the method and the speed in `settings`.
@@ -116,16 +109,29 @@ impl Preset {
         Ok(())
     }
 
-    /// What the machine costs, for the person; `None` when nothing was scaled down. `side_px`: longer side of the views,
-    /// where that is worth saying.
-    pub fn explanation(&self, side_px: Option<u32>, diffusion_steps: u32) -> Option<String> {
-        if !self.without_graphics_card {
-            return None;
-        }
-        let views =
-            side_px.map_or_else(String::new, |side| format!("small views ({side} pixels), "));
-        Some(format!(
-            "No graphics card found: {views}{diffusion_steps} denoising steps"
-        ))
+    /// What the machine costs `job`, for the person; `None` when nothing stands scaled down. `shrinks_photos`: whether
+    /// the limit to their size has an effect.
+    pub fn explanation(
+        &self,
+        settings: &Settings,
+        job: u8,
+        shrinks_photos: bool,
+    ) -> Option<String> {
+        let rows = SETTINGS.iter().filter_map(|row| {
+            let value = (row.get)(settings);
+            let is_so = self.scaled_down.contains(&row.key)
+                && row.jobs & job != 0
+                && value == self.baseline(row, settings);
+            if !is_so || (row.key == "view_side" && !shrinks_photos) {
+                return None;
+            }
+            let label = row.label.to_lowercase();
+            Some(match row.unit {
+                unit if unit.is_empty() || label.contains(unit) => format!("{label} {value}"),
+                unit => format!("{label} {value} {unit}"),
+            })
+        });
+        let rows: Vec<String> = rows.collect();
+        (!rows.is_empty()).then(|| format!("No graphics card found: {}", rows.join(", ")))
     }
 }

@@ -31,9 +31,8 @@ pub fn settings(
     flags::apply_over(&preset, matches, job, &mut settings)?;
     let is_bundled = settings.model == BUNDLED_MODEL;
     let is_limited = loads_photos && settings.downscale == 0 && settings.view_side > 0;
-    let side_px = is_limited.then_some(settings.view_side);
     let told = [
-        preset.explanation(side_px, settings.diffusion_steps),
+        preset.explanation(&settings, job, is_limited),
         notes.unknown_words_notice(&settings.prompt, is_bundled),
     ];
     for sentence in told.into_iter().flatten() {

@@ -11,7 +11,6 @@ use crate::{
     gpu::Gpu,
     hub::{self, FetchProgress, Hub, INSTRUCT_PIX2PIX, Offer, size},
     settings::{EditDevice, Precision, Settings, jobs::CHECK},
-    worker,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -179,7 +178,7 @@ fn list(matches: &ArgMatches) -> Result<()> {
 fn check(matches: &ArgMatches) -> Result<()> {
     let mut settings = Settings::default();
     flags::apply(matches, CHECK, &mut settings)?;
-    let folder = worker::model_path(&text(matches, "model"))?;
+    let folder = Bundle::find().model_path(&text(matches, "model"))?;
     let precision = edit::weights_of(settings.precision);
     let report = diffusion::check_model(&folder, precision)?;
     let (device, device_name) = match settings.edit_device {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    bundle::Bundle,
     edit::{ImageEditor, Ip2pEditor, PerceptualLoss, Schedule, StepPlan, TrainableScene},
     gpu::Gpu,
     luxen::{LuxenConfig, LuxenTrainer},
@@ -505,7 +506,7 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
     }
-    if live.model != settings.model && super::model_path(&live.model).is_ok() {
+    if live.model != settings.model && Bundle::find().model_path(&live.model).is_ok() {
         settings.model.clone_from(&live.model);
     }
     settings.edit_device = live.edit_device;
@@ -529,7 +530,7 @@ pub fn load_editor<'a>(
     control: &Control,
 ) -> Result<&'a mut LoadedEditor> {
     let key = (
-        super::model_path(&settings.model)?,
+        Bundle::find().model_path(&settings.model)?,
         settings.edit_device,
         settings.precision,
     );

@@ -148,6 +148,8 @@ pub struct SceneInfo {
     pub has_splats: bool,
     /// A job that [`Command::ResumeJob`] would go on with, and the step it stands at.
     pub interrupted: Option<(Job, u32)>,
+    /// Photos are at most 1/`downscale` of the size that they have on disk; 0 and 1: as they are.
+    pub downscale: u32,
     /// Frames listed by the capture that do not exist.
     pub missing: Vec<String>,
     pub settings: Settings,

@@ -310,6 +310,7 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
         up,
         has_splats: session.trainer.is_some(),
         interrupted: session.interrupted(),
+        downscale: session.downscale,
         missing,
         settings: settings.clone(),
     })

@@ -67,8 +67,9 @@ fn the_start_page_opens_the_demo_with_its_scene() {
     script.open(true, settings.clone());
     script.draw(0.2);
     window.until_label("Start edit");
-    // The size of the photos that the script opened.
-    let says_so = window.has("No graphics card found: small views (96 pixels), 3 denoising steps");
+    let says_so = window.has(
+        "No graphics card found: denoising steps 3, sweep every 12 steps, views a sweep 6, largest photo side 48 pixels",
+    );
     assert_eq!(
         says_so, is_software,
         "the cost is stated where there is one"

@@ -172,6 +172,7 @@ fn scene(has_splats: bool, settings: Settings) -> SceneInfo {
         up: DVec3::Z,
         has_splats,
         interrupted: None,
+        downscale: 2,
         missing: Vec::new(),
         settings,
     }

@@ -65,14 +65,14 @@ if __name__ == "__main__":
     latents = torch.from_numpy(normals(a.seed, int(np.prod(shape))).reshape(shape))
     # The pipeline's own preprocessing rounds sides to multiples of 8 or 32; a tensor in [0, 1] goes through as it is.
     x = torch.from_numpy(np.asarray(im, np.float32) / 255).permute(2, 0, 1)[None]
-    ours = pipe(a.prompt, image=x, num_inference_steps=a.steps, guidance_scale=a.text, image_guidance_scale=a.image,
+    theirs = pipe(a.prompt, image=x, num_inference_steps=a.steps, guidance_scale=a.text, image_guidance_scale=a.image,
                 latents=latents, output_type="np").images[0]
     with tempfile.TemporaryDirectory() as t:
         out = pathlib.Path(t) / "out.png"
         subprocess.run([a.luxedit, "edit-image", a.picture, "--prompt", a.prompt, "-o", str(out), "--model", a.model,
                         "--diffusion-steps", str(a.steps), "--guidance-scale", str(a.text), "--image-guidance-scale",
                         str(a.image), "--seed", str(a.seed), "--edit-device", "cpu"], check=True)
-        theirs = np.asarray(Image.open(out).convert("RGB"), np.float32) / 255
+        ours = np.asarray(Image.open(out).convert("RGB"), np.float32) / 255
     d = np.abs(ours - theirs) * 255
-    print(f"diffusers against luxedit: largest difference {d.max():.2f}/255, mean {d.mean():.3f}/255, picture std {ours.std() * 255:.1f}/255")
+    print(f"diffusers against luxedit: largest difference {d.max():.2f}/255, mean {d.mean():.3f}/255, picture std {theirs.std() * 255:.1f}/255")
     sys.exit(int(d.max() > 2))
