@@ -331,6 +331,8 @@ settings! {
         "Text guidance: higher follows the instruction harder.";
     image_guidance_scale: f64 = 1.5, "image-guidance-scale", "Faithfulness to photo", Kind::Float { min: 1.0, max: 5.0 }, "", Basic, EDIT | EDIT_IMAGE,
         "Image guidance: higher stays nearer to the original photo.";
+    photo_detail: f64 = 0.0, "photo-detail", "Detail from photo", Kind::Float { min: 0.0, max: 1.0 }, "", Basic, EDIT | EDIT_IMAGE,
+        "How much of the photo's own fine detail an edited view gets: 0: the edit model's picture as it is, as published; 1: all of it, under the edit's colors and light. Not for sds.";
     edit_steps: u32 = 7500u32, "steps", "Steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Basic, EDIT,
         "Optimization steps of the edit, in addition to those the scene has had.";
     kind: SceneKind = SceneKind::Splat, "kind", "Scene", Kind::Choice(SceneKind::CHOICES), "", Basic, RECONSTRUCT | EDIT,
@@ -349,6 +351,8 @@ settings! {
         "Share of the diffusion range below which guidance acts.";
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
         "Denoising steps of each edited view.";
+    edited_side: u32 = 0u32, "edited-side", "Largest edited side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, EDIT | EDIT_IMAGE,
+        "Longer side at which the edit model sees pictures; its edits are brought back to full size, with as much of the photo's detail as is set. 0: edited as they are. Not for sds.";
     lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
         "Smallest share of the diffusion range at which a view's edit starts.";
     upper_bound: f64 = 0.98, "upper-bound", "Most noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
@@ -359,6 +363,8 @@ settings! {
         "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
+    color_rate: f64 = 1.0, "color-rate", "Color learning rate", Kind::Float { min: 0.1, max: 20.0 }, "times", Advanced, EDIT,
+        "How much faster than in a reconstruction the colors of splats follow an edit; higher shows it sooner, and wavers more.";
     edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, EDIT,
         "in2n: steps from one view edit to the next; sds: steps from one picture in the strip to the next.";
     edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "views", Advanced, EDIT,

@@ -1,7 +1,7 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
 //! once a prompt; an original's latents once a view.
 
-use super::{Distilled, ImageEditor, Instruction, networks::NetworkDevice};
+use super::{Distilled, ImageEditor, Instruction, detail, networks::NetworkDevice};
 use crate::{
     Result,
     diffusion::{
@@ -13,7 +13,7 @@ use crate::{
     scene::{FloatImage, Photo},
     settings::{EditDevice, Precision, Scheduler, Settings},
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// The weight files that a setting prefers.
@@ -29,7 +29,8 @@ pub struct Ip2pEditor {
     networks: NetworkDevice,
     model: InstructPix2Pix,
     embedding: Option<(String, PromptEmbedding)>,
-    conditions: HashMap<usize, Tensor<4>>,
+    /// By view, with the limit of the side that they were made for.
+    conditions: HashMap<usize, (u32, Tensor<4>)>,
 }
 
 impl Ip2pEditor {
@@ -77,8 +78,9 @@ impl Ip2pEditor {
         if settings.scheduler == Scheduler::DpmPlusPlus {
             scheduler.solver = Solver::DpmPlusPlus;
         }
+        let side = settings.edited_side;
         let edited = self.model.edit_image(
-            image_to_tensor(&photo.to_float(), &self.networks.device),
+            self.original(photo, side),
             &embedding,
             &EditSettings {
                 guidance: Guidance {
@@ -97,7 +99,31 @@ impl Ip2pEditor {
             cancel,
             &mut |step| on_step(step.done, step.steps),
         )?;
-        Ok(tensor_to_image(edited)?.to_photo())
+        let edited = tensor_to_image(edited)?;
+        let edited = self.restored(edited, photo, side, settings.photo_detail)?;
+        Ok(edited.to_photo())
+    }
+
+    /// A photo as the model sees it.
+    fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
+        let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
+        shrunk(picture, side)
+    }
+
+    /// An edit of the size that it was made at, brought to the photo's.
+    fn restored(
+        &self,
+        edited: FloatImage,
+        photo: &Photo,
+        side: u32,
+        photo_detail: f64,
+    ) -> Result<FloatImage> {
+        let is_large = (edited.width, edited.height) == (photo.width, photo.height);
+        if is_large && photo_detail <= 0.0 {
+            return Ok(edited);
+        }
+        let guide = tensor_to_image(self.original(photo, side))?;
+        detail::restore(edited, &guide, photo, photo_detail)
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {
@@ -111,24 +137,38 @@ impl Ip2pEditor {
         }
     }
 
-    fn condition(&mut self, view: usize, original: &Photo) -> Result<Tensor<4>> {
-        if let Some(known) = self.conditions.get(&view) {
+    fn condition(&mut self, view: usize, original: &Photo, side: u32) -> Result<Tensor<4>> {
+        if let Some((made_for, known)) = self.conditions.get(&view)
+            && *made_for == side
+        {
             return Ok(known.clone());
         }
-        let image = image_to_tensor(&original.to_float(), &self.networks.device);
-        let condition = self.model.original_latents(image)?;
-        self.conditions.insert(view, condition.clone());
+        let condition = self.model.original_latents(self.original(original, side))?;
+        self.conditions.insert(view, (side, condition.clone()));
         Ok(condition)
     }
 
-    fn noise(&self, render: &GpuImage, instruction: &Instruction) -> EditNoise {
+    /// For pictures of the size of `picture`, `[1, 3, height, width]`.
+    fn noise(&self, picture: &Tensor<4>, instruction: &Instruction) -> EditNoise {
+        let [_, _, height, width] = picture.dims();
         EditNoise::seeded(
             instruction.seed,
             instruction.noise_stream,
-            self.model
-                .latent_shape(render.height as usize, render.width as usize),
+            self.model.latent_shape(height, width),
             &self.networks.device,
         )
+    }
+}
+
+/// `[1, 3, height, width]`, averaged to the size at which it is edited.
+fn shrunk(picture: Tensor<4>, side: u32) -> Tensor<4> {
+    let [_, _, height, width] = picture.dims();
+    let (w, h) = detail::edited_size(width as u32, height as u32, side);
+    let size = [h as usize, w as usize];
+    if size == [height, width] {
+        picture
+    } else {
+        adaptive_avg_pool2d(picture, size)
     }
 }
 
@@ -159,10 +199,11 @@ impl ImageEditor for Ip2pEditor {
         on_step: &mut dyn FnMut(usize, usize),
     ) -> Result<FloatImage> {
         let embedding = self.embed(&instruction.prompt)?;
-        let condition = self.condition(view, original)?;
+        let side = instruction.edited_side;
+        let condition = self.condition(view, original, side)?;
         cancel.check()?;
-        let image = self.networks.picture(render)?;
-        let noise = self.noise(render, instruction);
+        let image = shrunk(self.networks.picture(render)?, side);
+        let noise = self.noise(&image, instruction);
         let settings = EditSettings {
             guidance: guidance(instruction),
             diffusion_steps: instruction.diffusion_steps as usize,
@@ -179,7 +220,12 @@ impl ImageEditor for Ip2pEditor {
             cancel,
             &mut |step| on_step(step.done, step.steps),
         )?;
-        tensor_to_image(edited)
+        self.restored(
+            tensor_to_image(edited)?,
+            original,
+            side,
+            instruction.photo_detail,
+        )
     }
 
     fn distill(
@@ -192,15 +238,17 @@ impl ImageEditor for Ip2pEditor {
         cancel: &Cancel,
     ) -> Result<Distilled> {
         let embedding = self.embed(&instruction.prompt)?;
-        let condition = self.condition(view, original)?;
+        let condition = self.condition(view, original, 0)?;
         cancel.check()?;
+        let picture = self.networks.picture(render)?;
+        let noise = self.noise(&picture, instruction);
         let found = self.model.distill(
-            self.networks.picture(render)?,
+            picture,
             &condition,
             &embedding,
             guidance(instruction),
             instruction.timestep,
-            &self.noise(render, instruction),
+            &noise,
             cancel,
         )?;
         let estimate = if with_estimate {

@@ -4,6 +4,7 @@
 //! ([`Schedule`]) decides which view is edited when; it is plain data, so that a saved project resumes in the middle of
 //! a sweep with the very view, noise level and noise that come next.
 
+pub mod detail;
 mod editor;
 mod kind;
 mod networks;
@@ -34,6 +35,10 @@ pub struct Instruction {
     pub diffusion_steps: u32,
     pub solver: EditSolver,
     pub guidance_range: GuidanceRange,
+    /// Longer side of the pictures that the model sees, pixels; 0: as large as the render.
+    pub edited_side: u32,
+    /// Share of the photo's own detail in the result, see [`detail`].
+    pub photo_detail: f64,
     /// T of `[0, 1000]`: the diffusion range that the edit starts from, before the spacing rounds it down. For a
     /// distillation, the timestep itself.
     pub timestep: u32,

@@ -9,7 +9,7 @@ use crate::{
     luxen::LuxenTrainer,
     scene::Camera,
     settings::Loss,
-    splat::{Phase, SplatBuffers, SplatCap, SplatTrainer, TrainConfig},
+    splat::{LearningRates, Phase, SplatBuffers, SplatCap, SplatTrainer, TrainConfig},
 };
 
 /// The loss of a finished step.
@@ -55,12 +55,12 @@ pub trait TrainableScene {
     /// See [`Self::render`].
     fn finish(&mut self) -> Result<()>;
 
-    /// From here on, steps refine a finished scene with `loss`: what an edit takes. Luxens have one loss, absolute
-    /// differences.
+    /// From here on, steps refine a finished scene with `loss`, colors of splats learning `color_rate` times as fast as
+    /// in a reconstruction: what an edit takes. Luxens have one loss, absolute differences, and one rate.
     ///
     /// # Errors
     /// See [`Self::render`].
-    fn begin_refinement(&mut self, loss: Loss) -> Result<()>;
+    fn begin_refinement(&mut self, loss: Loss, color_rate: f64) -> Result<()>;
 
     /// Parameters, optimizer and schedule: enough to go on exactly.
     ///
@@ -114,9 +114,15 @@ impl TrainableScene for SplatTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self).map(|_| ())
     }
-    fn begin_refinement(&mut self, loss: Loss) -> Result<()> {
+    fn begin_refinement(&mut self, loss: Loss, color_rate: f64) -> Result<()> {
+        let rates = LearningRates::default();
         let config = TrainConfig {
             phase: Phase::Refine,
+            learning_rates: LearningRates {
+                sh_dc: rates.sh_dc * color_rate,
+                sh_rest: rates.sh_rest * color_rate,
+                ..self.config().learning_rates
+            },
             ssim_weight: match loss {
                 Loss::Auto | Loss::L1Ssim => TrainConfig::SSIM_WEIGHT,
                 Loss::L1Lpips | Loss::L1 => 0.0,
@@ -171,7 +177,7 @@ impl TrainableScene for LuxenTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self)
     }
-    fn begin_refinement(&mut self, _loss: Loss) -> Result<()> {
+    fn begin_refinement(&mut self, _loss: Loss, _color_rate: f64) -> Result<()> {
         let config = self.config().refine();
         self.begin_phase(config)
     }

@@ -129,7 +129,7 @@ impl Session {
         self.ensure_project(control)?;
         self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
-        trainer.begin_refinement(settings.loss)?;
+        trainer.begin_refinement(settings.loss, settings.color_rate)?;
         let start_step = trainer.step_count();
         self.is_saved = false;
         self.job = Some(JobRecord {

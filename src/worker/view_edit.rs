@@ -40,6 +40,8 @@ pub(super) fn instruction(settings: &Settings, draw: EditDraw) -> Instruction {
             low: settings.guidance_low,
             high: settings.guidance_high,
         },
+        edited_side: settings.edited_side,
+        photo_detail: settings.photo_detail,
         timestep: draw.timestep,
         seed: settings.seed,
         noise_stream: draw.noise_stream,

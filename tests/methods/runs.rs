@@ -14,8 +14,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-const CAPTURE: &str = "assets/tiny";
-const MODEL: &str = "tests/fixtures/ip2p_tiny";
+pub const CAPTURE: &str = "assets/tiny";
+pub const MODEL: &str = "tests/fixtures/ip2p_tiny";
 const VIEWS: usize = 22;
 
 fn root() -> PathBuf {
@@ -23,7 +23,7 @@ fn root() -> PathBuf {
 }
 
 /// The binary, with no weights of torch's to be found.
-fn luxedit(dir: &TempDir, args: &[&str]) -> (bool, String, String) {
+pub fn luxedit(dir: &TempDir, args: &[&str]) -> (bool, String, String) {
     let out = Command::new(env!("CARGO_BIN_EXE_luxedit"))
         .current_dir(root())
         .env("TORCH_HOME", dir.path().join("torch"))
@@ -34,17 +34,17 @@ fn luxedit(dir: &TempDir, args: &[&str]) -> (bool, String, String) {
     (out.status.success(), text(&out.stdout), text(&out.stderr))
 }
 
-fn json(dir: &TempDir, args: &[&str]) -> Value {
+pub fn json(dir: &TempDir, args: &[&str]) -> Value {
     let (ok, stdout, stderr) = luxedit(dir, args);
     assert!(ok, "{args:?}\n{stderr}");
     serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {stdout}"))
 }
 
-fn path(dir: &TempDir, name: &str) -> String {
+pub fn path(dir: &TempDir, name: &str) -> String {
     dir.path().join(name).display().to_string()
 }
 
-fn has_adapter() -> bool {
+pub fn has_adapter() -> bool {
     match Gpu::headless() {
         Ok(_) => true,
         Err(e) => {
@@ -54,7 +54,7 @@ fn has_adapter() -> bool {
     }
 }
 
-fn reconstruct(dir: &TempDir) -> String {
+pub fn reconstruct(dir: &TempDir) -> String {
     let scene = path(dir, "scene.luxedit");
     let steps = [
         "reconstruct",
@@ -69,7 +69,7 @@ fn reconstruct(dir: &TempDir) -> String {
     scene
 }
 
-fn edit_args<'a>(scene: &'a str, to: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+pub fn edit_args<'a>(scene: &'a str, to: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         "edit",
         scene,
@@ -85,7 +85,7 @@ fn edit_args<'a>(scene: &'a str, to: &'a str, rest: &[&'a str]) -> Vec<&'a str> 
     args
 }
 
-fn manifest(project: &str) -> Value {
+pub fn manifest(project: &str) -> Value {
     let bytes = std::fs::read(Path::new(project).join("project.json")).unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
