@@ -124,7 +124,12 @@ impl SidePanel {
         }
         examples::show(ui, models.notes(), &mut model.settings.prompt);
         ui.add_space(4.0);
-        for key in ["guidance_scale", "image_guidance_scale", "edit_steps"] {
+        for key in [
+            "guidance_scale",
+            "image_guidance_scale",
+            "photo_detail",
+            "edit_steps",
+        ] {
             row(ui, key, &mut model.settings, models);
         }
         if let Some(setting) = Settings::info("model") {
@@ -133,7 +138,7 @@ impl SidePanel {
         }
         if model.run == RunState::Running(Job::Edit) {
             ui.label(theme::small(
-                "Instruction and guidance can be changed now: the next edited view follows them",
+                "All but the steps can be changed now: the next edited view follows",
             ));
         }
     }

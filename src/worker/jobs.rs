@@ -513,6 +513,8 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     settings.precision = live.precision;
     settings.guidance_scale = live.guidance_scale;
     settings.image_guidance_scale = live.image_guidance_scale;
+    settings.photo_detail = live.photo_detail;
+    settings.edited_side = live.edited_side;
     settings.snapshot_interval = live.snapshot_interval;
     settings.snapshot_limit = live.snapshot_limit;
     settings.snapshot_budget_mib = live.snapshot_budget_mib;
