@@ -7,6 +7,8 @@ mod bundle;
 mod demo;
 #[path = "window/fake.rs"]
 mod fake;
+#[path = "window/frame_cost.rs"]
+mod frame_cost;
 #[path = "window/get_model.rs"]
 mod get_model;
 #[path = "window/harness.rs"]

@@ -3,6 +3,7 @@
 //! queues work ahead of the trainer's; resolution follows what the adapter manages. Luxens are marched in slices of a
 //! frame, so that a frame which the camera has left behind is given up at once.
 
+use super::frame_cost::FrameCost;
 use crate::{
     Error, Result,
     edit::Drawable,
@@ -23,9 +24,13 @@ use std::{
 
 /// Render scales that are used; each another buffer size.
 const SCALES: [f64; 6] = [1.0, 0.75, 0.5, 0.375, 0.25, 0.125];
-/// Seconds that a frame may take while the camera moves, and while it rests but the scene changes.
+/// Seconds that a frame may take while the camera moves, and while it rests but the scene changes: then a sharp picture
+/// that is a little old says more than a fresh one that is not.
 const MOVING_SECS: f64 = 1.0 / 18.0;
-const RESTING_SECS: f64 = 0.3;
+const RESTING_SECS: f64 = 1.5;
+/// While the scene changes by itself: the pause after a frame, in frames and at most in seconds.
+const PAUSE_FRAMES: f64 = 3.0;
+const PAUSE_SECS: f64 = 4.0;
 /// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
 const MARCHING_SECS: f64 = 0.2;
 /// Seconds that a slice of a Luxen's frame may take, and the pixels of one while that is unknown.
@@ -165,8 +170,7 @@ pub struct Canvas {
     ceiling: Option<(f64, Instant)>,
     /// Pixels, of the viewport at scale 1.
     full_height: u32,
-    /// Seconds a pixel, the lesser of what recent frames took.
-    secs_per_pixel: Option<f64>,
+    cost: FrameCost,
     /// Whether that was measured on sliced frames.
     measured_slices: bool,
     last_finish: Instant,
@@ -186,7 +190,7 @@ impl Canvas {
             pick: None,
             ceiling: None,
             full_height: 1,
-            secs_per_pixel: None,
+            cost: FrameCost::default(),
             measured_slices: false,
             last_finish: Instant::now(),
         })
@@ -219,7 +223,6 @@ impl Canvas {
         };
         self.full_height = full[1];
         let pixels = f64::from(full[0]) * f64::from(full[1]);
-        let secs = self.secs_per_pixel.unwrap_or(0.0);
         let ceiling = match self.ceiling {
             Some((scale, since)) if since.elapsed() < CEILING_LIFE => scale,
             _ => f64::INFINITY,
@@ -230,7 +233,7 @@ impl Canvas {
             .into_iter()
             .find(|s| {
                 let pixels = pixels * s * s;
-                *s < ceiling && secs * pixels <= budget && pixels <= most_pixels
+                *s < ceiling && self.cost.secs(pixels) <= budget && pixels <= most_pixels
             })
             .unwrap_or(SCALES[SCALES.len() - 1]);
         full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
@@ -238,7 +241,7 @@ impl Canvas {
 
     /// Ask for a picture. Does nothing while one is on its way or when this one is shown already; returns whether the
     /// picture that was asked for is the one that is shown. While the scene changes by itself, renders take at most
-    /// about a third of the time.
+    /// about a quarter of the time.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the picture needs more than the adapter has.
@@ -265,11 +268,11 @@ impl Canvas {
             return Ok(true);
         }
         let pixels = f64::from(camera.intrinsics.width) * f64::from(camera.intrinsics.height);
-        let rest = 2.0 * self.secs_per_pixel.unwrap_or(0.0) * pixels;
+        let pause = PAUSE_FRAMES * self.cost.secs(pixels);
         let only_scene_changed = self.shown.as_ref().is_some_and(|f| f.key.camera == *camera);
         if pace == Pace::Live
             && only_scene_changed
-            && self.last_finish.elapsed().as_secs_f64() < rest.min(1.0)
+            && self.last_finish.elapsed().as_secs_f64() < pause.min(PAUSE_SECS)
         {
             return Ok(false);
         }
@@ -283,7 +286,7 @@ impl Canvas {
         let sliced = is_sliced(scene) || before.is_some_and(is_sliced);
         if sliced != self.measured_slices {
             self.measured_slices = sliced;
-            self.secs_per_pixel = None;
+            self.cost = FrameCost::default();
         }
         let frame = self.buffers(key, before.is_some());
         self.submit_slice(frame, scene.clone(), before.cloned(), 0)
@@ -334,8 +337,8 @@ impl Canvas {
         if !is_sliced(scene) && !before.is_some_and(is_sliced) {
             return all;
         }
-        let wanted = match self.secs_per_pixel {
-            Some(secs) => (SLICE_SECS / secs.max(1e-12)).min(f64::from(all)) as u32,
+        let wanted = match self.cost.pixels_within(SLICE_SECS) {
+            Some(pixels) => pixels.min(f64::from(all)) as u32,
             None => FIRST_SLICE,
         };
         wanted.max(LEAST_SLICE).next_multiple_of(64)
@@ -432,9 +435,7 @@ impl Canvas {
         let all = frame.image.pixels() as u32;
         let drawn = f64::from(slice.end.min(all) - slice.start);
         let pixels = drawn * if frame.before.is_some() { 2.0 } else { 1.0 };
-        let cost = secs / pixels.max(1.0);
-        // Frames queue behind the trainer's work: the lesser value is nearer to the true cost.
-        self.secs_per_pixel = Some(self.secs_per_pixel.map_or(cost, |old| cost.min(old * 1.15)));
+        self.cost.add(pixels, secs);
         if slice.end < all {
             self.submit_slice(frame, scene, before, slice.end)?;
             return Ok(false);
