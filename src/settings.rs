@@ -14,6 +14,7 @@ pub mod jobs {
     pub const EVAL: u8 = 16;
     /// `model check`.
     pub const CHECK: u8 = 32;
+    pub const VIEWS: u8 = 64;
 }
 use jobs::*;
 
@@ -274,6 +275,10 @@ choice! {
     Appearance { Auto = "auto", On = "on", Off = "off" }
 }
 choice! {
+    /// Which axis of a splat file points up.
+    UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
+}
+choice! {
     /// Where the diffusion model runs.
     EditDevice { Auto = "auto", Gpu = "gpu", Cpu = "cpu" }
 }
@@ -399,6 +404,16 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
+    rig_count: u32 = 48u32, "count", "Views", Kind::Int { min: 4, max: 1000 }, "views", Advanced, VIEWS,
+        "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
+    rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,
+        "Width and height of those pictures.";
+    rig_arc: f64 = 360.0, "arc", "Arc", Kind::Float { min: 0.0, max: 360.0 }, "degrees", Advanced, VIEWS,
+        "How far around the scene they are spread; less than 360 for a scene that was seen from one side.";
+    rig_fov: f64 = 50.0, "fov", "Angle of view", Kind::Float { min: 10.0, max: 120.0 }, "degrees", Advanced, VIEWS,
+        "Their angle of view.";
+    up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS,
+        "Which axis of the splat file points up; many files from the web have -y.";
     luxen_size: LuxenSize = LuxenSize::Auto, "luxen-size", "Luxen size", Kind::Choice(LuxenSize::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "full: nerfacto's published sizes; small: what a processor trains in minutes; auto: full on a graphics card, small on a software adapter.";
     luxen_rays: u32 = 0u32, "luxen-rays", "Rays a step", Kind::Int { min: 0, max: 65_536 }, "rays", Advanced, RECONSTRUCT | EDIT,

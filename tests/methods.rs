@@ -11,3 +11,5 @@ mod gradients;
 mod runs;
 #[path = "methods/schedules.rs"]
 mod schedules;
+#[path = "methods/views.rs"]
+mod views;

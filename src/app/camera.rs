@@ -1,7 +1,7 @@
 //! The artist's camera: turntable orbit, pan, zoom towards the pointer, fly, and "look through training view i", with
 //! short flights between them. Knows nothing of egui; the viewport translates gestures into these moves.
 
-use crate::scene::{Camera, Intrinsics, orbit};
+use crate::scene::{Camera, Intrinsics, orbit, rig::Stance};
 use glam::{DMat3, DMat4, DQuat, DVec2, DVec3};
 
 /// Seconds of a flight from one pose to another.
@@ -181,6 +181,31 @@ impl CameraControl {
         self.pose = self.home;
         self.lens = Lens::Free { fov_y: self.fov_y };
         self.flight = None;
+    }
+
+    /// Where a rig of cameras would stand to see what is seen now.
+    pub fn stance(&self) -> Stance {
+        Stance {
+            center: self.pose.pivot(),
+            eye: self.pose.position,
+            up: self.up,
+        }
+    }
+
+    /// Make the next axis of the scene its up direction, and look at the scene anew.
+    pub fn turn_next_axis_up(&mut self) {
+        const AXES: [DVec3; 6] = [
+            DVec3::Z,
+            DVec3::NEG_Y,
+            DVec3::Y,
+            DVec3::NEG_Z,
+            DVec3::X,
+            DVec3::NEG_X,
+        ];
+        let along = |axis: &DVec3| axis.dot(self.up);
+        let now = (0..AXES.len()).max_by(|a, b| along(&AXES[*a]).total_cmp(&along(&AXES[*b])));
+        let next = AXES[now.map_or(0, |i| (i + 1) % AXES.len())];
+        self.frame_scene(self.center, self.radius, next, &[]);
     }
 
     /// The camera for a viewport of `size` pixels.

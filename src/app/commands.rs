@@ -16,6 +16,8 @@ pub enum UiCommand {
     Quit,
     Reconstruct,
     StartEdit,
+    MakeViews,
+    TurnUpright,
     ResumeJob,
     Pause,
     Resume,
@@ -259,6 +261,9 @@ commands! {
     ResumeJob, Run, "Continue interrupted job", None,
         "Go on with the job that this project was interrupted in",
         |f| { needs_idle(f)?; unless(!f.has_interrupted_job, "Nothing was interrupted") };
+    MakeViews, Run, "Make views to edit", None,
+        "Pictures of this splat file from all around; an edit starts from them as from photos",
+        |f| { needs_splats(f)?; needs_idle(f)?; unless(f.views > 0, "This scene has photos already") };
     Pause, Run / group, "Pause", plain(Key::Space), "Hold the job where it is",
         |f| unless(
             !matches!(f.run, RunState::Running(Job::Reconstruct | Job::Edit)), "Nothing is running");
@@ -277,6 +282,8 @@ commands! {
     Home, View, "Home view", plain(Key::Home), "Back to where the camera stood at first", needs_splats;
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;
+    TurnUpright, View, "Turn another axis up", plain(Key::U),
+        "Files of different tools stand, lie or hang; press until this one stands", needs_splats;
     PreviousView, View / group, "Previous training view", plain(Key::Comma),
         "Look through the camera of the photo before this one",
         |f| { needs_views(f)?; needs_splats(f) };

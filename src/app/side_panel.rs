@@ -3,7 +3,7 @@
 
 use super::{
     Action,
-    commands::Facts,
+    commands::{Facts, UiCommand},
     examples,
     model::{Model, sentence},
     model_chooser,
@@ -47,7 +47,7 @@ impl SidePanel {
             .show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 6.0;
                 if facts.views == 0 {
-                    self.splat_file_only(ui);
+                    splat_file_only(ui, model, known.models, facts, actions);
                 } else if model.has_splats {
                     self.instruction(ui, model, known, facts, actions);
                 } else {
@@ -68,14 +68,6 @@ impl SidePanel {
                     advanced(ui, model, known.models, facts, actions);
                 }
             });
-    }
-
-    fn splat_file_only(&self, ui: &mut egui::Ui) {
-        theme::section(ui, "Splat file");
-        ui.label(theme::weak(
-            "You can look at this scene and export it. To edit it by instruction, open the capture it was made from: \
-             edits start from its photos.",
-        ));
     }
 
     fn instruction(
@@ -161,6 +153,37 @@ impl SidePanel {
             };
             ui.label(egui::RichText::new(sentence(refusal)).small().color(color));
         }
+    }
+}
+
+/// A scene without photos: they can be made.
+fn splat_file_only(
+    ui: &mut egui::Ui,
+    model: &mut Model,
+    models: &Models,
+    facts: &Facts,
+    actions: &mut Vec<Action>,
+) {
+    theme::section(ui, "Splat file");
+    ui.label(theme::weak(
+        "Edits start from pictures. This scene came without any: luxedit can make them, from cameras around what the \
+         viewport looks at. Turn the scene upright, stand where the subject is well seen, then make them. If you have the \
+         capture it was made from, open that instead: photos are sharper.",
+    ));
+    ui.add_space(theme::GAP);
+    for setting in SETTINGS
+        .iter()
+        .filter(|s| s.jobs & jobs::VIEWS != 0 && s.key != "up_axis")
+    {
+        settings_panel::row(ui, setting, &mut model.settings, models.preset());
+    }
+    ui.add_space(theme::GAP);
+    if model.job().is_none() {
+        let (upright, make) = (UiCommand::TurnUpright, UiCommand::MakeViews);
+        run_panel::command_button(ui, upright, "Turn another axis up", false, facts, actions);
+        run_panel::command_button(ui, make, "Make views to edit", true, facts, actions);
+    } else {
+        run_panel::command_button(ui, UiCommand::Stop, "Stop", false, facts, actions);
     }
 }
 

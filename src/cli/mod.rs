@@ -13,6 +13,7 @@ mod info;
 mod model;
 mod reconstruct;
 mod render;
+mod views;
 
 use crate::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -40,6 +41,10 @@ const JOBS: &[Job] = &[
     Job {
         command: render::command,
         run: render::run,
+    },
+    Job {
+        command: views::command,
+        run: views::run,
     },
     Job {
         command: eval::command,

@@ -25,6 +25,7 @@ pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
 pub use normalize::Normalize;
 pub use splats::SplatFormat;
 pub use split::EvalSplit;
+pub use transforms::write_transforms;
 
 use crate::error::Cancel;
 use crate::scene::Dataset;

@@ -5,6 +5,7 @@ mod camera;
 mod dataset;
 mod image;
 pub mod orbit;
+pub mod rig;
 mod splats;
 mod tensor;
 

@@ -165,7 +165,8 @@ impl Control {
             | Command::ResumeJob
             | Command::Evaluate
             | Command::EditImage { .. }
-            | Command::Render { .. } => self.after.push_back(command),
+            | Command::Render { .. }
+            | Command::MakeViews { .. } => self.after.push_back(command),
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::{
     edit::Drawable,
     hub::{FetchProgress, Offer},
-    scene::{Camera, Photo},
+    scene::{Camera, Photo, rig::Stance},
     settings::{Precision, Settings},
 };
 use glam::DVec3;
@@ -70,6 +70,13 @@ pub enum Command {
         side: Option<u32>,
         output: PathBuf,
         format: RenderFormat,
+    },
+    /// Make a capture of the open splat file: pictures from a rig of cameras around `stance` (`None`: one that is found)
+    /// in `folder` (`None`: beside the projects), then open it with the scene when `opens`.
+    MakeViews {
+        stance: Option<Stance>,
+        folder: Option<PathBuf>,
+        opens: bool,
     },
     /// Ask what the Hub has of a model. Answered by [`Event::ModelOffered`] or [`Event::ModelFailed`], beside whatever
     /// job is under way.

@@ -14,6 +14,7 @@ mod messages;
 mod open;
 mod pictures;
 mod project;
+mod rig;
 mod run;
 mod session;
 mod snapshots;

@@ -169,7 +169,7 @@ impl Session {
     }
 }
 
-fn tell_rendered(done: usize, total: usize, control: &mut Control) {
+pub(super) fn tell_rendered(done: usize, total: usize, control: &mut Control) {
     control.progress(Progress {
         job: Some(Job::Render),
         done: done as u32,

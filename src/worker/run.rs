@@ -131,6 +131,22 @@ impl Worker {
                     .render_pictures(cameras, &output, format, &mut w.control)
                     .map(|()| true)
             }),
+            Command::MakeViews {
+                stance,
+                folder,
+                opens,
+            } => self.job(Job::Render, |w| {
+                let folder = match folder {
+                    Some(folder) => folder,
+                    None => w.session.unplaced_views()?,
+                };
+                let scene = w.session.make_views(stance, &folder, &mut w.control)?;
+                w.control.emit(Event::Exported(folder.clone()));
+                if opens {
+                    w.open(&folder, Some(&scene), Access::Write)?;
+                }
+                Ok(true)
+            }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
             other => Err(Error::Invalid(format!(
                 "{other:?} cannot wait for a job's end"

@@ -232,13 +232,10 @@ impl Session {
         if self.project.is_some() {
             return Ok(());
         }
-        let source = self
-            .source
-            .clone()
-            .ok_or_else(|| Error::invalid("open a capture or a splat file first"))?;
+        let source = self.source.clone().ok_or_else(no_source)?;
         let folder = match &self.wanted_folder {
             Some(folder) => folder.clone(),
-            None => unsaved_folder(&source)?,
+            None => unplaced_folder(&source, "projects", ".luxedit")?,
         };
         let mut project = Project::create(&folder, &source, &control.settings)?;
         project.manifest.downscale = self.downscale;
@@ -247,6 +244,15 @@ impl Session {
         control.emit(Event::Saved(project.folder().to_owned()));
         self.project = Some(project);
         Ok(())
+    }
+
+    /// A folder for views made of the open scene.
+    ///
+    /// # Errors
+    /// When nothing is open, or there is no home folder.
+    pub(super) fn unplaced_views(&self) -> Result<PathBuf> {
+        let source = self.source.as_deref().ok_or_else(no_source)?;
+        unplaced_folder(source, "captures", "-views")
     }
 
     /// Write the live state (unless the newest state on disk is this one) and the manifest.
@@ -502,12 +508,16 @@ fn side_by_side(parts: &[Photo]) -> Photo {
     Photo::new(width, height, rgb)
 }
 
-/// A folder for a project that the artist has not placed yet; kept like any other.
-fn unsaved_folder(source: &Path) -> Result<PathBuf> {
-    let base = data_folder().ok_or_else(|| {
-        Error::invalid(
-            "there is no home folder to keep the project in; choose one with Save project as…",
-        )
+fn no_source() -> Error {
+    Error::invalid("open a capture or a splat file first")
+}
+
+/// A folder for a project or a capture that the artist has not placed; kept like any other.
+fn unplaced_folder(source: &Path, shelf: &str, ending: &str) -> Result<PathBuf> {
+    let base = data_folder().map(|b| b.join(shelf)).ok_or_else(|| {
+        Error::Invalid(format!(
+            "there is no home folder to keep {shelf} in; choose a place yourself (Save project as…)"
+        ))
     })?;
     let stem = source
         .file_stem()
@@ -517,8 +527,8 @@ fn unsaved_folder(source: &Path) -> Result<PathBuf> {
         .map_or(0, |d| d.as_secs());
     for attempt in 0..1000 {
         let name = match attempt {
-            0 => format!("{stem}-{secs}.luxedit"),
-            n => format!("{stem}-{secs}-{n}.luxedit"),
+            0 => format!("{stem}-{secs}{ending}"),
+            n => format!("{stem}-{secs}-{n}{ending}"),
         };
         let folder = base.join(name);
         if !folder.exists() {
@@ -526,12 +536,12 @@ fn unsaved_folder(source: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::Invalid(format!(
-        "{} is full of projects",
+        "{} is full of {shelf}",
         base.display()
     )))
 }
 
-/// Where projects go that were not placed by the artist.
+/// Where things go that were not placed by the artist.
 pub fn data_folder() -> Option<PathBuf> {
     let var = |name: &str| {
         std::env::var_os(name)
@@ -545,5 +555,5 @@ pub fn data_folder() -> Option<PathBuf> {
     } else {
         var("XDG_DATA_HOME").or_else(|| var("HOME").map(|h| h.join(".local/share")))
     };
-    base.map(|b| b.join("luxedit").join("projects"))
+    base.map(|b| b.join("luxedit"))
 }

@@ -198,6 +198,15 @@ impl App {
                 self.send(Command::Reconstruct);
             }
             UiCommand::StartEdit => self.start_edit(),
+            UiCommand::MakeViews => {
+                self.send_settings(true);
+                self.send(Command::MakeViews {
+                    stance: Some(self.viewport.camera.stance()),
+                    folder: None,
+                    opens: true,
+                });
+            }
+            UiCommand::TurnUpright => self.viewport.camera.turn_next_axis_up(),
             UiCommand::ResumeJob => {
                 self.viewport.keep_before();
                 self.send_settings(true);

@@ -4,6 +4,9 @@
 
 mod camera;
 mod json;
+mod write;
+
+pub use write::write_transforms;
 
 use super::capture::{Capture, Frame, Role, auto_downscale, existing, locate, locate_any, rigid};
 use super::distortion::Lens;
@@ -17,6 +20,10 @@ use json::{Object, parse, plain_name};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+/// Of captures that were made of a scene: says that their cameras are in that scene's frame.
+const FRAME_KEY: &str = "luxedit_frame";
+const SCENE_FRAME: &str = "scene";
 
 /// The file that makes a folder a Blender scene.
 pub const BLENDER_TRAIN: &str = "transforms_train.json";
@@ -281,6 +288,9 @@ fn assign_roles(frames: &mut [Frame], top: Object<'_>) {
 
 /// A file's `orientation_override` replaces the "up" method.
 fn normalization(top: Object<'_>, warnings: &mut Vec<String>) -> Result<Normalize> {
+    if top.optional_text(FRAME_KEY)?.as_deref() == Some(SCENE_FRAME) {
+        return Ok(Normalize::NOTHING);
+    }
     match top.optional_text("orientation_override")?.as_deref() {
         None | Some("up") => Ok(Normalize::ALL),
         Some("none") => Ok(Normalize {

@@ -1,0 +1,92 @@
+//! A capture made of a scene: renders from a rig of cameras become the photos that an edit starts from. It is written as
+//! an ordinary capture folder, so that everything else (projects, resuming, other tools) needs to know nothing of it.
+
+use super::{control::Control, pictures::tell_rendered, session::Session};
+use crate::{
+    Error, Result,
+    formats::{self, picture},
+    scene::rig::{self, RigShape, Stance},
+    settings::{Settings, UpAxis},
+};
+use glam::DVec3;
+use std::path::{Path, PathBuf};
+
+/// Folder of the photos within the capture.
+const IMAGES: &str = "images";
+
+impl UpAxis {
+    /// Unit length, in the scene's frame.
+    pub fn direction(self) -> DVec3 {
+        match self {
+            Self::PlusX => DVec3::X,
+            Self::MinusX => -DVec3::X,
+            Self::PlusY => DVec3::Y,
+            Self::MinusY => -DVec3::Y,
+            Self::PlusZ => DVec3::Z,
+            Self::MinusZ => -DVec3::Z,
+        }
+    }
+}
+
+fn shape(settings: &Settings) -> RigShape {
+    RigShape {
+        count: settings.rig_count as usize,
+        arc_degrees: settings.rig_arc,
+        fov_degrees: settings.rig_fov,
+        side: settings.rig_side,
+    }
+}
+
+impl Session {
+    /// Render the live scene from a rig around `stance` (`None`: one that is found) into a capture folder; the scene's
+    /// file, which goes with it.
+    ///
+    /// # Errors
+    /// When there is no scene of splats, hardly a view shows it, the folder holds something, or a file cannot be
+    /// written.
+    pub fn make_views(
+        &mut self,
+        stance: Option<Stance>,
+        folder: &Path,
+        control: &mut Control,
+    ) -> Result<PathBuf> {
+        let scene = self.scene_file.clone().ok_or_else(|| {
+            Error::invalid("views are made of a splat file: open one without a capture first")
+        })?;
+        let shape = shape(&control.settings);
+        let gpu = self.gpu.clone();
+        let buffers = self
+            .trainer()?
+            .splats()
+            .ok_or_else(crate::edit::no_splats)?;
+        let splats = buffers.download(&gpu)?;
+        let stance = match stance {
+            Some(stance) => stance,
+            None => rig::stance(&splats, control.settings.up_axis.direction(), &shape)?,
+        };
+        let cameras = rig::cameras(&splats, &stance, &shape)?;
+        if folder
+            .read_dir()
+            .is_ok_and(|mut entries| entries.next().is_some())
+        {
+            return Err(Error::file(
+                folder,
+                "holds something already; choose another folder",
+            ));
+        }
+        let images = folder.join(IMAGES);
+        std::fs::create_dir_all(&images).map_err(Error::io(&images))?;
+        let total = cameras.len();
+        let mut named = Vec::with_capacity(total);
+        for (i, camera) in cameras.into_iter().enumerate() {
+            control.cancel.check()?;
+            let name = format!("{IMAGES}/view_{i:03}.png");
+            let (_, photo) = self.render(&camera)?;
+            picture::write_png(&folder.join(&name), &photo)?;
+            named.push((name, camera));
+            tell_rendered(i + 1, total, control);
+        }
+        formats::write_transforms(&folder.join("transforms.json"), &named)?;
+        Ok(scene)
+    }
+}
