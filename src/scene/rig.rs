@@ -19,6 +19,10 @@ const NEAR: f64 = 0.35;
 const MOST_BLOCKED: f64 = 0.35;
 const LEAST_COVERED: f64 = 0.25;
 const FEWEST: usize = 4;
+/// Share of the opaque splats, from the middle outwards, that count as the subject when a stance is looked for.
+const SUBJECT: f64 = 0.95;
+/// The subject's sides in each axis, in shares of its splats.
+const EXTENT: f64 = 0.98;
 
 /// A point to circle, and where the middle camera stands. World space.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +66,8 @@ struct Sight {
     covered: f64,
     /// Shows what is so near that it hides the rest.
     blocked: f64,
+    /// Share of the splats near the center that lie inside the picture.
+    framed: f64,
 }
 
 impl Sight {
@@ -101,16 +107,22 @@ fn sample(splats: &Splats) -> (Vec<Ball>, f64) {
     )
 }
 
-fn sight((balls, weight): &(Vec<Ball>, f64), camera: &Camera, center: DVec3) -> Sight {
+/// `reach`: how far from the center the subject goes.
+fn sight((balls, weight): &(Vec<Ball>, f64), camera: &Camera, center: DVec3, reach: f64) -> Sight {
     let k = camera.intrinsics;
     let pixels = f64::from(k.width) * f64::from(k.height);
     let distance = camera.position().distance(center);
     let (mut far, mut near) = (0.0, 0.0);
+    let (mut subject, mut framed) = (0.0, 0.0);
     for ball in balls {
         let (pixel, z) = camera.project(ball.mean);
         let inside = z > 1e-3 * distance
             && (0.0..f64::from(k.width)).contains(&pixel.x)
             && (0.0..f64::from(k.height)).contains(&pixel.y);
+        if ball.mean.distance(center) < reach {
+            subject += ball.opacity;
+            framed += if inside { ball.opacity } else { 0.0 };
+        }
         if inside {
             let radius = ball.radius * k.fx / z;
             let area = std::f64::consts::PI * radius * radius * ball.opacity * weight;
@@ -126,6 +138,7 @@ fn sight((balls, weight): &(Vec<Ball>, f64), camera: &Camera, center: DVec3) -> 
     Sight {
         covered: share(far),
         blocked: share(near),
+        framed: framed / f64::max(subject, 1e-12),
     }
 }
 
@@ -146,11 +159,15 @@ pub fn stance(splats: &Splats, up: DVec3, shape: &RigShape) -> Result<Stance> {
         values.sort_by(f64::total_cmp);
         values[((values.len() - 1) as f64 * q) as usize]
     };
-    let axis = |i: usize| quantile(solid.iter().map(|b| b.mean[i]).collect(), 0.5);
+    // Halfway between the outer splats: the middle one of many would leave a thin neck or leg out.
+    let axis = |i: usize| {
+        let along: Vec<f64> = solid.iter().map(|b| b.mean[i]).collect();
+        (quantile(along.clone(), 1.0 - EXTENT) + quantile(along, EXTENT)) / 2.0
+    };
     let center = DVec3::new(axis(0), axis(1), axis(2));
     let radius = quantile(
         solid.iter().map(|b| b.mean.distance(center)).collect(),
-        0.75,
+        SUBJECT,
     )
     .max(1e-6);
     let fitting = radius / (shape.fov_degrees.to_radians() / 2.0).sin();
@@ -162,12 +179,13 @@ pub fn stance(splats: &Splats, up: DVec3, shape: &RigShape) -> Result<Stance> {
             for distance in [0.6, 1.0, 1.5] {
                 let direction = frame * direction(f64::from(turn) * 22.5, elevation);
                 let eye = center + direction * fitting * distance;
-                let Sight { covered, blocked } = sight(
+                let seen = sight(
                     &scene,
                     &Camera::look_at(eye, center, up, intrinsics),
                     center,
+                    radius,
                 );
-                let score = covered - 2.0 * blocked - 0.1 * (distance - 1.0f64).abs();
+                let score = seen.framed + 0.2 * seen.covered - 2.0 * seen.blocked;
                 if best.is_none_or(|(known, _)| score > known) {
                     best = Some((score, eye));
                 }
@@ -218,7 +236,9 @@ pub fn cameras(splats: &Splats, stance: &Stance, shape: &RigShape) -> Result<Vec
         CLOSER.into_iter().find_map(|closer| {
             let eye = center + direction * distance * closer;
             let camera = Camera::look_at(eye, center, up, intrinsics);
-            sight(&scene, &camera, center).is_good().then_some(camera)
+            sight(&scene, &camera, center, 0.0)
+                .is_good()
+                .then_some(camera)
         })
     });
     let seen: Vec<Camera> = seen.collect();
