@@ -82,6 +82,15 @@ impl Script {
         self.say(Event::Opened(Box::new(scene(has_splats, settings))));
     }
 
+    /// A scene without photos.
+    pub fn open_splat_file(&self, settings: Settings) {
+        let info = SceneInfo {
+            views: Arc::default(),
+            ..scene(true, settings)
+        };
+        self.say(Event::Opened(Box::new(info)));
+    }
+
     /// Show a ball of splats of one hue, [0, 1].
     pub fn draw(&self, hue: f32) {
         self.slots.drawable.put(Drawable::Splats(splat::Drawable {

@@ -431,3 +431,44 @@ fn a_worker_that_dies_is_an_error_in_words() {
     script.end();
     window.until_label("The background thread ended unexpectedly");
 }
+
+#[test]
+fn a_splat_file_offers_views_made_from_where_the_artist_stands() {
+    let Some((script, mut window)) = start() else {
+        return;
+    };
+    script.open_splat_file(ready());
+    script.draw(0.2);
+    window.until_label("Make views to edit");
+    assert!(!window.has("Start edit"), "there is nothing to edit yet");
+    window.set_number("Views", 20.0);
+    window.keep_picture("splat-file");
+    window.click("Make views to edit");
+    window.click("Turn another axis up");
+    window.click("Make views to edit");
+    window.steps(2);
+    let asked = script.asked();
+    let stances: Vec<_> = asked
+        .iter()
+        .filter_map(|c| match c {
+            Command::MakeViews {
+                stance: Some(stance),
+                folder: None,
+                opens: true,
+            } => Some(stance),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stances.len(), 2, "{asked:?}");
+    assert_eq!(stances[0].up, glam::DVec3::Z);
+    assert_eq!(stances[1].up, glam::DVec3::NEG_Y);
+    for stance in stances {
+        assert!(stance.center.length() < 1e-6, "around what is looked at");
+        assert!((stance.eye.length() - 4.0).abs() < 1e-6);
+    }
+    let settings = asked.iter().rev().find_map(|c| match c {
+        Command::Settings(settings) => Some(settings),
+        _ => None,
+    });
+    assert_eq!(settings.expect("they go first").rig_count, 20);
+}
