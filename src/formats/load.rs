@@ -4,7 +4,7 @@
 use super::LoadOptions;
 use super::capture::{Capture, Frame, Role};
 use super::distortion::Lens;
-use super::picture::{read_mask, read_photo};
+use super::picture::{read_mask, read_photo_with_alpha};
 use super::undistort::{straighten_mask, straighten_photo};
 use crate::error::Cancel;
 use crate::scene::{Camera, Dataset, Intrinsics, Photo, PointCloud, Split, View, WorldFromFile};
@@ -131,18 +131,27 @@ fn load_view(
     background: [f32; 3],
     world_from_file: &WorldFromFile,
 ) -> Result<(View, bool)> {
-    let (photo, lens, was_resized) = photo_with_lens(frame, downscale, background)?;
+    let SizedPhoto {
+        photo,
+        alpha,
+        lens,
+        was_resized,
+    } = photo_with_lens(frame, downscale, background)?;
     let straight = lens.straightened().ok_or_else(|| {
         Error::file(
             &frame.image_path,
             "cannot be straightened: with this distortion no rectangle around the principal point is left of it",
         )
     })?;
-    let photo = if straight == lens.intrinsics {
-        photo
-    } else {
-        straighten_photo(&photo, &lens, &straight)
+    let straightened = |photo: Photo| {
+        if straight == lens.intrinsics {
+            photo
+        } else {
+            straighten_photo(&photo, &lens, &straight)
+        }
     };
+    let alpha = alpha.map(|grey| straightened(grey).rgb.iter().step_by(3).copied().collect());
+    let photo = straightened(photo);
     let mask = match &frame.mask_path {
         Some(path) => Some(straighten_mask(&read_mask(path)?, &lens, &straight).into()),
         None => None,
@@ -156,29 +165,42 @@ fn load_view(
         image_path: frame.image_path.clone(),
         camera,
         photo,
+        alpha,
         mask,
     };
     Ok((view, was_resized))
 }
 
-/// The photo at the resolution asked for, the lens at that resolution, and whether the photo has another size than listed.
-fn photo_with_lens(
-    frame: &Frame,
-    downscale: u32,
-    background: [f32; 3],
-) -> Result<(Photo, Lens, bool)> {
-    let photo = read_photo(&frame.image_path, background)?;
+/// A photo at the resolution asked for.
+struct SizedPhoto {
+    photo: Photo,
+    /// Grey; `None`: opaque.
+    alpha: Option<Photo>,
+    /// At that resolution.
+    lens: Lens,
+    /// The photo has another size than listed.
+    was_resized: bool,
+}
+
+fn photo_with_lens(frame: &Frame, downscale: u32, background: [f32; 3]) -> Result<SizedPhoto> {
+    let (photo, alpha) = read_photo_with_alpha(&frame.image_path, background)?;
     let on_disk = if frame.shrink { 1 } else { downscale };
     let (intrinsics, was_resized) = fit(frame, on_disk, photo.width, photo.height)?;
     let lens = frame.lens.with_intrinsics(intrinsics);
     if !frame.shrink {
-        return Ok((photo, lens, was_resized));
+        return Ok(SizedPhoto {
+            photo,
+            alpha,
+            lens,
+            was_resized,
+        });
     }
-    Ok((
-        photo.downscaled(downscale),
-        lens.with_intrinsics(intrinsics.downscaled(downscale)),
+    Ok(SizedPhoto {
+        photo: photo.downscaled(downscale),
+        alpha: alpha.map(|grey| grey.downscaled(downscale)),
+        lens: lens.with_intrinsics(intrinsics.downscaled(downscale)),
         was_resized,
-    ))
+    })
 }
 
 /// The frame's intrinsics, `divisor` times smaller, for a photo of this size.

@@ -14,10 +14,19 @@ use std::path::Path;
 /// # Errors
 /// The file is missing, or is not a picture that can be decoded.
 pub fn read_photo(path: &Path, background: [f32; 3]) -> Result<Photo> {
+    read_photo_with_alpha(path, background).map(|(photo, _)| photo)
+}
+
+/// As [`read_photo`], with the opacity as a grey picture where there is transparency.
+///
+/// # Errors
+/// As [`read_photo`].
+pub fn read_photo_with_alpha(path: &Path, background: [f32; 3]) -> Result<(Photo, Option<Photo>)> {
     let picture = decode(path)?;
     let (width, height) = (picture.width(), picture.height());
     if !picture.color().has_alpha() {
-        return Ok(Photo::new(width, height, picture.into_rgb8().into_raw()));
+        let photo = Photo::new(width, height, picture.into_rgb8().into_raw());
+        return Ok((photo, None));
     }
     let rgba = picture.into_rgba8();
     let background = background.map(|v| f32::from(to_byte(v)));
@@ -38,7 +47,12 @@ pub fn read_photo(path: &Path, background: [f32; 3]) -> Result<Photo> {
             ]
         })
         .collect();
-    Ok(Photo::new(width, height, rgb))
+    let pixels = rgba.as_raw().as_chunks::<4>().0;
+    let alpha = pixels.iter().any(|p| p[3] < 255).then(|| {
+        let grey = pixels.iter().flat_map(|p| [p[3]; 3]).collect();
+        Photo::new(width, height, grey)
+    });
+    Ok((Photo::new(width, height, rgb), alpha))
 }
 
 /// A mask as `(width, height, one byte a pixel)`: 255 where the picture is at least half white, else 0.
@@ -76,6 +90,18 @@ pub fn write_png(path: &Path, photo: &Photo) -> Result<()> {
             photo.height,
             ExtendedColorType::Rgb8,
         )
+        .map_err(|e| Error::file(path, format!("could not be encoded: {e}")))?;
+    write_atomic(path, |out: &mut dyn Write| out.write_all(&bytes))
+}
+
+/// `rgba`: `[height, width, 4]` with straight alpha.
+///
+/// # Errors
+/// As [`write_png`].
+pub fn write_rgba_png(path: &Path, width: u32, height: u32, rgba: &[u8]) -> Result<()> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(rgba, width, height, ExtendedColorType::Rgba8)
         .map_err(|e| Error::file(path, format!("could not be encoded: {e}")))?;
     write_atomic(path, |out: &mut dyn Write| out.write_all(&bytes))
 }

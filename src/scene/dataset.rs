@@ -26,6 +26,8 @@ pub struct View {
     pub camera: Camera,
     /// Undistorted, downscaled, composited over the dataset's background.
     pub photo: Photo,
+    /// How opaque the photo is, one byte a pixel; same size as `photo`. `None`: all of it.
+    pub alpha: Option<std::sync::Arc<[u8]>>,
     /// One byte a pixel, 0 = ignore; same size as `photo`.
     pub mask: Option<std::sync::Arc<[u8]>>,
 }

@@ -8,7 +8,7 @@ use super::{
     edit_loss::PerceptualKey,
     project::JobRecord,
     session::{Edited, Session},
-    view_edit::{ToldEdit, instruction},
+    view_edit::{ToldEdit, instruction, over_background},
 };
 use crate::{
     Error, Result,
@@ -415,6 +415,12 @@ impl Session {
         )?;
         let duration_secs = began.elapsed().as_secs_f64();
         let render = render.read(&gpu)?.to_photo();
+        let dataset = self.dataset()?;
+        let alpha = dataset.views[view].alpha.as_deref();
+        let edited = match alpha {
+            Some(alpha) => over_background(edited, alpha, dataset.background),
+            None => edited,
+        };
         let told = ToldEdit {
             view,
             sweep,

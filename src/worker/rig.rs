@@ -28,6 +28,18 @@ impl UpAxis {
     }
 }
 
+/// Of a render over black.
+fn straight_alpha(rgba: &[f32]) -> Vec<u8> {
+    let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
+    let pixels = rgba.as_chunks::<4>().0.iter();
+    pixels
+        .flat_map(|&[r, g, b, a]| {
+            let over = 1.0 / a.max(1.0 / 255.0);
+            [byte(r * over), byte(g * over), byte(b * over), byte(a)]
+        })
+        .collect()
+}
+
 fn shape(settings: &Settings) -> RigShape {
     RigShape {
         count: settings.rig_count as usize,
@@ -81,8 +93,9 @@ impl Session {
         for (i, camera) in cameras.into_iter().enumerate() {
             control.cancel.check()?;
             let name = format!("{IMAGES}/view_{i:03}.png");
-            let (_, photo) = self.render(&camera)?;
-            picture::write_png(&folder.join(&name), &photo)?;
+            let (image, _) = self.render(&camera)?;
+            let rgba = straight_alpha(&image.read_rgba(&gpu)?);
+            picture::write_rgba_png(&folder.join(&name), image.width, image.height, &rgba)?;
             named.push((name, camera));
             tell_rendered(i + 1, total, control);
         }

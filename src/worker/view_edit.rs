@@ -11,7 +11,7 @@ use crate::{
     edit::{EditDraw, ImageEditor, Instruction},
     gpu::GpuImage,
     loss::ImageGradient,
-    scene::Photo,
+    scene::{FloatImage, Photo},
     settings::Settings,
 };
 use std::time::Instant;
@@ -46,6 +46,21 @@ pub(super) fn instruction(settings: &Settings, draw: EditDraw) -> Instruction {
         seed: settings.seed,
         noise_stream: draw.noise_stream,
     }
+}
+
+/// Where the photo shows nothing, the edit stays nothing: what the model paints there would become splats in empty space.
+pub(super) fn over_background(
+    mut edited: FloatImage,
+    alpha: &[u8],
+    background: [f32; 3],
+) -> FloatImage {
+    for (pixel, alpha) in edited.rgb.chunks_exact_mut(3).zip(alpha) {
+        let alpha = f32::from(*alpha) / 255.0;
+        for (value, back) in pixel.iter_mut().zip(background) {
+            *value = alpha * *value + (1.0 - alpha) * back;
+        }
+    }
+    edited
 }
 
 impl Session {

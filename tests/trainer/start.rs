@@ -17,6 +17,7 @@ fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
             image_path: format!("{i}.png").into(),
             camera: *camera,
             photo: Photo::new(64, 64, vec![90; 64 * 64 * 3]),
+            alpha: None,
             mask: None,
         })
         .collect();
