@@ -1,16 +1,15 @@
 //! Attention for the CPU. burn's CPU backend takes one scalar exponential a score, which on the small networks of tests
 //! and demos is nine tenths of a denoising step. Here a few queries at a time meet all keys: scores, softmax and the
-//! weighted sum run over vectors of keys, compiled for the widest instructions that the machine has, with the scores
-//! of those queries as the only scratch memory. Exact softmax, f32.
+//! weighted sum run over vectors of keys, with the scores of those queries as the only
+//! scratch memory. Exact softmax, f32.
 
+use super::host_simd::{Kernel, LANES as PADDING, dispatch, exp2, multiply_add, total};
 use rayon::prelude::*;
 
 /// Queries that share one pass over the keys.
 const QUERIES: usize = 6;
 /// Keys in a panel of scores.
 const LANES: usize = 16;
-/// Keys are padded to a multiple of this: two wide vectors, so that sums over keys hide the adder's latency.
-const PADDING: usize = 32;
 /// Keys whose weights stay in the first-level cache during the weighted sum.
 const BLOCK: usize = 1024;
 
@@ -55,7 +54,6 @@ pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: Shape) -> Vec<f3
             pieces.push((batch, task * rows, piece));
         }
     }
-    let run = widest();
     pieces.into_par_iter().for_each(|(batch, first, piece)| {
         let mut scratch = Scratch::new(shape);
         let start = (batch * shape.queries + first) * inner;
@@ -69,7 +67,7 @@ pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: Shape) -> Vec<f3
                 head,
                 shape,
             };
-            run(&task, &mut scratch, piece);
+            dispatch(Run(&task, &mut scratch, piece));
         }
     });
     out
@@ -123,31 +121,16 @@ impl Scratch {
     }
 }
 
-type Run = fn(&Task, &mut Scratch, &mut [f32]);
+/// One task, its scratch memory and where its result goes.
+struct Run<'a, 'b>(&'b Task<'a>, &'b mut Scratch, &'b mut [f32]);
 
-fn widest() -> Run {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        fn avx512(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
-            run::<true>(task, scratch, out);
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
-            run::<true>(task, scratch, out);
-        }
-        let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        if fma && is_x86_feature_detected!("avx512f") {
-            // SAFETY: the machine has the features that the function is compiled for.
-            return |task, scratch, out| unsafe { avx512(task, scratch, out) };
-        }
-        if fma {
-            // SAFETY: as above.
-            return |task, scratch, out| unsafe { avx2(task, scratch, out) };
-        }
+impl Kernel for Run<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        run::<FUSED>(self.0, self.1, self.2);
     }
-    // Only x86-64's base instructions lack a fused multiply-add.
-    run::<{ cfg!(target_arch = "aarch64") }>
 }
 
 #[inline(always)]
@@ -206,11 +189,6 @@ fn run<const FUSED: bool>(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
     }
 }
 
-#[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
 /// Scores of all queries with one panel of keys.
 #[inline(always)]
 fn dot<const FUSED: bool>(queries: &[f32], panel: &[f32], width: usize) -> [[f32; LANES]; QUERIES] {
@@ -253,30 +231,6 @@ fn softmax<const FUSED: bool>(scores: &mut [f32], keys: usize) -> f32 {
     total(&sum)
 }
 
-/// 2^x for x ≤ 0, zero (to f32's normal range) below −126: rounding to an integer by a large addend, a polynomial for
-/// the rest, relative error about 1e−7.
-#[inline(always)]
-fn exp2<const FUSED: bool>(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23
-    let x = if x > -126.0 { x } else { -126.0 };
-    let shifted = x + ROUND;
-    let fraction = x - (shifted - ROUND);
-    // Taylor terms ln(2)^n / n!, |fraction| ≤ ½.
-    let mut p = 1.540_353e-4;
-    for c in [
-        1.333_355_8e-3,
-        9.618_129e-3,
-        5.550_411e-2,
-        0.240_226_5,
-        std::f32::consts::LN_2,
-        1.0,
-    ] {
-        p = multiply_add::<FUSED>(p, fraction, c);
-    }
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-    f32::from_bits(p.to_bits().wrapping_add(exponent << 23))
-}
-
 /// Σ weight · value over the keys.
 #[inline(always)]
 fn weighted<const FUSED: bool>(weights: &[f32], values: &[f32]) -> f32 {
@@ -288,18 +242,4 @@ fn weighted<const FUSED: bool>(weights: &[f32], values: &[f32]) -> f32 {
         }
     }
     total(&sum)
-}
-
-/// Sum of all lanes, halving them: a chain of single additions would cost more than the vectors before it. Kept out
-/// of line, because inlined it makes the compiler split the accumulators of its callers into narrow vectors.
-#[inline(never)]
-fn total(lanes: &[f32; PADDING]) -> f32 {
-    let mut sums: [f32; 8] =
-        std::array::from_fn(|i| lanes[i] + lanes[i + 8] + (lanes[i + 16] + lanes[i + 24]));
-    for n in [4, 2, 1] {
-        for lane in 0..n {
-            sums[lane] += sums[lane + n];
-        }
-    }
-    sums[0]
 }

@@ -8,11 +8,17 @@
 mod check;
 pub(crate) mod clip_layer;
 pub(crate) mod config;
+pub(crate) mod conv;
 mod dpm_solver;
 mod files;
 mod guidance;
 mod hash;
 mod host_attention;
+mod host_conv;
+mod host_gemm;
+mod host_norm;
+mod host_simd;
+mod host_tensor;
 pub(crate) mod layers;
 mod ldm;
 mod noise;

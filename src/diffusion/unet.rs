@@ -3,7 +3,8 @@
 //! picture to edit.
 
 use super::config::Config;
-use super::layers::{Conv2d, GroupNorm, Linear, silu};
+use super::conv::Conv2d;
+use super::layers::{GroupNorm, Linear, silu};
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::transformer::{PromptKeys, SpatialTransformer, TransformerConfig};
 use super::vae::Trace;

@@ -7,7 +7,8 @@
 //! that run through the whole network by themselves, bands give the result of one pass: there are no seams to blend.
 
 use super::config::Config;
-use super::layers::{Conv2d, GroupNorm};
+use super::conv::Conv2d;
+use super::layers::GroupNorm;
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::unet::WEIGHTS;
 use super::vae_stages::{Chain, PixelAttention, Stage};
