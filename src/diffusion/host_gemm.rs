@@ -184,10 +184,14 @@ pub(crate) struct Rows<'a> {
 impl<const W: usize> Factor<W> for Rows<'_> {
     fn pack(&self, panel: usize, depth: Range<usize>, to: &mut [f32]) {
         let rows = self.values.len() / self.depth;
-        for r in 0..W.min(rows - panel * W) {
-            let row = &self.values[(panel * W + r) * self.depth..][depth.clone()];
-            for (to, from) in to[r..].iter_mut().step_by(W).zip(row) {
-                *to = *from;
+        // Beyond the last row, the last one again.
+        let rows: [&[f32]; W] = std::array::from_fn(|r| {
+            let row = (panel * W + r).min(rows - 1);
+            &self.values[row * self.depth..][depth.clone()]
+        });
+        for (k, to) in to.as_chunks_mut::<W>().0.iter_mut().enumerate() {
+            for (to, row) in to.iter_mut().zip(rows) {
+                *to = row[k];
             }
         }
     }
@@ -263,19 +267,24 @@ pub(crate) fn multiply(
                 let right = right
                     .packed(j, range.clone())
                     .unwrap_or_else(|| &b[j * COLUMNS * n..][..COLUMNS * n]);
-                let width = COLUMNS.min(columns - j * COLUMNS);
                 for i in task[0].clone() {
                     let left = left
                         .packed(i, range.clone())
                         .unwrap_or_else(|| &a[i * ROWS * n..][..ROWS * n]);
-                    let height = ROWS.min(rows - i * ROWS);
                     dispatch(Tile {
                         left,
                         right,
                         tile: &mut tile,
                     });
                     let at = [i * ROWS, j * COLUMNS];
-                    target.add(&tile, [height, width], at, places);
+                    let size = [ROWS.min(rows - at[0]), COLUMNS.min(columns - at[1])];
+                    dispatch(Add {
+                        target: &target,
+                        tile: &tile,
+                        size,
+                        at,
+                        places,
+                    });
                 }
             }
         });
@@ -302,25 +311,37 @@ struct Target(*mut f32);
 // SAFETY: tasks write disjoint elements.
 unsafe impl Sync for Target {}
 
-impl Target {
-    /// Add the first `[rows, columns]` of `tile` at row and column `at`.
-    fn add(
-        &self,
-        tile: &[[f32; COLUMNS]; ROWS],
-        [rows, columns]: [usize; 2],
-        at: [usize; 2],
-        places: Places,
-    ) {
+/// Adds the first `size` (rows, columns) of a tile at row and column `at`.
+struct Add<'a> {
+    target: &'a Target,
+    tile: &'a [[f32; COLUMNS]; ROWS],
+    size: [usize; 2],
+    at: [usize; 2],
+    places: Places,
+}
+
+impl Kernel for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Places {
+            first,
+            run,
+            jump,
+            row,
+        } = self.places;
+        let [rows, columns] = self.size;
         let mut done = 0;
         while done < columns {
-            let column = places.first + at[1] + done;
-            let offset = column % places.run;
-            let length = (places.run - offset).min(columns - done);
-            let start = column / places.run * places.jump + offset + at[0] * places.row;
-            for (r, sums) in tile.iter().enumerate().take(rows) {
+            let column = first + self.at[1] + done;
+            let offset = column % run;
+            let length = (run - offset).min(columns - done);
+            let start = column / run * jump + offset + self.at[0] * row;
+            for (r, sums) in self.tile.iter().enumerate().take(rows) {
                 // SAFETY: `multiply` checked that all places lie within the target, and no other task has them.
                 let to = unsafe {
-                    std::slice::from_raw_parts_mut(self.0.add(start + r * places.row), length)
+                    std::slice::from_raw_parts_mut(self.target.0.add(start + r * row), length)
                 };
                 for (to, sum) in to.iter_mut().zip(&sums[done..done + length]) {
                     *to += sum;
@@ -332,12 +353,12 @@ impl Target {
 }
 
 /// The products of one panel with another.
-struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     /// `[depth][ROWS]`.
-    left: &'a [f32],
+    pub left: &'a [f32],
     /// `[depth][COLUMNS]`.
-    right: &'a [f32],
-    tile: &'a mut [[f32; COLUMNS]; ROWS],
+    pub right: &'a [f32],
+    pub tile: &'a mut [[f32; COLUMNS]; ROWS],
 }
 
 impl Kernel for Tile<'_> {
@@ -348,34 +369,52 @@ impl Kernel for Tile<'_> {
         let left = self.left.as_chunks::<ROWS>().0;
         let right = self.right.as_chunks::<COLUMNS>().0;
         if has_wide_vectors() {
-            corner::<FUSED, ROWS, COLUMNS>(left, right, [0, 0], self.tile);
+            *self.tile = corner::<FUSED, ROWS, COLUMNS, 0, 0>(left, right);
         } else {
             // As many sums as sixteen registers of eight lanes, or thirty-two of four, hold.
-            for row in [0, 6] {
-                for column in [0, 16] {
-                    corner::<FUSED, 6, 16>(left, right, [row, column], self.tile);
-                }
-            }
+            put(self.tile, [0, 0], corner::<FUSED, 6, 16, 0, 0>(left, right));
+            put(
+                self.tile,
+                [0, 16],
+                corner::<FUSED, 6, 16, 0, 16>(left, right),
+            );
+            put(self.tile, [6, 0], corner::<FUSED, 6, 16, 6, 0>(left, right));
+            put(
+                self.tile,
+                [6, 16],
+                corner::<FUSED, 6, 16, 6, 16>(left, right),
+            );
         }
     }
 }
 
 #[inline(always)]
-fn corner<const FUSED: bool, const R: usize, const C: usize>(
+fn put(tile: &mut [[f32; COLUMNS]; ROWS], [row, column]: [usize; 2], sums: [[f32; 16]; 6]) {
+    for (to, sums) in tile[row..].iter_mut().zip(&sums) {
+        to[column..column + 16].copy_from_slice(sums);
+    }
+}
+
+/// `R` × `C` sums from row `ROW` and column `COLUMN` on. All four are constants and the sums a value of its own, without
+/// which the compiler keeps them in memory.
+#[inline(always)]
+fn corner<
+    const FUSED: bool,
+    const R: usize,
+    const C: usize,
+    const ROW: usize,
+    const COLUMN: usize,
+>(
     left: &[[f32; ROWS]],
     right: &[[f32; COLUMNS]],
-    [row, column]: [usize; 2],
-    tile: &mut [[f32; COLUMNS]; ROWS],
-) {
+) -> [[f32; C]; R] {
     let mut sums = [[0.0; C]; R];
     for (a, b) in left.iter().zip(right) {
         for r in 0..R {
             for c in 0..C {
-                sums[r][c] = multiply_add::<FUSED>(a[row + r], b[column + c], sums[r][c]);
+                sums[r][c] = multiply_add::<FUSED>(a[ROW + r], b[COLUMN + c], sums[r][c]);
             }
         }
     }
-    for r in 0..R {
-        tile[row + r][column..column + C].copy_from_slice(&sums[r]);
-    }
+    sums
 }
