@@ -3,6 +3,7 @@
 //! trained here, so a backward pass is only the gradient with respect to a layer's input; it is written out where one is
 //! needed, without a graph of the whole network.
 
+use super::budget::SCORES;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
 use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
@@ -303,7 +304,8 @@ impl LayerNorm {
 }
 
 /// Softmax(q kᵀ / √d) v. Heads lie beside each other: `q` is `[batch, tokens, heads · d]`, `k` and `v` likewise with
-/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it.
+/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it. So many queries at a
+/// time that their scores, where a device writes them down, take no more than [`SCORES`].
 pub(crate) fn attend(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -325,38 +327,32 @@ pub(crate) fn attend(
         let out = host_attention::attention(q.values(), k.values(), v.values(), shape);
         return host_tensor::tensor(out, [batch, queries, inner]);
     }
-    let options = AttentionModuleOptions {
-        is_causal: causal,
-        ..Default::default()
-    };
     let split = |x: Tensor<3>| {
         let tokens = x.dims()[1];
         x.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
     };
-    attention(split(q), split(k), split(v), None, None, options)
-        .swap_dims(1, 2)
-        .reshape([batch, queries, inner])
-}
-
-/// Scores held at once by [`attend_banded`] and [`attend_backward`], elements.
-const SCORES: usize = 1 << 24;
-
-/// Single-head [`attend`] of every token with every token, so many queries at a time that scores never take more than
-/// 64 MiB. All `[batch, tokens, d]`.
-pub(crate) fn attend_banded(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-    let tokens = q.dims()[1];
-    let band = (SCORES / tokens.max(1)).max(1);
-    if band >= tokens {
-        return attend(q, k, v, 1, false);
+    let (k, v) = (split(k), split(v));
+    let options = AttentionModuleOptions {
+        is_causal: causal,
+        ..Default::default()
+    };
+    let of = |q: Tensor<3>| {
+        let tokens = q.dims()[1];
+        attention(split(q), k.clone(), v.clone(), None, None, options)
+            .swap_dims(1, 2)
+            .reshape([batch, tokens, inner])
+    };
+    let band = (SCORES / (batch * heads * k.dims()[2]).max(1)).max(1);
+    if causal || band >= queries {
+        return of(q);
     }
-    let bands = (0..tokens).step_by(band).map(|first| {
-        let q = q.clone().narrow(1, first, band.min(tokens - first));
-        attend(q, k.clone(), v.clone(), 1, false)
-    });
+    let bands = (0..queries)
+        .step_by(band)
+        .map(|first| of(q.clone().narrow(1, first, band.min(queries - first))));
     Tensor::cat(bands.collect(), 1)
 }
 
-/// Gradients of [`attend_banded`] with respect to `q`, `k` and `v`, given that of its output.
+/// Gradients of single-head [`attend`] with respect to `q`, `k` and `v`, given that of its output.
 pub(crate) fn attend_backward(
     q: Tensor<3>,
     k: Tensor<3>,

@@ -5,6 +5,7 @@
 //!
 //! All randomness comes in through arguments. Arithmetic is f32 whatever the files store.
 
+mod budget;
 mod check;
 pub(crate) mod clip_layer;
 pub(crate) mod config;
@@ -36,6 +37,7 @@ mod vae;
 mod vae_stages;
 pub(crate) mod weights;
 
+pub use budget::{MemoryNeed, available_memory};
 pub use check::{ModelReport, PartReport, check_model};
 pub use dpm_solver::DpmSolver;
 pub use guidance::{Guidance, GuidanceRange};

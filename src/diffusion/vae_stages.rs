@@ -3,8 +3,7 @@
 
 use super::conv::Conv2d;
 use super::layers::{
-    GroupNorm, Linear, add_tokens, attend_backward, attend_banded, from_tokens, silu_backward,
-    to_tokens,
+    GroupNorm, Linear, add_tokens, attend, attend_backward, from_tokens, silu_backward, to_tokens,
 };
 use super::resnet::{ResnetBlock, Upsample, normed_conv};
 use super::vae::Trace;
@@ -154,7 +153,7 @@ impl PixelAttention {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [q, k, v] = self.project(&x);
-        add_tokens(x, self.out.forward(attend_banded(q, k, v)))
+        add_tokens(x, self.out.forward(attend(q, k, v, 1, false)))
     }
 
     fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {

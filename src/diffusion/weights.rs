@@ -236,6 +236,22 @@ impl Weights {
         }
     }
 
+    /// Bytes of all tensors as they lie on the device: f32, except that matrices keep half precision on the CPU backend.
+    pub fn resident_bytes(&self) -> u64 {
+        let on_host = self.device == Device::flex();
+        let bytes = self.table.iter().map(|(name, stored)| {
+            let looked_up = name.contains("token_embedding") || name.contains("position_embedding");
+            let packed = on_host && stored.shape.len() > 1 && !looked_up;
+            let element = if packed && stored.dtype == Dtype::F16 {
+                2
+            } else {
+                4
+            };
+            stored.shape.iter().product::<usize>() as u64 * element
+        });
+        bytes.sum()
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.table.contains_key(name)
     }
