@@ -4,7 +4,7 @@
 //! `unet_eps`). Too large to carry along, so without the folder these tests say that they were skipped.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use luxedit::diffusion::{Precision, TextEncoder, UNet, Vae, read};
+use luxedit::diffusion::{InstructPix2Pix, Precision, TextEncoder, UNet, Vae, read};
 use safetensors::{Dtype, SafeTensors};
 use std::path::{Path, PathBuf};
 
@@ -114,4 +114,76 @@ fn unet() {
     let sample = reference.tensor("unet_sample", &device);
     let prediction = unet.forward(sample, &[timestep], &keys);
     reference.check("unet_eps", prediction, TOLERANCE);
+}
+
+/// Loaded from a warm cache within five seconds of a processor, and the memory that a step and a picture take is what was foretold: by
+/// the high-water mark of resident memory, which the system lets a process reset.
+#[test]
+fn load_time_and_memory() {
+    let Some(folder) = folder() else { return };
+    let (reference, device) = (Reference::open(&folder), Device::flex());
+    let before = resident("VmRSS");
+    let load = || InstructPix2Pix::load(&folder.join("model"), &device, Precision::Half);
+    let (start, cpu) = (std::time::Instant::now(), processor_secs());
+    let model = load().expect("a model");
+    let load_secs = start.elapsed().as_secs_f64();
+    let cpu = processor_secs() - cpu;
+    let need = model.memory_need(256, 256, true);
+    println!("loaded in {load_secs:.2} s, {cpu:.2} processor seconds; 256²: {need}");
+    println!("512²: {}", model.memory_need(512, 512, true));
+    println!(
+        "512² on a graphics card: {}",
+        model.memory_need(512, 512, false)
+    );
+    println!("peak while loading: {} MiB", resident("VmHWM") >> 20);
+    let fits = |what: &str, need: u64, measured: u64| {
+        let ratio = need as f64 / measured as f64;
+        println!(
+            "{what}: foretold {} MiB, measured {} MiB, ratio {ratio:.2}",
+            need >> 20,
+            measured >> 20
+        );
+        assert!((0.8..2.0).contains(&ratio), "{what}: {ratio:.2}");
+    };
+    fits("weights", need.weights, resident("VmRSS") - before);
+    let keys = model
+        .unet
+        .prompt_keys(&reference.tensor("context", &device));
+    let sample: Tensor<4> = reference.tensor("unet_sample", &device);
+    let peak = |run: &dyn Fn() -> Tensor<4>| {
+        std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
+        let before = resident("VmRSS");
+        read(run()).expect("a result");
+        resident("VmHWM") - before
+    };
+    let step = peak(&|| model.unet.forward(sample.clone(), &[500.0], &keys));
+    fits("a denoising step", need.denoising, step);
+    let latents: Tensor<4> = reference.tensor("vae_mean", &device);
+    let decoded = peak(&|| model.vae.decode(latents.clone()));
+    fits("the autoencoder", need.autoencoder, decoded);
+    // What a busy machine takes longer for says nothing of the load.
+    assert!(cpu <= 5.0, "loading took {cpu:.2} processor seconds");
+}
+
+/// Processor seconds of this process, all threads.
+fn processor_secs() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    // After the name in parentheses: fields 14 and 15, in hundredths.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|n| n.parse::<f64>().expect("a number"))
+        .sum::<f64>()
+        / 100.0
+}
+
+/// Bytes of a line of this process' status.
+fn resident(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(name))
+        .expect("a line");
+    let kib = line.split_whitespace().nth(1).expect("a number");
+    kib.parse::<u64>().expect("a number") * 1024
 }

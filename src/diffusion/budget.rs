@@ -12,7 +12,7 @@ pub(crate) const SCORES: usize = 1 << 26;
 const HOST_SCRATCH: u64 = 32 << 20;
 
 /// Bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryNeed {
     /// All networks, as they lie on the device.
     pub weights: u64,

@@ -31,7 +31,8 @@ pub struct InstructPix2Pix {
     pub vae: Vae,
     pub scheduler: SchedulerConfig,
     device: Device,
-    weight_bytes: u64,
+    /// On a graphics card, and on the CPU backend.
+    weight_bytes: [u64; 2],
     /// Height and width of the pictures that there was room for.
     fitting: Cell<Option<(usize, usize)>>,
     hash: String,
@@ -111,7 +112,7 @@ impl InstructPix2Pix {
         if let Some(available) = available_on(device) {
             let parts = Part::ALL.iter().map(|&part| {
                 let weights = files.weights(part, precision, device)?;
-                Ok(weights.resident_bytes())
+                Ok(weights.resident_bytes(true))
             });
             MemoryNeed {
                 weights: parts.sum::<Result<u64>>()?,
@@ -132,10 +133,12 @@ impl InstructPix2Pix {
         weights: &mut dyn FnMut(Part) -> Result<Weights>,
     ) -> Result<Self> {
         let scheduler = files.scheduler()?;
-        let mut weight_bytes = 0;
+        let mut weight_bytes = [0; 2];
         let mut open = |part| {
             let weights = weights(part)?;
-            weight_bytes += weights.resident_bytes();
+            for (bytes, on_host) in weight_bytes.iter_mut().zip([false, true]) {
+                *bytes += weights.resident_bytes(on_host);
+            }
             Ok::<_, Error>((files.config(part)?, weights))
         };
         let (config, text_weights) = open(Part::TextEncoder)?;
@@ -196,12 +199,11 @@ impl InstructPix2Pix {
         &self.device
     }
 
-    /// What editing a picture of that size takes.
-    pub fn memory_need(&self, height: usize, width: usize) -> MemoryNeed {
-        let on_host = self.device == Device::flex();
+    /// What editing a picture of that size takes on the CPU backend, or on a graphics card.
+    pub fn memory_need(&self, height: usize, width: usize, on_host: bool) -> MemoryNeed {
         let (h, w) = self.latent_size(height, width);
         MemoryNeed {
-            weights: self.weight_bytes,
+            weights: self.weight_bytes[usize::from(on_host)],
             denoising: self.unet.working_bytes(3, [h, w], on_host),
             autoencoder: self.vae.working_bytes([height, width], on_host),
         }
@@ -218,8 +220,8 @@ impl InstructPix2Pix {
         }
         if let Some(available) = available_on(&self.device) {
             // The weights are there already.
-            let available = available + self.weight_bytes;
-            self.memory_need(height, width).check(available)?;
+            let need = self.memory_need(height, width, true);
+            need.check(available + need.weights)?;
         }
         self.fitting.set(Some((height, width)));
         Ok(())

@@ -160,7 +160,7 @@ impl Vae {
     pub(crate) fn working_bytes(&self, size: [usize; 2], on_host: bool) -> u64 {
         let widths = &self.shape.widths;
         let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
-        let mut walk = Walk::new(1, on_host, self.band_pixels);
+        let mut walk = Walk::new(1, on_host, BAND_PIXELS);
         walk.conv(3, widths[0], area(0));
         // The decoder is the larger half: it passes every level with the width of the one below.
         let last = widths.len() - 1;

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,6 +71,19 @@ impl Source {
         match &self.bytes {
             Content::Mapped(map) => map,
             Content::Bundled(bytes) => bytes,
+        }
+    }
+
+    /// Count these bytes as read: their pages need not stay mapped. They can be read again.
+    fn forget(&self, range: &Range<usize>) {
+        #[cfg(unix)]
+        if let Content::Mapped(map) = &self.bytes {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is of a file and read-only, so that a page that is let go is read again from the file.
+            let done = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+            if let Err(e) = done {
+                log::debug!("{}: pages stay mapped: {e}", self.path.display());
+            }
         }
     }
 
@@ -149,6 +163,8 @@ pub(crate) struct Weights {
     used: RefCell<HashSet<String>>,
     missing: RefCell<Vec<String>>,
     misshapen: RefCell<Vec<String>>,
+    /// Where the last tensor lies.
+    last: RefCell<Range<usize>>,
 }
 
 impl Weights {
@@ -220,6 +236,7 @@ impl Weights {
             used: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
+            last: RefCell::default(),
         }
     }
 
@@ -236,9 +253,9 @@ impl Weights {
         }
     }
 
-    /// Bytes of all tensors as they lie on the device: f32, except that matrices keep half precision on the CPU backend.
-    pub fn resident_bytes(&self) -> u64 {
-        let on_host = self.device == Device::flex();
+    /// Bytes of all tensors as they lie on the CPU backend, or on a graphics card: f32, except that matrices keep half
+    /// precision on the CPU backend.
+    pub fn resident_bytes(&self, on_host: bool) -> u64 {
         let bytes = self.table.iter().map(|(name, stored)| {
             let looked_up = name.contains("token_embedding") || name.contains("position_embedding");
             let packed = on_host && stored.shape.len() > 1 && !looked_up;
@@ -314,6 +331,8 @@ impl Weights {
             ));
             return None;
         }
+        self.source
+            .forget(&self.last.replace(stored_as.range.clone()));
         let bytes = &self.source.bytes()[stored_as.range.clone()];
         let dtype = stored_as.dtype;
         if !matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64) {
