@@ -228,6 +228,10 @@ fn print_report(report: &ModelReport, test: &SelfTest, device_name: &str) {
         );
     }
     println!("hash {}", report.hash);
+    println!(
+        "a picture of 512 × 512 needs on the processor {}; on a graphics card {}",
+        report.memory_on_processor, report.memory_on_card
+    );
     if test.passed() {
         println!(
             "{device_name} computes right: off by {:.1e} ({:.0e} allowed)",

@@ -2,6 +2,7 @@
 //! floats, and has only finite elements. The loaders themselves ask, so that a check and a load cannot disagree; nothing
 //! is copied to a device, so that a check of gigabytes needs little memory.
 
+use super::budget::MemoryNeed;
 use super::files::{ModelFiles, Part};
 use super::pipeline::InstructPix2Pix;
 use super::weights::{Precision, Tally};
@@ -19,6 +20,10 @@ pub struct ModelReport {
     /// Sixteen hexadecimal digits that identify the weights.
     pub hash: String,
     pub parts: Vec<PartReport>,
+    /// What editing a picture of 512 × 512 pixels takes on the processor.
+    pub memory_on_processor: MemoryNeed,
+    /// The same on a graphics card.
+    pub memory_on_card: MemoryNeed,
 }
 
 /// One network of a model.
@@ -83,5 +88,7 @@ pub fn check_model(path: &Path, precision: Precision) -> Result<ModelReport> {
     Ok(ModelReport {
         hash: model.model_hash().to_owned(),
         parts,
+        memory_on_processor: model.memory_need(512, 512, true),
+        memory_on_card: model.memory_need(512, 512, false),
     })
 }

@@ -1,18 +1,12 @@
 //! Attention for the CPU. burn's CPU backend takes one scalar exponential a score, which on the small networks of tests
-//! and demos is nine tenths of a denoising step. Here a few queries at a time meet all keys: scores, softmax and the
-//! weighted sum run over vectors of keys, compiled for the widest instructions that the machine has, with the scores
-//! of those queries as the only scratch memory. Exact softmax, f32.
+//! and demos is nine tenths of a denoising step. Here 32 queries at a time meet all keys, with their scores as the only
+//! scratch memory. Scores are kept by key: softmax then runs along vectors of queries without a sum across lanes, and
+//! what it leaves is laid out as the right factor of the product with the values. Exact softmax, f32.
 
+use super::host_gemm::{COLUMNS as QUERIES, ROWS, Tile};
+use super::host_simd::{Kernel, dispatch, exp2};
 use rayon::prelude::*;
-
-/// Queries that share one pass over the keys.
-const QUERIES: usize = 6;
-/// Keys in a panel of scores.
-const LANES: usize = 16;
-/// Keys are padded to a multiple of this: two wide vectors, so that sums over keys hide the adder's latency.
-const PADDING: usize = 32;
-/// Keys whose weights stay in the first-level cache during the weighted sum.
-const BLOCK: usize = 1024;
+use std::ops::Range;
 
 /// Sizes of one attention. Heads lie beside each other in the last dimension: queries are
 /// `[batch, queries, heads · width]`, keys and values `[batch, keys, heads · width]`.
@@ -26,72 +20,95 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn padded(&self) -> usize {
-        self.keys.next_multiple_of(PADDING)
+    fn inner(&self) -> usize {
+        self.heads * self.width
     }
 
-    /// Elements of one head's packed keys or values.
-    fn head(&self) -> usize {
-        self.width * self.padded()
+    /// Keys, padded to whole panels.
+    fn padded_keys(&self) -> usize {
+        self.keys.next_multiple_of(ROWS)
+    }
+
+    fn padded_width(&self) -> usize {
+        self.width.next_multiple_of(ROWS)
     }
 }
 
 /// Softmax(q kᵀ / √width) v, laid out as `q`.
 pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: Shape) -> Vec<f32> {
-    let inner = shape.heads * shape.width;
-    // Keys in panels of [width, LANES], values as [width, keys]: both are then read in order.
-    let padded = shape.padded();
-    let keys = pack(k, shape, |key, d| {
-        (key / LANES) * LANES * shape.width + d * LANES + key % LANES
+    let inner = shape.inner();
+    // Keys in panels of [width, ROWS keys], values in panels of [keys, ROWS columns].
+    let keys = pack(k, shape, shape.padded_keys() * shape.width, |key, d| {
+        (key / ROWS * shape.width + d) * ROWS + key % ROWS
     });
-    let values = pack(v, shape, |key, d| d * padded + key);
+    let values = pack(v, shape, shape.keys * shape.padded_width(), |key, d| {
+        (d / ROWS * shape.keys + key) * ROWS + d % ROWS
+    });
     let mut out = vec![0.0; q.len()];
-    let rows = (64 * QUERIES).min(shape.queries.next_multiple_of(QUERIES));
-    let tasks = shape.queries.div_ceil(rows);
-    // A task is some queries of one batch element: chunks of the output that lie in one piece.
-    let mut pieces: Vec<(usize, usize, &mut [f32])> = Vec::with_capacity(shape.batch * tasks);
+    // A task is the heads of a few queries: chunks of the output that lie in one piece.
+    let mut tasks: Vec<(usize, usize, &mut [f32])> = Vec::new();
     for (batch, element) in out.chunks_mut((shape.queries * inner).max(1)).enumerate() {
-        for (task, piece) in element.chunks_mut(rows * inner).enumerate() {
-            pieces.push((batch, task * rows, piece));
+        for (task, piece) in element.chunks_mut((QUERIES * inner).max(1)).enumerate() {
+            tasks.push((batch, task * QUERIES, piece));
         }
     }
-    let run = widest();
-    pieces.into_par_iter().for_each(|(batch, first, piece)| {
-        let mut scratch = Scratch::new(shape);
-        let start = (batch * shape.queries + first) * inner;
-        let queries = &q[start..start + piece.len()];
-        for head in 0..shape.heads {
-            let at = (batch * shape.heads + head) * shape.head();
-            let task = Task {
-                queries,
-                keys: &keys[at..at + shape.head()],
-                values: &values[at..at + shape.head()],
-                head,
-                shape,
-            };
-            run(&task, &mut scratch, piece);
-        }
-    });
+    let scratch = || Scratch {
+        queries: vec![0.0; shape.width * QUERIES],
+        scores: vec![[0.0; QUERIES]; shape.padded_keys()],
+    };
+    tasks
+        .into_par_iter()
+        .for_each_init(scratch, |scratch, (batch, first, piece)| {
+            let start = (batch * shape.queries + first) * inner;
+            let queries = &q[start..start + piece.len()];
+            for head in 0..shape.heads {
+                let part = |packed: &Vec<f32>| {
+                    let length = packed.len() / (shape.batch * shape.heads);
+                    let at = (batch * shape.heads + head) * length;
+                    at..at + length
+                };
+                let task = Task {
+                    queries,
+                    keys: &keys[part(&keys)],
+                    values: &values[part(&values)],
+                    head,
+                    shape,
+                };
+                task.run(scratch, piece);
+            }
+        });
     out
 }
 
-/// `[batch, heads]` of packed heads; `place` says where (key, column) goes within one. Padding is zero.
-fn pack(x: &[f32], shape: Shape, place: impl Fn(usize, usize) -> usize + Sync) -> Vec<f32> {
-    let inner = shape.heads * shape.width;
-    let mut packed = vec![0.0; shape.batch * shape.heads * shape.head()];
+/// `[batch, heads]` of packed heads of `length` elements; `place` says where (key, column) goes within one. Padding is
+/// zero.
+fn pack(
+    x: &[f32],
+    shape: Shape,
+    length: usize,
+    place: impl Fn(usize, usize) -> usize + Sync,
+) -> Vec<f32> {
+    let mut packed = vec![0.0; shape.batch * shape.heads * length];
     packed
-        .par_chunks_mut(shape.head())
+        .par_chunks_mut(length.max(1))
         .enumerate()
         .for_each(|(i, head)| {
             let (batch, column) = (i / shape.heads, (i % shape.heads) * shape.width);
             for key in 0..shape.keys {
-                let row = &x[(batch * shape.keys + key) * inner + column..][..shape.width];
+                let row = &x[(batch * shape.keys + key) * shape.inner() + column..][..shape.width];
                 for (d, value) in row.iter().enumerate() {
                     head[place(key, d)] = *value;
                 }
             }
         });
     packed
+}
+
+struct Scratch {
+    /// `[width][QUERIES]`, scaled.
+    queries: Vec<f32>,
+    /// By key: scores, then weights.
+    scores: Vec<[f32; QUERIES]>,
 }
 
 /// Some queries of one head.
@@ -104,202 +121,84 @@ struct Task<'a> {
     shape: Shape,
 }
 
-struct Scratch {
-    /// `[QUERIES, width]`, scaled.
-    queries: Vec<f32>,
-    /// `[QUERIES, padded keys]`: scores, then weights.
-    scores: Vec<f32>,
-    /// `[QUERIES, width]`.
-    sums: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(shape: Shape) -> Self {
-        Self {
-            queries: vec![0.0; QUERIES * shape.width],
-            scores: vec![0.0; QUERIES * shape.padded()],
-            sums: vec![0.0; QUERIES * shape.width],
-        }
-    }
-}
-
-type Run = fn(&Task, &mut Scratch, &mut [f32]);
-
-fn widest() -> Run {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        fn avx512(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
-            run::<true>(task, scratch, out);
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
-            run::<true>(task, scratch, out);
-        }
-        let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        if fma && is_x86_feature_detected!("avx512f") {
-            // SAFETY: the machine has the features that the function is compiled for.
-            return |task, scratch, out| unsafe { avx512(task, scratch, out) };
-        }
-        if fma {
-            // SAFETY: as above.
-            return |task, scratch, out| unsafe { avx2(task, scratch, out) };
-        }
-    }
-    // Only x86-64's base instructions lack a fused multiply-add.
-    run::<{ cfg!(target_arch = "aarch64") }>
-}
-
-#[inline(always)]
-fn run<const FUSED: bool>(task: &Task, scratch: &mut Scratch, out: &mut [f32]) {
-    let Task {
-        queries,
-        keys,
-        values,
-        head,
-        shape,
-    } = *task;
-    let width = shape.width;
-    let inner = shape.heads * width;
-    let padded = shape.padded();
-    // Base-2 exponentials: the factor goes into the queries.
-    let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-    let count = queries.len() / inner;
-    for first in (0..count).step_by(QUERIES) {
-        // Past the end, the last query is computed again and dropped.
-        for r in 0..QUERIES {
-            let row = (first + r).min(count - 1);
-            let source = &queries[row * inner + head * width..][..width];
-            for (to, from) in scratch.queries[r * width..][..width].iter_mut().zip(source) {
-                *to = from * scale;
+impl Task<'_> {
+    fn run(&self, scratch: &mut Scratch, out: &mut [f32]) {
+        let Self {
+            queries,
+            keys,
+            values,
+            head,
+            shape,
+        } = *self;
+        let (inner, width) = (shape.inner(), shape.width);
+        let count = queries.len() / inner;
+        let own = head * width..(head + 1) * width;
+        // Base-2 exponentials: the factor goes into the queries.
+        let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
+        for query in 0..QUERIES {
+            // Past the end, the last query is computed again and dropped.
+            let row = &queries[query.min(count - 1) * inner..][own.clone()];
+            for (to, x) in scratch.queries[query..]
+                .iter_mut()
+                .step_by(QUERIES)
+                .zip(row)
+            {
+                *to = x * scale;
             }
         }
-        for panel in 0..padded / LANES {
-            let panel_keys = &keys[panel * LANES * width..][..LANES * width];
-            let tile = dot::<FUSED>(&scratch.queries, panel_keys, width);
-            for (r, row) in tile.iter().enumerate() {
-                scratch.scores[r * padded + panel * LANES..][..LANES].copy_from_slice(row);
-            }
+        let panels = keys.chunks((width * ROWS).max(1));
+        for (panel, scores) in panels.zip(scratch.scores.as_chunks_mut::<ROWS>().0) {
+            dispatch(Tile {
+                left: panel,
+                right: &scratch.queries,
+                tile: scores,
+            });
         }
-        let mut totals = [0.0; QUERIES];
-        for (r, total) in totals.iter_mut().enumerate() {
-            let scores = &mut scratch.scores[r * padded..][..padded];
-            *total = softmax::<FUSED>(scores, shape.keys);
-        }
-        scratch.sums.fill(0.0);
-        for start in (0..padded).step_by(BLOCK) {
-            let n = BLOCK.min(padded - start);
-            for d in 0..width {
-                let column = &values[d * padded + start..][..n];
-                for r in 0..QUERIES {
-                    let weights = &scratch.scores[r * padded + start..][..n];
-                    scratch.sums[r * width + d] += weighted::<FUSED>(weights, column);
+        let scores = &mut scratch.scores[..shape.keys];
+        let inverse = dispatch(Softmax(scores));
+        let mut tile = [[0.0; QUERIES]; ROWS];
+        for (panel, values) in values.chunks((shape.keys * ROWS).max(1)).enumerate() {
+            dispatch(Tile {
+                left: values,
+                right: scores.as_flattened(),
+                tile: &mut tile,
+            });
+            let columns: Range<usize> = panel * ROWS..width.min((panel + 1) * ROWS);
+            for (query, out) in out.chunks_mut(inner).enumerate() {
+                let out = &mut out[own.clone()][columns.clone()];
+                for (to, sums) in out.iter_mut().zip(&tile) {
+                    *to = sums[query] * inverse[query];
                 }
             }
         }
-        for r in 0..QUERIES.min(count - first) {
-            let to = &mut out[(first + r) * inner + head * width..][..width];
-            for (to, sum) in to.iter_mut().zip(&scratch.sums[r * width..]) {
-                *to = sum / totals[r];
+    }
+}
+
+/// 2^(score − highest) in place, by query; what makes their sum one.
+struct Softmax<'a>(&'a mut [[f32; QUERIES]]);
+
+impl Kernel for Softmax<'_> {
+    type Output = [f32; QUERIES];
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> [f32; QUERIES] {
+        let mut highest = [f32::NEG_INFINITY; QUERIES];
+        for row in self.0.iter() {
+            for lane in 0..QUERIES {
+                highest[lane] = if row[lane] > highest[lane] {
+                    row[lane]
+                } else {
+                    highest[lane]
+                };
             }
         }
-    }
-}
-
-#[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// Scores of all queries with one panel of keys.
-#[inline(always)]
-fn dot<const FUSED: bool>(queries: &[f32], panel: &[f32], width: usize) -> [[f32; LANES]; QUERIES] {
-    let mut tile = [[0.0; LANES]; QUERIES];
-    let rows: [&[f32]; QUERIES] = std::array::from_fn(|r| &queries[r * width..][..width]);
-    for (d, keys) in panel.as_chunks::<LANES>().0.iter().enumerate().take(width) {
-        for r in 0..QUERIES {
-            let q = rows[r][d];
-            for lane in 0..LANES {
-                tile[r][lane] = multiply_add::<FUSED>(q, keys[lane], tile[r][lane]);
+        let mut sums = [0.0; QUERIES];
+        for row in self.0.iter_mut() {
+            for lane in 0..QUERIES {
+                row[lane] = exp2::<FUSED>(row[lane] - highest[lane]);
+                sums[lane] += row[lane];
             }
         }
+        sums.map(|sum| 1.0 / sum)
     }
-    tile
-}
-
-/// 2^(score − highest) in place, zero for the padding behind `keys`; their sum.
-#[inline(always)]
-fn softmax<const FUSED: bool>(scores: &mut [f32], keys: usize) -> f32 {
-    scores[keys..].fill(f32::NEG_INFINITY);
-    let mut highest = [f32::NEG_INFINITY; PADDING];
-    for chunk in scores.as_chunks::<PADDING>().0 {
-        for lane in 0..PADDING {
-            highest[lane] = if chunk[lane] > highest[lane] {
-                chunk[lane]
-            } else {
-                highest[lane]
-            };
-        }
-    }
-    let highest = highest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = [0.0; PADDING];
-    for chunk in scores.as_chunks_mut::<PADDING>().0 {
-        for lane in 0..PADDING {
-            chunk[lane] = exp2::<FUSED>(chunk[lane] - highest);
-            sum[lane] += chunk[lane];
-        }
-    }
-    scores[keys..].fill(0.0);
-    total(&sum)
-}
-
-/// 2^x for x ≤ 0, zero (to f32's normal range) below −126: rounding to an integer by a large addend, a polynomial for
-/// the rest, relative error about 1e−7.
-#[inline(always)]
-fn exp2<const FUSED: bool>(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23
-    let x = if x > -126.0 { x } else { -126.0 };
-    let shifted = x + ROUND;
-    let fraction = x - (shifted - ROUND);
-    // Taylor terms ln(2)^n / n!, |fraction| ≤ ½.
-    let mut p = 1.540_353e-4;
-    for c in [
-        1.333_355_8e-3,
-        9.618_129e-3,
-        5.550_411e-2,
-        0.240_226_5,
-        std::f32::consts::LN_2,
-        1.0,
-    ] {
-        p = multiply_add::<FUSED>(p, fraction, c);
-    }
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-    f32::from_bits(p.to_bits().wrapping_add(exponent << 23))
-}
-
-/// Σ weight · value over the keys.
-#[inline(always)]
-fn weighted<const FUSED: bool>(weights: &[f32], values: &[f32]) -> f32 {
-    let mut sum = [0.0; PADDING];
-    let values = values.as_chunks::<PADDING>().0;
-    for (w, v) in weights.as_chunks::<PADDING>().0.iter().zip(values) {
-        for lane in 0..PADDING {
-            sum[lane] = multiply_add::<FUSED>(w[lane], v[lane], sum[lane]);
-        }
-    }
-    total(&sum)
-}
-
-/// Sum of all lanes, halving them: a chain of single additions would cost more than the vectors before it. Kept out
-/// of line, because inlined it makes the compiler split the accumulators of its callers into narrow vectors.
-#[inline(never)]
-fn total(lanes: &[f32; PADDING]) -> f32 {
-    let mut sums: [f32; 8] =
-        std::array::from_fn(|i| lanes[i] + lanes[i + 8] + (lanes[i + 16] + lanes[i + 24]));
-    for n in [4, 2, 1] {
-        for lane in 0..n {
-            sums[lane] += sums[lane + n];
-        }
-    }
-    sums[0]
 }

@@ -3,223 +3,166 @@
 //! trained here, so a backward pass is only the gradient with respect to a layer's input; it is written out where one is
 //! needed, without a graph of the whole network.
 
-use super::host_attention;
+use super::budget::SCORES;
+use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
+use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
-use burn::tensor::module::{attention, conv_transpose2d, conv2d, layer_norm, linear};
-use burn::tensor::ops::{AttentionModuleOptions, ConvOptions, ConvTransposeOptions, PadMode};
-use burn::tensor::{Device, Tensor, TensorData, activation};
-use std::ops::Range;
-
-/// Square convolution.
-pub(crate) struct Conv2d {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    options: ConvOptions<2>,
-}
-
-impl Conv2d {
-    /// `[out, in, kernel, kernel]`, stride 1, the size kept (odd kernels).
-    pub fn load(scope: &Scope, channels_in: usize, channels_out: usize, kernel: usize) -> Self {
-        let padding = kernel / 2;
-        Self::with_options(
-            scope,
-            channels_in,
-            channels_out,
-            kernel,
-            ConvOptions::new([1, 1], [padding, padding], [1, 1], 1),
-        )
-    }
-
-    /// 3×3, stride 2. `padding` 0 pads one row below and one column to the right instead (diffusers'
-    /// `Downsample2D`).
-    pub fn load_downsample(scope: &Scope, channels: usize, padding: usize) -> Self {
-        let sides = if padding == 0 {
-            (0, 1)
-        } else {
-            (padding, padding)
-        };
-        Self::with_options(
-            scope,
-            channels,
-            channels,
-            3,
-            ConvOptions::new_with_padding([2, 2], [sides, sides], [1, 1], 1),
-        )
-    }
-
-    pub fn with_options(
-        scope: &Scope,
-        channels_in: usize,
-        channels_out: usize,
-        kernel: usize,
-        options: ConvOptions<2>,
-    ) -> Self {
-        Self {
-            weight: scope.tensor("weight", [channels_out, channels_in, kernel, kernel]),
-            bias: scope.tensor("bias", [channels_out]),
-            options,
-        }
-    }
-
-    /// `[batch, in, h, w]` → `[batch, out, h', w']`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv2d(
-            x,
-            self.weight.clone(),
-            Some(self.bias.clone()),
-            self.options.clone(),
-        )
-    }
-
-    /// [`Self::forward`] on an input of `height` rows, at most `pixels` of the result at a time. `rows` gives the asked
-    /// rows of the input; each band asks for those that its windows reach, so that the result is that of one pass.
-    pub fn forward_banded(
-        &self,
-        [height, width]: [usize; 2],
-        pixels: usize,
-        rows: &dyn Fn(Range<usize>) -> Tensor<4>,
-    ) -> Tensor<4> {
-        let kernel = self.weight.dims()[2];
-        let [stride, _] = self.options.stride;
-        let [(above, below), sides] = self.options.padding;
-        let total = (height + above + below - kernel) / stride + 1;
-        let band = (pixels / (width / self.options.stride[1]).max(1)).max(1);
-        let bands = (0..total).step_by(band).map(|first| {
-            let last = (first + band).min(total);
-            let (start, end) = (first * stride, (last - 1) * stride + kernel);
-            let inside = start.max(above) - above..(end - above).min(height);
-            let beyond = (above.saturating_sub(start), end - above - inside.end);
-            let options = ConvOptions {
-                padding: [beyond, sides],
-                ..self.options.clone()
-            };
-            conv2d(
-                rows(inside),
-                self.weight.clone(),
-                Some(self.bias.clone()),
-                options,
-            )
-        });
-        Tensor::cat(bands.collect(), 2)
-    }
-
-    /// Gradient with respect to an input of `size` (height, width), given that of the output.
-    pub fn backward(&self, gradient: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-        let [_, _, kernel, _] = self.weight.dims();
-        let [rows, columns] = self.options.padding;
-        if self.options.stride == [1, 1] && rows.0 == rows.1 && rows == columns {
-            // A correlation with the mirrored kernel: the same quick path as forward.
-            let mirrored = self.weight.clone().flip([2, 3]).swap_dims(0, 1);
-            let padding = kernel - 1 - rows.0;
-            return conv2d(
-                gradient,
-                mirrored,
-                None,
-                ConvOptions::new([1, 1], [padding, padding], [1, 1], 1),
-            );
-        }
-        let whole = conv_transpose2d(
-            gradient,
-            self.weight.clone(),
-            None,
-            ConvTransposeOptions::new(self.options.stride, [0, 0], [0, 0], [1, 1], 1),
-        );
-        // The padded input, as far as the kernel reached.
-        let fit = |x: Tensor<4>, axis: usize, before: usize, wanted: usize| {
-            let reached = (x.dims()[axis] - before).min(wanted);
-            let x = x.narrow(axis, before, reached);
-            let mut padding = [(0, 0); 4];
-            padding[axis].1 = wanted - reached;
-            if wanted == reached {
-                x
-            } else {
-                x.pad(padding, PadMode::Constant(0.0))
-            }
-        };
-        fit(fit(whole, 2, rows.0, size[0]), 3, columns.0, size[1])
-    }
-}
+use super::{host_attention, host_norm};
+use burn::tensor::module::{attention, layer_norm, linear};
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor, activation};
 
 /// Affine map of the last dimension.
 pub(crate) struct Linear {
-    /// `[in, out]`: a transposed view of the checkpoint's `[out, in]`.
-    weight: Tensor<2>,
+    weight: Matrix,
     bias: Option<Tensor<1>>,
+}
+
+enum Matrix {
+    /// `[in, out]`: a transposed view of the checkpoint's `[out, in]`.
+    Device(Tensor<2>),
+    /// `[out, in]`.
+    Host(Panels<COLUMNS>),
 }
 
 impl Linear {
     pub fn load(scope: &Scope, features_in: usize, features_out: usize) -> Self {
-        Self::from_stored(
-            scope.tensor("weight", [features_out, features_in]),
-            Some(scope.tensor("bias", [features_out])),
-        )
+        let size = [features_out, features_in];
+        Self::from_stored(scope, size, &[&size], true)
     }
 
     pub fn load_without_bias(scope: &Scope, features_in: usize, features_out: usize) -> Self {
-        Self::from_stored(scope.tensor("weight", [features_out, features_in]), None)
+        let size = [features_out, features_in];
+        Self::from_stored(scope, size, &[&size], false)
     }
 
     /// A 1×1 convolution of the checkpoint, applied to tokens.
     pub fn load_pointwise(scope: &Scope, features_in: usize, features_out: usize) -> Self {
-        let weight = scope.tensor_any(
-            "weight",
-            [features_out, features_in],
-            &[&[features_out, features_in, 1, 1]],
-        );
-        Self::from_stored(weight, Some(scope.tensor("bias", [features_out])))
+        let size = [features_out, features_in];
+        Self::from_stored(scope, size, &[&[features_out, features_in, 1, 1]], true)
     }
 
     /// Stored as a matrix, or as a 1×1 convolution as in the original latent-diffusion files.
     pub fn load_either(scope: &Scope, features_in: usize, features_out: usize) -> Self {
-        let weight = scope.tensor_any(
-            "weight",
-            [features_out, features_in],
-            &[
-                &[features_out, features_in],
-                &[features_out, features_in, 1, 1],
-            ],
-        );
-        Self::from_stored(weight, Some(scope.tensor("bias", [features_out])))
+        let size = [features_out, features_in];
+        let shapes: [&[usize]; 2] = [&size, &[features_out, features_in, 1, 1]];
+        Self::from_stored(scope, size, &shapes, true)
+    }
+
+    fn from_stored(scope: &Scope, size: [usize; 2], stored: &[&[usize]], bias: bool) -> Self {
+        let host = scope
+            .on_host()
+            .then(|| scope.matrix("weight", size, stored));
+        Self {
+            weight: match host {
+                Some(matrix) => Matrix::packed(matrix, &scope.device()),
+                None => Matrix::Device(scope.tensor_any("weight", size, stored).transpose()),
+            },
+            bias: bias.then(|| scope.tensor("bias", [size[0]])),
+        }
     }
 
     /// One stored map split in two along its outputs: `(first half, second half)`.
     pub fn load_halves(scope: &Scope, features_in: usize, features_each: usize) -> (Self, Self) {
-        let weight = scope.tensor("weight", [2 * features_each, features_in]);
-        let bias = scope.tensor("bias", [2 * features_each]);
+        let size = [2 * features_each, features_in];
+        let bias: Tensor<1> = scope.tensor("bias", [size[0]]);
         // A stand-in for a missing tensor has nothing to split; the load fails later, with its name.
-        let half = |i: usize| {
-            let narrow = |n: usize| {
-                if n == 2 * features_each {
-                    (i * features_each, features_each)
-                } else {
-                    (0, n)
-                }
+        let range = |i: usize, n: usize| {
+            if n == size[0] {
+                i * features_each..(i + 1) * features_each
+            } else {
+                0..n
+            }
+        };
+        let bias = |i: usize| Some(bias.clone().slice(range(i, bias.dims()[0])));
+        if scope.on_host() {
+            let matrix = scope.matrix("weight", size, &[&size]);
+            let half = |i: usize| Self {
+                weight: Matrix::packed(
+                    matrix.map(|matrix| matrix.narrow(range(i, size[0]))),
+                    &scope.device(),
+                ),
+                bias: bias(i),
             };
-            let (w0, wn) = narrow(weight.dims()[0]);
-            let (b0, bn) = narrow(bias.dims()[0]);
-            Self::from_stored(
-                weight.clone().narrow(0, w0, wn),
-                Some(bias.clone().narrow(0, b0, bn)),
-            )
+            return (half(0), half(1));
+        }
+        let weight = scope.tensor("weight", size);
+        let half = |i: usize| Self {
+            weight: Matrix::Device(weight.clone().slice(range(i, weight.dims()[0])).transpose()),
+            bias: bias(i),
         };
         (half(0), half(1))
     }
 
-    fn from_stored(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
-        Self {
-            weight: weight.transpose(),
-            bias,
+    /// `[…, in]` → `[…, out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match &self.weight {
+            Matrix::Device(weight) => linear(x, weight.clone(), self.bias.clone()),
+            Matrix::Host(weight) => self.forward_on_host(weight, &x, None),
         }
     }
 
-    /// `[…, in]` → `[…, out]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        linear(x, self.weight.clone(), self.bias.clone())
+    /// [`Self::forward`] plus `residual`.
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        match &self.weight {
+            Matrix::Device(weight) => linear(x, weight.clone(), self.bias.clone()) + residual,
+            Matrix::Host(weight) => self.forward_on_host(weight, &x, Some(&residual)),
+        }
+    }
+
+    fn forward_on_host<const D: usize>(
+        &self,
+        weight: &Panels<COLUMNS>,
+        x: &Tensor<D>,
+        residual: Option<&Tensor<D>>,
+    ) -> Tensor<D> {
+        let mut shape = x.dims();
+        let (features, depth) = (weight.rows, weight.depth);
+        let rows = shape.iter().product::<usize>() / depth.max(1);
+        shape[D - 1] = features;
+        let bias = self.bias.as_ref().map(HostTensor::of);
+        let residual = residual.map(HostTensor::of);
+        let mut out = vec![0.0; rows * features];
+        host_norm::start(
+            &mut out,
+            features,
+            bias.as_ref().map(HostTensor::values),
+            residual.as_ref().map(HostTensor::values),
+        );
+        let values = HostTensor::of(x);
+        let left = Rows {
+            values: values.values(),
+            depth,
+        };
+        let places = Places {
+            first: 0,
+            run: features,
+            jump: 0,
+            row: features,
+        };
+        multiply(&left, weight, [rows, features, depth], &mut out, places);
+        host_tensor::tensor(out, shape)
     }
 
     /// Gradient with respect to the input, given that of the output.
     pub fn backward<const D: usize>(&self, gradient: Tensor<D>) -> Tensor<D> {
-        linear(gradient, self.weight.clone().transpose(), None)
+        let weight = match &self.weight {
+            Matrix::Device(weight) => weight.clone().transpose(),
+            Matrix::Host(weight) => {
+                host_tensor::tensor(weight.unpack(), [weight.rows, weight.depth])
+            }
+        };
+        linear(gradient, weight, None)
+    }
+}
+
+impl Matrix {
+    /// A stand-in where there is no matrix to load.
+    fn packed(matrix: Option<StoredMatrix>, device: &Device) -> Self {
+        match matrix.and_then(Panels::pack) {
+            Some(panels) => Self::Host(panels),
+            None => Self::Device(Tensor::zeros([1, 1], device)),
+        }
     }
 }
 
@@ -249,6 +192,12 @@ impl GroupNorm {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, c, h, w] = x.dims();
+        if on_host(&x) {
+            let (scale, shift) = self.host_affine_of(&x);
+            let values = HostTensor::of(&x);
+            let out = host_norm::scaled(values.values(), h * w, &scale, &shift);
+            return host_tensor::tensor(out, [b, c, h, w]);
+        }
         let row = c / self.groups * h * w;
         let rows = x.reshape([b * self.groups, row]);
         let ones = Tensor::ones([row], &rows.device());
@@ -277,6 +226,37 @@ impl GroupNorm {
         let scale = spread((variance + self.eps).sqrt().recip()) * self.gamma.clone();
         let shift = self.beta.clone() - spread(mean) * scale.clone();
         (scale, shift)
+    }
+
+    /// [`Self::affine_of`] for a tensor of the CPU backend, `[batch · channels]` each.
+    pub fn host_affine_of(&self, x: &Tensor<4>) -> (Vec<f32>, Vec<f32>) {
+        let [_, c, h, w] = x.dims();
+        let channels = c / self.groups;
+        let values = HostTensor::of(x);
+        let (gamma, beta) = (HostTensor::of(&self.gamma), HostTensor::of(&self.beta));
+        let moments = host_norm::moments(values.values(), channels * h * w, self.eps);
+        let affine = gamma.values().iter().zip(beta.values());
+        let affine = moments.iter().enumerate().flat_map(|(group, moments)| {
+            let first = group % self.groups * channels;
+            let channels = affine.clone().skip(first).take(channels);
+            channels.map(|(gamma, beta)| {
+                let scale = gamma * moments.1;
+                (scale, beta - moments.0 * scale)
+            })
+        });
+        affine.unzip()
+    }
+
+    /// [`to_tokens`] of [`Self::forward`].
+    pub fn forward_tokens(&self, x: &Tensor<4>) -> Tensor<3> {
+        if !on_host(x) {
+            return to_tokens(self.forward(x.clone()));
+        }
+        let [b, c, h, w] = x.dims();
+        let (scale, shift) = self.host_affine_of(x);
+        let values = HostTensor::of(x);
+        let tokens = host_norm::tokens(values.values(), [c, h * w], &scale, &shift);
+        host_tensor::tensor(tokens, [b, h * w, c])
     }
 
     /// Gradient with respect to the input `x`, given that of the output.
@@ -312,12 +292,20 @@ impl LayerNorm {
     }
 
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if on_host(&x) {
+            let [values, beta] = [HostTensor::of(&x), HostTensor::of(&self.beta)];
+            let gamma = HostTensor::of(&self.gamma);
+            let (gamma, beta) = (gamma.values(), beta.values());
+            let out = host_norm::layer_norm(values.values(), gamma, beta, self.eps);
+            return host_tensor::tensor(out, x.dims());
+        }
         layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), self.eps)
     }
 }
 
 /// Softmax(q kᵀ / √d) v. Heads lie beside each other: `q` is `[batch, tokens, heads · d]`, `k` and `v` likewise with
-/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it.
+/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it. So many queries at a
+/// time that their scores, where a device writes them down, take no more than [`SCORES`].
 pub(crate) fn attend(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -327,8 +315,7 @@ pub(crate) fn attend(
 ) -> Tensor<3> {
     let [batch, queries, inner] = q.dims();
     let width = inner / heads;
-    let device = q.device();
-    if !causal && device == Device::flex() {
+    if !causal && on_host(&q) {
         let shape = host_attention::Shape {
             batch,
             heads,
@@ -336,44 +323,36 @@ pub(crate) fn attend(
             queries,
             keys: k.dims()[1],
         };
-        let [q, k, v] = [&q, &k, &v].map(Tensor::to_data);
-        if let (Ok(q), Ok(k), Ok(v)) = (q.as_slice(), k.as_slice(), v.as_slice()) {
-            let out = host_attention::attention(q, k, v, shape);
-            return Tensor::from_data(TensorData::new(out, [batch, queries, inner]), &device);
-        }
+        let [q, k, v] = [&q, &k, &v].map(HostTensor::of);
+        let out = host_attention::attention(q.values(), k.values(), v.values(), shape);
+        return host_tensor::tensor(out, [batch, queries, inner]);
     }
-    let options = AttentionModuleOptions {
-        is_causal: causal,
-        ..Default::default()
-    };
     let split = |x: Tensor<3>| {
         let tokens = x.dims()[1];
         x.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
     };
-    attention(split(q), split(k), split(v), None, None, options)
-        .swap_dims(1, 2)
-        .reshape([batch, queries, inner])
-}
-
-/// Scores held at once by [`attend_banded`] and [`attend_backward`], elements.
-const SCORES: usize = 1 << 24;
-
-/// Single-head [`attend`] of every token with every token, so many queries at a time that scores never take more than
-/// 64 MiB. All `[batch, tokens, d]`.
-pub(crate) fn attend_banded(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-    let tokens = q.dims()[1];
-    let band = (SCORES / tokens.max(1)).max(1);
-    if band >= tokens {
-        return attend(q, k, v, 1, false);
+    let (k, v) = (split(k), split(v));
+    let options = AttentionModuleOptions {
+        is_causal: causal,
+        ..Default::default()
+    };
+    let of = |q: Tensor<3>| {
+        let tokens = q.dims()[1];
+        attention(split(q), k.clone(), v.clone(), None, None, options)
+            .swap_dims(1, 2)
+            .reshape([batch, tokens, inner])
+    };
+    let band = (SCORES / (batch * heads * k.dims()[2]).max(1)).max(1);
+    if causal || band >= queries {
+        return of(q);
     }
-    let bands = (0..tokens).step_by(band).map(|first| {
-        let q = q.clone().narrow(1, first, band.min(tokens - first));
-        attend(q, k.clone(), v.clone(), 1, false)
-    });
+    let bands = (0..queries)
+        .step_by(band)
+        .map(|first| of(q.clone().narrow(1, first, band.min(queries - first))));
     Tensor::cat(bands.collect(), 1)
 }
 
-/// Gradients of [`attend_banded`] with respect to `q`, `k` and `v`, given that of its output.
+/// Gradients of single-head [`attend`] with respect to `q`, `k` and `v`, given that of its output.
 pub(crate) fn attend_backward(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -411,6 +390,32 @@ pub(crate) fn to_tokens(x: Tensor<4>) -> Tensor<3> {
 pub(crate) fn from_tokens(x: Tensor<3>, h: usize, w: usize) -> Tensor<4> {
     let [b, _, c] = x.dims();
     x.swap_dims(1, 2).reshape([b, c, h, w])
+}
+
+/// [`from_tokens`], plus the picture `x`.
+pub(crate) fn add_tokens(x: Tensor<4>, tokens: Tensor<3>) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    if !on_host(&x) {
+        return from_tokens(tokens, h, w) + x;
+    }
+    let [values, tokens] = [HostTensor::of(&x), HostTensor::of(&tokens)];
+    let out = host_norm::add_tokens(values.values(), tokens.values(), [c, h * w]);
+    host_tensor::tensor(out, [b, c, h, w])
+}
+
+/// `hidden` · GELU(`gate`).
+pub(crate) fn gated(hidden: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+    if !on_host(&hidden) {
+        return hidden * activation::gelu(gate);
+    }
+    let shape = hidden.dims();
+    let [hidden, gate] = [HostTensor::of(&hidden), HostTensor::of(&gate)];
+    host_tensor::tensor(host_norm::gated(hidden.values(), gate.values()), shape)
+}
+
+/// Whether `x` lives on the CPU backend.
+fn on_host<const D: usize>(x: &Tensor<D>) -> bool {
+    x.device() == Device::flex()
 }
 
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -5,14 +5,21 @@
 //!
 //! All randomness comes in through arguments. Arithmetic is f32 whatever the files store.
 
+mod budget;
 mod check;
 pub(crate) mod clip_layer;
 pub(crate) mod config;
+pub(crate) mod conv;
 mod dpm_solver;
 mod files;
 mod guidance;
 mod hash;
 mod host_attention;
+mod host_conv;
+mod host_gemm;
+mod host_norm;
+mod host_simd;
+mod host_tensor;
 pub(crate) mod layers;
 mod ldm;
 mod noise;
@@ -30,6 +37,7 @@ mod vae;
 mod vae_stages;
 pub(crate) mod weights;
 
+pub use budget::{MemoryNeed, available_memory};
 pub use check::{ModelReport, PartReport, check_model};
 pub use dpm_solver::DpmSolver;
 pub use guidance::{Guidance, GuidanceRange};

@@ -2,6 +2,7 @@
 //! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
+use super::budget::{MemoryNeed, available_memory};
 use super::dpm_solver::DpmSolver;
 use super::files::{ModelFiles, Part};
 use super::guidance::{Guidance, GuidanceRange};
@@ -19,6 +20,7 @@ use crate::error::Cancel;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::path::Path;
 
 /// An InstructPix2Pix model on one device.
@@ -29,6 +31,10 @@ pub struct InstructPix2Pix {
     pub vae: Vae,
     pub scheduler: SchedulerConfig,
     device: Device,
+    /// On a graphics card, and on the CPU backend.
+    weight_bytes: [u64; 2],
+    /// Height and width of the pictures that there was room for.
+    fitting: Cell<Option<(usize, usize)>>,
     hash: String,
 }
 
@@ -39,6 +45,11 @@ pub struct PromptEmbedding {
     pub prompt: Tensor<3>,
     /// `[1, tokens, features]`.
     pub negative: Tensor<3>,
+}
+
+/// Bytes that a device still has, where they can be known: of the processor's memory.
+fn available_on(device: &Device) -> Option<u64> {
+    (*device == Device::flex()).then(available_memory).flatten()
 }
 
 /// The settings of one scene edit, and of one picture edit.
@@ -98,6 +109,18 @@ impl InstructPix2Pix {
     /// belong together.
     pub fn load(path: &Path, device: &Device, precision: Precision) -> Result<Self> {
         let files = ModelFiles::open(path)?;
+        if let Some(available) = available_on(device) {
+            let parts = Part::ALL.iter().map(|&part| {
+                let weights = files.weights(part, precision, device)?;
+                Ok(weights.resident_bytes(true))
+            });
+            MemoryNeed {
+                weights: parts.sum::<Result<u64>>()?,
+                denoising: 0,
+                autoencoder: 0,
+            }
+            .check(available)?;
+        }
         Self::build(&files, &mut |part| files.weights(part, precision, device))
     }
 
@@ -110,7 +133,14 @@ impl InstructPix2Pix {
         weights: &mut dyn FnMut(Part) -> Result<Weights>,
     ) -> Result<Self> {
         let scheduler = files.scheduler()?;
-        let mut open = |part| Ok::<_, Error>((files.config(part)?, weights(part)?));
+        let mut weight_bytes = [0; 2];
+        let mut open = |part| {
+            let weights = weights(part)?;
+            for (bytes, on_host) in weight_bytes.iter_mut().zip([false, true]) {
+                *bytes += weights.resident_bytes(on_host);
+            }
+            Ok::<_, Error>((files.config(part)?, weights))
+        };
         let (config, text_weights) = open(Part::TextEncoder)?;
         let device = text_weights.device().clone();
         let text_encoder = TextEncoder::build(&config, text_weights)?;
@@ -154,6 +184,8 @@ impl InstructPix2Pix {
             vae,
             scheduler,
             device,
+            weight_bytes,
+            fitting: Cell::default(),
             hash: hash.finish(),
         })
     }
@@ -165,6 +197,34 @@ impl InstructPix2Pix {
 
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// What editing a picture of that size takes on the CPU backend, or on a graphics card.
+    pub fn memory_need(&self, height: usize, width: usize, on_host: bool) -> MemoryNeed {
+        let (h, w) = self.latent_size(height, width);
+        MemoryNeed {
+            weights: self.weight_bytes[usize::from(on_host)],
+            denoising: self.unet.working_bytes(3, [h, w], on_host),
+            autoencoder: self.vae.working_bytes([height, width], on_host),
+        }
+    }
+
+    /// Whether there is room for an edit of that size beside the weights, where the system tells. Asked once a size: what
+    /// an edit frees, the allocator may keep for the next.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the numbers.
+    fn check_memory(&self, height: usize, width: usize) -> Result<()> {
+        if self.fitting.get() == Some((height, width)) {
+            return Ok(());
+        }
+        if let Some(available) = available_on(&self.device) {
+            // The weights are there already.
+            let need = self.memory_need(height, width, true);
+            need.check(available + need.weights)?;
+        }
+        self.fitting.set(Some((height, width)));
+        Ok(())
     }
 
     /// # Errors
@@ -254,6 +314,7 @@ impl InstructPix2Pix {
         };
         cancel.check()?;
         let [_, _, height, width] = render.dims();
+        self.check_memory(height, width)?;
         let start = self.render_latents(render, &noise.posterior)?;
         self.check_latents("the original's latents", original, height, width)?;
         self.check_latents("the noise", &noise.diffusion, height, width)?;
@@ -303,6 +364,7 @@ impl InstructPix2Pix {
         };
         cancel.check()?;
         let [_, _, height, width] = picture.dims();
+        self.check_memory(height, width)?;
         let condition = self.original_latents(picture)?;
         let shape = self.latent_shape(height, width);
         let latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();

@@ -1,6 +1,7 @@
 //! The convolutional blocks that UNet and autoencoder share (diffusers' `ResnetBlock2D`, `Upsample2D`).
 
-use super::layers::{Conv2d, GroupNorm, Linear, silu, silu_backward};
+use super::conv::Conv2d;
+use super::layers::{GroupNorm, Linear, silu, silu_backward};
 use super::weights::Scope;
 use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
@@ -52,15 +53,17 @@ impl ResnetBlock {
 
     /// `time`: SiLU of the time embedding, `[batch or 1, features]`.
     pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = self.conv1.forward(silu(self.norm1.forward(x.clone())));
-        if let (Some(layer), Some(time)) = (&self.time, time) {
-            hidden = hidden + layer.forward(time.clone()).unsqueeze_dims(&[2, 3]);
-        }
-        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
-        match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x) + hidden,
-            None => x + hidden,
-        }
+        let time = match (&self.time, time) {
+            (Some(layer), Some(time)) => Some(layer.forward(time.clone()).unsqueeze_dims(&[2, 3])),
+            _ => None,
+        };
+        let hidden = self.conv1.forward_normed(&self.norm1, &x, time);
+        let residual = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(x),
+            None => x,
+        };
+        self.conv2
+            .forward_normed(&self.norm2, &hidden, Some(residual))
     }
 
     /// [`Self::forward`] without time, convolutions at most `pixels` at a time.
@@ -104,7 +107,7 @@ pub(crate) fn normed_conv(
 ) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     if h * w <= pixels {
-        return conv.forward(silu(norm.forward(x.clone())));
+        return conv.forward_normed(norm, x, None);
     }
     let (scale, shift) = norm.affine_of(x);
     conv.forward_banded([h, w], pixels, &|r| {

@@ -2,9 +2,9 @@
 //! map, cross-attention to the prompt. The prompt does not change between denoising steps, so its keys and values are
 //! computed once ([`PromptKeys`]) and handed to every step.
 
-use super::layers::{GroupNorm, LayerNorm, Linear, attend, from_tokens, to_tokens};
+use super::layers::{GroupNorm, LayerNorm, Linear, add_tokens, attend, gated};
 use super::weights::Scope;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 /// Keys and values of a batch of prompts for every cross-attention layer of a UNet, in the order of its layers.
 pub struct PromptKeys {
@@ -74,14 +74,11 @@ impl SpatialTransformer {
 
     /// `[batch, channels, h, w]` → the same.
     pub fn forward(&self, x: Tensor<4>, keys: &PromptKeys) -> Tensor<4> {
-        let [_, _, h, w] = x.dims();
-        let mut tokens = self
-            .proj_in
-            .forward(to_tokens(self.norm.forward(x.clone())));
+        let mut tokens = self.proj_in.forward(self.norm.forward_tokens(&x));
         for block in &self.blocks {
             tokens = block.forward(tokens, keys);
         }
-        from_tokens(self.proj_out.forward(tokens), h, w) + x
+        add_tokens(x, self.proj_out.forward(tokens))
     }
 }
 
@@ -120,10 +117,13 @@ impl TransformerBlock {
     fn forward(&self, x: Tensor<3>, keys: &PromptKeys) -> Tensor<3> {
         let normed = self.norm1.forward(x.clone());
         let own = self.own.keys(&normed);
-        let x = self.own.forward(normed, own.0, own.1) + x;
-        let (k, v) = keys.layers[self.layer].clone();
-        let x = self.cross.forward(self.norm2.forward(x.clone()), k, v) + x;
-        self.feed_forward.forward(self.norm3.forward(x.clone())) + x
+        let x = self.own.forward_onto(normed, own, x);
+        let keys = keys.layers[self.layer].clone();
+        let x = self
+            .cross
+            .forward_onto(self.norm2.forward(x.clone()), keys, x);
+        self.feed_forward
+            .forward_onto(self.norm3.forward(x.clone()), x)
     }
 }
 
@@ -153,9 +153,16 @@ impl Attention {
         )
     }
 
-    fn forward(&self, x: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+    /// Of `x` to keys and values, plus `residual`.
+    fn forward_onto(
+        &self,
+        x: Tensor<3>,
+        (k, v): (Tensor<3>, Tensor<3>),
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
         let q = self.query.forward(x);
-        self.out.forward(attend(q, k, v, self.heads, false))
+        self.out
+            .forward_onto(attend(q, k, v, self.heads, false), residual)
     }
 }
 
@@ -176,8 +183,9 @@ impl FeedForward {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = activation::gelu(self.gate.forward(x.clone()));
-        self.out.forward(self.hidden.forward(x) * gate)
+    fn forward_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let gate = self.gate.forward(x.clone());
+        self.out
+            .forward_onto(gated(self.hidden.forward(x), gate), residual)
     }
 }

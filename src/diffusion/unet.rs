@@ -2,8 +2,10 @@
 //! InstructPix2Pix' own is Stable Diffusion 1.5's with eight input channels: noisy latents and the latents of the
 //! picture to edit.
 
+use super::budget::Walk;
 use super::config::Config;
-use super::layers::{Conv2d, GroupNorm, Linear, silu};
+use super::conv::Conv2d;
+use super::layers::{GroupNorm, Linear, silu};
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::transformer::{PromptKeys, SpatialTransformer, TransformerConfig};
 use super::vae::Trace;
@@ -28,6 +30,7 @@ pub struct UNet {
     in_channels: usize,
     out_channels: usize,
     prompt_features: usize,
+    shape: UNetShape,
     hash: String,
 }
 
@@ -136,6 +139,7 @@ impl UNet {
             in_channels: shape.in_channels,
             out_channels: shape.out_channels,
             prompt_features: shape.prompt_features[0],
+            shape: UNetShape::read(config)?,
             hash: String::new(),
         };
         if shape
@@ -165,6 +169,56 @@ impl UNet {
     /// Identifies the weights.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Bytes beside the weights of a [`Self::forward`] of `batch` latents of `size` (height, width).
+    pub(crate) fn working_bytes(&self, batch: usize, size: [usize; 2], on_host: bool) -> u64 {
+        let shape = &self.shape;
+        let last = shape.widths.len() - 1;
+        let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
+        let mut walk = Walk::new(batch, on_host, usize::MAX);
+        let mut skips = vec![(shape.widths[0], area(0))];
+        walk.conv(shape.in_channels, shape.widths[0], area(0));
+        walk.keep(shape.widths[0], area(0));
+        let mut from = shape.widths[0];
+        for (level, &width) in shape.widths.iter().enumerate() {
+            let area_here = area(level);
+            for _ in 0..shape.depths[level] {
+                walk.resnet(from, width, area_here);
+                if shape.down_attends[level] {
+                    walk.transformer(width, shape.heads[level], area_here);
+                }
+                walk.keep(width, area_here);
+                skips.push((width, area_here));
+                from = width;
+            }
+            if level < last {
+                walk.conv(width, width, area(level + 1));
+                walk.keep(width, area(level + 1));
+                skips.push((width, area(level + 1)));
+            }
+        }
+        walk.resnet(from, from, area(last));
+        walk.transformer(from, shape.heads[last], area(last));
+        for (i, &attends) in shape.up_attends.iter().enumerate() {
+            let level = last - i;
+            let width = shape.widths[level];
+            for _ in 0..=shape.depths[level] {
+                let (skip, area_here) = skips.pop().unwrap_or((width, area(level)));
+                // The picture so far, and both joined.
+                walk.conv(from, from + skip, area_here);
+                walk.release(skip, area_here);
+                walk.resnet(from + skip, width, area_here);
+                if attends {
+                    walk.transformer(width, shape.heads[level], area_here);
+                }
+                from = width;
+            }
+            if level > 0 {
+                walk.conv(width, 2 * width, area(level - 1));
+            }
+        }
+        walk.finish()
     }
 
     /// Keys and values of text embeddings `[batch, tokens, features]`, for any number of [`Self::forward`] calls.

@@ -6,8 +6,10 @@
 //! a time, with the neighbouring rows that their windows reach, while normalization sees the whole picture. Unlike tiles
 //! that run through the whole network by themselves, bands give the result of one pass: there are no seams to blend.
 
+use super::budget::Walk;
 use super::config::Config;
-use super::layers::{Conv2d, GroupNorm};
+use super::conv::Conv2d;
+use super::layers::GroupNorm;
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::unet::WEIGHTS;
 use super::vae_stages::{Chain, PixelAttention, Stage};
@@ -32,6 +34,7 @@ pub struct Vae {
     factor: usize,
     latent_channels: usize,
     scaling_factor: f64,
+    shape: Shape,
     hash: String,
 }
 
@@ -118,10 +121,16 @@ impl Vae {
             quant_conv: conv("use_quant_conv", "quant_conv", 2 * latent_channels)?,
             post_quant_conv: conv("use_post_quant_conv", "post_quant_conv", latent_channels)?,
             decoder: decoder(&root.at("decoder"), &shape),
-            band_pixels: BAND_PIXELS,
+            // Convolutions of the CPU backend work in bands of their own.
+            band_pixels: if root.on_host() {
+                usize::MAX
+            } else {
+                BAND_PIXELS
+            },
             factor: 1 << (levels - 1),
             latent_channels,
             scaling_factor: config.f64_or("scaling_factor", 0.18215)?,
+            shape,
             hash: String::new(),
         };
         let hash = weights.finish()?;
@@ -145,6 +154,31 @@ impl Vae {
     /// Convolve at most this many pixels at a time: less memory, the same result.
     pub fn set_band_pixels(&mut self, pixels: usize) {
         self.band_pixels = pixels.max(1);
+    }
+
+    /// Bytes beside the weights of [`Self::encode`] or [`Self::decode`] of one picture of `size` (height, width).
+    pub(crate) fn working_bytes(&self, size: [usize; 2], on_host: bool) -> u64 {
+        let widths = &self.shape.widths;
+        let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
+        let mut walk = Walk::new(1, on_host, BAND_PIXELS);
+        walk.conv(3, widths[0], area(0));
+        // The decoder is the larger half: it passes every level with the width of the one below.
+        let last = widths.len() - 1;
+        if self.shape.attention {
+            walk.attention(9 * widths[last], 1, area(last));
+        }
+        let mut from = widths[last];
+        for level in (0..=last).rev() {
+            let width = widths[level];
+            walk.resnet(from, width, area(level));
+            walk.resnet(width, width, area(level));
+            if level > 0 {
+                // Enlarged, then convolved.
+                walk.conv(width + width / 4, width, area(level - 1));
+            }
+            from = width;
+        }
+        walk.finish()
     }
 
     /// Identifies the weights.

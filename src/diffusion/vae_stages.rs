@@ -1,9 +1,9 @@
 //! The autoencoder as a chain of blocks, walked forward, or forward in bands, or backward. One list serves all three, so
 //! that they cannot drift apart.
 
+use super::conv::Conv2d;
 use super::layers::{
-    Conv2d, GroupNorm, Linear, attend_backward, attend_banded, from_tokens, silu_backward,
-    to_tokens,
+    GroupNorm, Linear, add_tokens, attend, attend_backward, from_tokens, silu_backward, to_tokens,
 };
 use super::resnet::{ResnetBlock, Upsample, normed_conv};
 use super::vae::Trace;
@@ -146,20 +146,19 @@ impl PixelAttention {
         }
     }
 
-    fn project(&self, x: Tensor<4>) -> [Tensor<3>; 3] {
-        let tokens = to_tokens(self.norm.forward(x));
+    fn project(&self, x: &Tensor<4>) -> [Tensor<3>; 3] {
+        let tokens = self.norm.forward_tokens(x);
         [&self.query, &self.key, &self.value].map(|layer| layer.forward(tokens.clone()))
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, h, w] = x.dims();
-        let [q, k, v] = self.project(x.clone());
-        from_tokens(self.out.forward(attend_banded(q, k, v)), h, w) + x
+        let [q, k, v] = self.project(&x);
+        add_tokens(x, self.out.forward(attend(q, k, v, 1, false)))
     }
 
     fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
-        let [q, k, v] = self.project(x.clone());
+        let [q, k, v] = self.project(&x);
         let inner = self.out.backward(to_tokens(gradient.clone()));
         let [d_q, d_k, d_v] = attend_backward(q, k, v, inner);
         let tokens = self.query.backward(d_q) + self.key.backward(d_k) + self.value.backward(d_v);

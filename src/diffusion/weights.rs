@@ -4,12 +4,14 @@
 //! is a table of places in a file.
 
 use super::hash::Fnv;
+use super::host_gemm::StoredMatrix;
 use crate::formats::torch::{self, Stored};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +71,19 @@ impl Source {
         match &self.bytes {
             Content::Mapped(map) => map,
             Content::Bundled(bytes) => bytes,
+        }
+    }
+
+    /// Count these bytes as read: their pages need not stay mapped. They can be read again.
+    fn forget(&self, range: &Range<usize>) {
+        #[cfg(unix)]
+        if let Content::Mapped(map) = &self.bytes {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is of a file and read-only, so that a page that is let go is read again from the file.
+            let done = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+            if let Err(e) = done {
+                log::debug!("{}: pages stay mapped: {e}", self.path.display());
+            }
         }
     }
 
@@ -148,6 +163,8 @@ pub(crate) struct Weights {
     used: RefCell<HashSet<String>>,
     missing: RefCell<Vec<String>>,
     misshapen: RefCell<Vec<String>>,
+    /// Where the last tensor lies.
+    last: RefCell<Range<usize>>,
 }
 
 impl Weights {
@@ -219,6 +236,7 @@ impl Weights {
             used: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
+            last: RefCell::default(),
         }
     }
 
@@ -233,6 +251,22 @@ impl Weights {
             tally: Some(tally),
             ..self
         }
+    }
+
+    /// Bytes of all tensors as they lie on the CPU backend, or on a graphics card: f32, except that matrices keep half
+    /// precision on the CPU backend.
+    pub fn resident_bytes(&self, on_host: bool) -> u64 {
+        let bytes = self.table.iter().map(|(name, stored)| {
+            let looked_up = name.contains("token_embedding") || name.contains("position_embedding");
+            let packed = on_host && stored.shape.len() > 1 && !looked_up;
+            let element = if packed && stored.dtype == Dtype::F16 {
+                2
+            } else {
+                4
+            };
+            stored.shape.iter().product::<usize>() as u64 * element
+        });
+        bytes.sum()
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -257,42 +291,69 @@ impl Weights {
         shape: [usize; D],
         stored: &[&[usize]],
     ) -> Tensor<D> {
-        let stand_in = || Tensor::zeros([1; D], &self.device);
+        match self.find(name, stored) {
+            Some((bytes, dtype)) => {
+                let data = to_f32(bytes, dtype).unwrap_or_default();
+                Tensor::from_data(TensorData::new(data, shape), &self.device)
+            }
+            None => Tensor::zeros([1; D], &self.device),
+        }
+    }
+
+    /// A tensor of `[rows, depth]` elements as it is stored, in one of the shapes `stored`. `None`: there is nothing to
+    /// load, which is remembered for [`Self::finish`] where it is a fault.
+    pub fn matrix(
+        &self,
+        name: &str,
+        [rows, depth]: [usize; 2],
+        stored: &[&[usize]],
+    ) -> Option<StoredMatrix<'_>> {
+        let (bytes, dtype) = self.find(name, stored)?;
+        Some(StoredMatrix {
+            bytes,
+            dtype,
+            rows,
+            depth,
+        })
+    }
+
+    /// The elements of a tensor of floats, unless it is missing or misshapen, or only looked at.
+    fn find(&self, name: &str, stored: &[&[usize]]) -> Option<(&[u8], Dtype)> {
         self.used.borrow_mut().insert(name.to_owned());
         let Some(stored_as) = self.table.get(name) else {
             self.missing.borrow_mut().push(name.to_owned());
-            return stand_in();
+            return None;
         };
         if !stored.contains(&stored_as.shape.as_slice()) {
             self.misshapen.borrow_mut().push(format!(
                 "{name} is {:?}, the config asks for {:?}",
                 stored_as.shape, stored[0]
             ));
-            return stand_in();
+            return None;
         }
+        self.source
+            .forget(&self.last.replace(stored_as.range.clone()));
         let bytes = &self.source.bytes()[stored_as.range.clone()];
-        let Some(data) = to_f32(bytes, stored_as.dtype) else {
-            self.misshapen.borrow_mut().push(format!(
-                "{name} is stored as {:?}, not as floats",
-                stored_as.dtype
-            ));
-            return stand_in();
-        };
-        if let Some(tally) = &self.tally {
-            let mut tally = tally.borrow_mut();
-            tally.tensors += 1;
-            tally.parameters += data.len() as u64;
-            tally.bytes += bytes.len() as u64;
-            *tally
-                .dtypes
-                .entry(format!("{:?}", stored_as.dtype))
-                .or_default() += 1;
-            if !data.iter().all(|value| value.is_finite()) {
-                tally.not_finite.push(name.to_owned());
-            }
-            return stand_in();
+        let dtype = stored_as.dtype;
+        if !matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64) {
+            self.misshapen
+                .borrow_mut()
+                .push(format!("{name} is stored as {dtype:?}, not as floats"));
+            return None;
         }
-        Tensor::from_data(TensorData::new(data, shape), &self.device)
+        let Some(tally) = &self.tally else {
+            return Some((bytes, dtype));
+        };
+        let data = to_f32(bytes, dtype).unwrap_or_default();
+        let mut tally = tally.borrow_mut();
+        tally.tensors += 1;
+        tally.parameters += data.len() as u64;
+        tally.bytes += bytes.len() as u64;
+        *tally.dtypes.entry(format!("{dtype:?}")).or_default() += 1;
+        if !data.iter().all(|value| value.is_finite()) {
+            tally.not_finite.push(name.to_owned());
+        }
+        None
     }
 
     /// Check that the table was used up. The result identifies the weights: a hash of each tensor's name, type, shape
@@ -388,8 +449,27 @@ impl<'a> Scope<'a> {
         self.weights.has(&format!("{}{name}", self.prefix))
     }
 
+    pub fn device(&self) -> Device {
+        self.weights.device().clone()
+    }
+
+    /// Whether tensors are for the CPU backend.
+    pub fn on_host(&self) -> bool {
+        *self.weights.device() == Device::flex()
+    }
+
     pub fn ignore(&self, name: &str) {
         self.weights.ignore(&format!("{}{name}", self.prefix));
+    }
+
+    pub fn matrix(
+        &self,
+        name: &str,
+        size: [usize; 2],
+        stored: &[&[usize]],
+    ) -> Option<StoredMatrix<'_>> {
+        self.weights
+            .matrix(&format!("{}{name}", self.prefix), size, stored)
     }
 
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {

@@ -1,7 +1,7 @@
 //! The three classifiers whose features LPIPS compares, as torchvision defines and names them: AlexNet ("one weird trick"),
 //! VGG16, SqueezeNet 1.1. Only `features` is run. The backward pass is that of the input alone.
 
-use crate::diffusion::{layers::Conv2d, weights::Scope};
+use crate::diffusion::{conv::Conv2d, weights::Scope};
 use burn::tensor::module::{max_pool2d_with_indices, max_pool2d_with_indices_backward};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Int, Tensor};
