@@ -134,6 +134,15 @@ impl Setting {
         }
     }
 
+    /// Least and largest value of a number.
+    pub fn range(&self) -> (f64, f64) {
+        match self.kind {
+            Kind::Int { min, max } => (min as f64, max as f64),
+            Kind::Float { min, max } => (min, max),
+            Kind::Choice(_) | Kind::Text => (f64::MIN, f64::MAX),
+        }
+    }
+
     /// The range or the choices, in words.
     pub fn expects(&self) -> String {
         match self.kind {

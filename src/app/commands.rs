@@ -16,6 +16,7 @@ pub enum UiCommand {
     Quit,
     Reconstruct,
     StartEdit,
+    TryOut,
     ResumeJob,
     Pause,
     Resume,
@@ -195,6 +196,7 @@ pub fn job_label(job: Job) -> &'static str {
         Job::Edit => "The edit",
         Job::Evaluate => "The evaluation",
         Job::EditImage => "The picture edit",
+        Job::TryOut => "A try-out",
         Job::Render => "The rendering",
     }
 }
@@ -256,6 +258,9 @@ commands! {
             needs_idle(f)?;
             f.edit_refusal.clone().map_or(Ok(()), Err)
         };
+    TryOut, Run, "Try on one view…", command(Key::T),
+        "See what an instruction makes of one view, at several settings, before the scene learns it",
+        |f| { needs_views(f)?; needs_idle(f) };
     ResumeJob, Run, "Continue interrupted job", None,
         "Go on with the job that this project was interrupted in",
         |f| { needs_idle(f)?; unless(!f.has_interrupted_job, "Nothing was interrupted") };

@@ -30,6 +30,7 @@ mod start_page;
 mod theme;
 mod thumbs;
 mod timeline;
+mod try_out;
 mod viewport;
 mod window;
 
@@ -43,7 +44,10 @@ pub use recents::Recents;
 pub use theme::apply as apply_theme;
 pub use window::{App, run};
 
-use crate::{settings::Precision, worker::SnapshotId};
+use crate::{
+    settings::Precision,
+    worker::{SnapshotId, Trial},
+};
 use chooser::Purpose;
 use std::path::PathBuf;
 
@@ -69,4 +73,15 @@ pub(crate) enum Action {
     StopModel,
     /// Edit with the model of this id.
     UseModel(String),
+    /// Try an instruction on one view.
+    TryOut {
+        view: usize,
+        prompt: String,
+        trials: Vec<Trial>,
+    },
+    /// What was tried becomes the settings of the scene.
+    KeepTrial {
+        prompt: String,
+        trial: Trial,
+    },
 }

@@ -91,6 +91,8 @@ fn idle_buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut V
     };
     let is_next = interrupted.is_none();
     command_button(ui, UiCommand::StartEdit, label, is_next, facts, actions);
+    let label = UiCommand::TryOut.info().label;
+    command_button(ui, UiCommand::TryOut, label, false, facts, actions);
 }
 
 /// Bar, speed, time left, what is going on inside the step, and the two lines.
@@ -112,6 +114,7 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             (_, Job::Edit) => "Editing…",
             (_, Job::Evaluate) => "Measuring…",
             (_, Job::EditImage) => "Editing a picture…",
+            (_, Job::TryOut) => "Trying on one view…",
             (_, Job::Render) => "Rendering…",
         };
         ui.horizontal(|ui| {

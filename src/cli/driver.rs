@@ -223,7 +223,7 @@ impl Driver {
         let what = match p.job {
             Some(Job::Open) => "opening",
             Some(Job::Reconstruct) => "reconstructing",
-            Some(Job::Edit | Job::EditImage) => "editing",
+            Some(Job::Edit | Job::EditImage | Job::TryOut) => "editing",
             Some(Job::Render) => "rendering",
             Some(Job::Evaluate) => "measuring",
             None => "working",

@@ -1,17 +1,17 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
 //! once a prompt; an original's latents once a view.
 
-use super::{Distilled, ImageEditor, Instruction, networks::NetworkDevice};
+use super::{Denoised, Distilled, ImageEditor, Instruction, Watch, networks::NetworkDevice};
 use crate::{
-    Result,
+    Error, Result,
     diffusion::{
-        self, EditNoise, EditSettings, EditSolver, Guidance, GuidanceRange, InstructPix2Pix,
+        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
         PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
     error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision, Scheduler, Settings},
+    settings::{EditDevice, Precision, Scheduler},
 };
 use burn::tensor::Tensor;
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -30,6 +30,8 @@ pub struct Ip2pEditor {
     model: InstructPix2Pix,
     embedding: Option<(String, PromptEmbedding)>,
     conditions: HashMap<usize, Tensor<4>>,
+    /// Of the last picture that belongs to no scene.
+    photo: Option<(Photo, Tensor<4>)>,
 }
 
 impl Ip2pEditor {
@@ -48,56 +50,13 @@ impl Ip2pEditor {
             model,
             embedding: None,
             conditions: HashMap::new(),
+            photo: None,
         })
     }
 
     /// Where it runs, for the person.
     pub fn device_name(&self) -> &str {
         &self.networks.name
-    }
-
-    /// Forget what was kept of the views: another capture was opened.
-    pub fn forget_views(&mut self) {
-        self.conditions.clear();
-    }
-
-    /// Edit a picture that belongs to no scene, from pure noise, with the model's own scheduler.
-    ///
-    /// # Errors
-    /// [`crate::Error::Cancelled`] within one denoising step of `cancel`.
-    pub fn edit_photo(
-        &mut self,
-        photo: &Photo,
-        settings: &Settings,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Photo> {
-        let embedding = self.embed(&settings.prompt)?;
-        let mut scheduler = self.model.scheduler.clone();
-        if settings.scheduler == Scheduler::DpmPlusPlus {
-            scheduler.solver = Solver::DpmPlusPlus;
-        }
-        let edited = self.model.edit_image(
-            image_to_tensor(&photo.to_float(), &self.networks.device),
-            &embedding,
-            &EditSettings {
-                guidance: Guidance {
-                    guidance_scale: settings.guidance_scale,
-                    image_guidance_scale: settings.image_guidance_scale,
-                },
-                diffusion_steps: settings.diffusion_steps as usize,
-                solver: settings.scheduler.into(),
-                guidance_range: GuidanceRange {
-                    low: settings.guidance_low,
-                    high: settings.guidance_high,
-                },
-            },
-            &scheduler,
-            &mut SeededNoise::new(settings.seed),
-            cancel,
-            &mut |step| on_step(step.done, step.steps),
-        )?;
-        Ok(tensor_to_image(edited)?.to_photo())
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {
@@ -115,10 +74,25 @@ impl Ip2pEditor {
         if let Some(known) = self.conditions.get(&view) {
             return Ok(known.clone());
         }
-        let image = image_to_tensor(&original.to_float(), &self.networks.device);
-        let condition = self.model.original_latents(image)?;
+        let condition = self.encode(original)?;
         self.conditions.insert(view, condition.clone());
         Ok(condition)
+    }
+
+    fn photo_condition(&mut self, photo: &Photo) -> Result<Tensor<4>> {
+        match &self.photo {
+            Some((known, condition)) if known == photo => Ok(condition.clone()),
+            _ => {
+                let condition = self.encode(photo)?;
+                self.photo = Some((photo.clone(), condition.clone()));
+                Ok(condition)
+            }
+        }
+    }
+
+    fn encode(&self, photo: &Photo) -> Result<Tensor<4>> {
+        let image = image_to_tensor(&photo.to_float(), &self.networks.device);
+        self.model.original_latents(image)
     }
 
     fn noise(&self, render: &GpuImage, instruction: &Instruction) -> EditNoise {
@@ -141,6 +115,47 @@ impl From<Scheduler> for EditSolver {
     }
 }
 
+fn edit_settings(instruction: &Instruction) -> EditSettings {
+    EditSettings {
+        guidance: guidance(instruction),
+        diffusion_steps: instruction.diffusion_steps as usize,
+        solver: instruction.solver,
+        guidance_range: instruction.guidance_range,
+    }
+}
+
+/// Run `edit` with a callback that tells `watch` of its steps. Pictures have `size`: height, width.
+fn watched<T>(
+    model: &InstructPix2Pix,
+    [height, width]: [usize; 2],
+    watch: &mut Watch<'_>,
+    edit: impl FnOnce(&mut dyn FnMut(&EditStep)) -> Result<T>,
+) -> Result<T> {
+    let mut failure: Option<Error> = None;
+    let edited = edit(&mut |step| {
+        // The last one's is the result.
+        let preview = if watch.wants_previews && step.done < step.steps {
+            model
+                .decode(step.estimate(), height, width)
+                .and_then(tensor_to_image)
+                .map(|image| image.to_photo())
+                .map_err(|e| failure = Some(e))
+                .ok()
+        } else {
+            None
+        };
+        (watch.on_step)(Denoised {
+            done: step.done,
+            steps: step.steps,
+            preview,
+        });
+    })?;
+    match failure {
+        Some(e) => Err(e),
+        None => Ok(edited),
+    }
+}
+
 fn guidance(instruction: &Instruction) -> Guidance {
     Guidance {
         guidance_scale: instruction.guidance_scale,
@@ -155,31 +170,57 @@ impl ImageEditor for Ip2pEditor {
         render: &GpuImage,
         original: &Photo,
         instruction: &Instruction,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
+        watch: &mut Watch<'_>,
     ) -> Result<FloatImage> {
         let embedding = self.embed(&instruction.prompt)?;
         let condition = self.condition(view, original)?;
-        cancel.check()?;
+        watch.cancel.check()?;
         let image = self.networks.picture(render)?;
         let noise = self.noise(render, instruction);
-        let settings = EditSettings {
-            guidance: guidance(instruction),
-            diffusion_steps: instruction.diffusion_steps as usize,
-            solver: instruction.solver,
-            guidance_range: instruction.guidance_range,
-        };
-        let edited = self.model.edit(
-            image,
-            &condition,
-            &embedding,
-            &settings,
-            instruction.timestep,
-            &noise,
-            cancel,
-            &mut |step| on_step(step.done, step.steps),
-        )?;
+        let (model, cancel) = (&self.model, watch.cancel);
+        let size = [render.height as usize, render.width as usize];
+        let edited = watched(model, size, watch, |on_step| {
+            model.edit(
+                image,
+                &condition,
+                &embedding,
+                &edit_settings(instruction),
+                instruction.timestep,
+                &noise,
+                cancel,
+                on_step,
+            )
+        })?;
         tensor_to_image(edited)
+    }
+
+    fn edit_photo(
+        &mut self,
+        photo: &Photo,
+        instruction: &Instruction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Photo> {
+        let embedding = self.embed(&instruction.prompt)?;
+        let condition = self.photo_condition(photo)?;
+        let mut scheduler = self.model.scheduler.clone();
+        if instruction.solver == EditSolver::DpmPlusPlus {
+            scheduler.solver = Solver::DpmPlusPlus;
+        }
+        let (model, cancel) = (&self.model, watch.cancel);
+        let size = [photo.height as usize, photo.width as usize];
+        let edited = watched(model, size, watch, |on_step| {
+            model.edit_encoded(
+                condition,
+                size,
+                &embedding,
+                &edit_settings(instruction),
+                &scheduler,
+                &mut SeededNoise::new(instruction.seed),
+                cancel,
+                on_step,
+            )
+        })?;
+        Ok(tensor_to_image(edited)?.to_photo())
     }
 
     fn distill(
@@ -221,5 +262,9 @@ impl ImageEditor for Ip2pEditor {
 
     fn model_hash(&self) -> &str {
         self.model.model_hash()
+    }
+
+    fn forget_views(&mut self) {
+        self.conditions.clear();
     }
 }

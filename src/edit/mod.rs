@@ -35,11 +35,30 @@ pub struct Instruction {
     pub solver: EditSolver,
     pub guidance_range: GuidanceRange,
     /// T of `[0, 1000]`: the diffusion range that the edit starts from, before the spacing rounds it down. For a
-    /// distillation, the timestep itself.
+    /// distillation, the timestep itself; a picture of no scene starts from the whole range.
     pub timestep: u32,
     pub seed: u64,
     /// Stream of the seed's generator that the noises come from; one a view edit.
     pub noise_stream: u64,
+}
+
+/// A denoising step that was done.
+#[derive(Clone, Debug)]
+pub struct Denoised {
+    /// From 1.
+    pub done: usize,
+    pub steps: usize,
+    /// The picture that the run is heading for, of the result's size; where [`Watch::wants_previews`].
+    pub preview: Option<Photo>,
+}
+
+/// Who watches an edit, and may stop it.
+pub struct Watch<'a> {
+    pub cancel: &'a Cancel,
+    /// Each preview costs a decoding.
+    pub wants_previews: bool,
+    /// Called after every denoising step.
+    pub on_step: &'a mut dyn FnMut(Denoised),
 }
 
 /// What one look at a render says of it.
@@ -51,22 +70,32 @@ pub struct Distilled {
 }
 
 /// Something that edits a picture by an instruction.
-pub trait ImageEditor {
+pub trait ImageEditor: Send {
     /// Edit `render`, on the condition of the `original` photo of the same view. `view` keys what can be kept between
-    /// edits of one view. `on_step(done, total)` is called after every denoising step. The result has the render's
-    /// size.
+    /// edits of one view. The result has the render's size.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`] within one denoising step of `cancel`.
+    /// [`crate::Error::Cancelled`] within one denoising step of the request.
     fn edit(
         &mut self,
         view: usize,
         render: &GpuImage,
         original: &Photo,
         instruction: &Instruction,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
+        watch: &mut Watch<'_>,
     ) -> Result<FloatImage>;
+
+    /// Edit a picture that belongs to no scene, from pure noise, with the model's own scheduler. What can be kept of the
+    /// picture and the prompt is kept until another comes.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    fn edit_photo(
+        &mut self,
+        photo: &Photo,
+        instruction: &Instruction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Photo>;
 
     /// The gradient that moves `render` towards the instruction without an edited picture in between (score distillation),
     /// and what the model takes for the goal, if asked.
@@ -85,4 +114,7 @@ pub trait ImageEditor {
 
     /// Identifies the weights, for the record.
     fn model_hash(&self) -> &str;
+
+    /// Forget what was kept of views: another capture was opened.
+    fn forget_views(&mut self);
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    edit::{ImageEditor, Ip2pEditor, PerceptualLoss, Schedule, StepPlan, TrainableScene},
+    edit::{ImageEditor, Ip2pEditor, PerceptualLoss, Schedule, StepPlan, TrainableScene, Watch},
     gpu::Gpu,
     luxen::{LuxenConfig, LuxenTrainer},
     settings::{EditDevice, Loss, Precision, SceneKind, Settings},
@@ -29,7 +29,7 @@ use std::{
 /// The loaded edit model, and what it was loaded with.
 pub struct LoadedEditor {
     key: (PathBuf, EditDevice, Precision),
-    pub editor: Ip2pEditor,
+    pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
 
@@ -400,16 +400,21 @@ impl Session {
             &render,
             &original,
             &instruction,
-            &cancel,
-            &mut |done, total| {
-                progress.detail = format!(
-                    "editing view {} of {views}, denoising {done} of {total}",
-                    position + 1
-                );
-                control.progress(progress.clone());
-                control.poll();
-                self.run_between(control);
-                self.wait_while_paused(control);
+            &mut Watch {
+                cancel: &cancel,
+                wants_previews: false,
+                on_step: &mut |step| {
+                    progress.detail = format!(
+                        "editing view {} of {views}, denoising {} of {}",
+                        position + 1,
+                        step.done,
+                        step.steps
+                    );
+                    control.progress(progress.clone());
+                    control.poll();
+                    self.run_between(control);
+                    self.wait_while_paused(control);
+                },
             },
         )?;
         let duration_secs = began.elapsed().as_secs_f64();
@@ -552,7 +557,7 @@ pub fn load_editor<'a>(
     )?;
     Ok(slot.insert(LoadedEditor {
         key,
-        editor,
+        editor: Box::new(editor),
         perceptual: None,
     }))
 }

@@ -1,6 +1,7 @@
 //! What the two threads say to each other. Commands and events travel in order over bounded channels and are never
 //! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
 
+use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
     edit::Drawable,
     hub::{FetchProgress, Offer},
@@ -59,6 +60,15 @@ pub enum Command {
     EditImage {
         image: PathBuf,
         output: PathBuf,
+        /// Write a sheet of these settings instead.
+        grid: Option<Grid>,
+    },
+    /// Edit one view by `prompt` with each of these settings, in order, and change nothing. Answered by
+    /// [`Event::TryOutBegan`] and an [`Event::Tried`] for each; previews go to [`Slots::preview`].
+    TryOut {
+        view: usize,
+        prompt: String,
+        trials: Vec<Trial>,
     },
     /// Draw the scene from cameras, into `<output>/<view name>.<format>`, or as an animation into the file `output`.
     Render {
@@ -107,6 +117,7 @@ pub enum Job {
     Edit,
     Evaluate,
     EditImage,
+    TryOut,
     Render,
 }
 
@@ -235,6 +246,12 @@ pub enum Event {
     /// The scene now has splats, where before it had none.
     SplatsReady,
     ViewEdited(Box<ViewEdit>),
+    /// A view is being tried, and how the scene looks from it.
+    TryOutBegan {
+        view: usize,
+        render: Photo,
+    },
+    Tried(Box<Tried>),
     /// In step order.
     Loss {
         step: u32,
@@ -306,6 +323,8 @@ pub struct Slots {
     pub drawable: Latest<Drawable>,
     /// Worker → main.
     pub progress: Latest<Progress>,
+    /// Worker → main: the trial under way.
+    pub preview: Latest<TrialPreview>,
     /// Worker → main: how far a model's transfer is.
     pub fetch: Latest<FetchProgress>,
 }

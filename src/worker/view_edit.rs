@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, Result,
     diffusion::GuidanceRange,
-    edit::{EditDraw, ImageEditor, Instruction},
+    edit::{EditDraw, Instruction},
     gpu::GpuImage,
     loss::ImageGradient,
     scene::Photo,
