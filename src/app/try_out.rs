@@ -22,6 +22,8 @@ use crate::{
 use eframe::egui::{self, RichText};
 
 const LEFT: f32 = 272.0;
+/// Height of the two pictures on the left, points.
+const LEAST_PICTURE: f32 = 90.0;
 /// Values of one axis at most.
 const MOST: usize = 5;
 
@@ -207,7 +209,6 @@ impl TryOut {
                     .on_hover_text(name);
             });
         });
-        self.pictures(ui, model, scene, thumbs);
         ui.add_enabled_ui(!is_busy, |ui| {
             let title = theme::section(ui, "Instruction");
             let field = ui
@@ -232,6 +233,8 @@ impl TryOut {
             );
             axis(ui, "seed", &mut self.grid.seeds, 1);
         });
+        ui.add_space(2.0);
+        self.pictures(ui, model, scene, thumbs);
     }
 
     /// The photo, and beside it what is chosen, else how the scene looks.
@@ -241,13 +244,16 @@ impl TryOut {
         };
         let results = self.results(model);
         let chosen = self.chosen.and_then(|trial| results?.of(&trial));
-        let second = match (chosen, results.and_then(|r| r.render.as_ref())) {
+        let render = results
+            .and_then(|r| r.render.as_ref())
+            .filter(|_| model.has_splats);
+        let second = match (chosen, render) {
             (Some((number, tried)), _) => Some(("Chosen", *number, &tried.picture)),
             (None, Some((number, render))) => Some(("Scene", *number, render)),
             (None, None) => None,
         };
         let width = ui.available_width();
-        let height = (width / thumbs::aspect(&view.photo)).min(190.0);
+        let height = (0.5 * ui.available_height() - 6.0).clamp(LEAST_PICTURE, 210.0);
         let mut picture = |title: &str, picture: Picture, photo: &Photo| {
             let size = thumbs::fit(egui::vec2(width, height), photo);
             let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
@@ -285,7 +291,7 @@ impl TryOut {
         }
         match model.run {
             RunState::Running(Job::TryOut) => {
-                ui.spinner();
+                ui.add(egui::Spinner::new().size(14.0));
                 let mut text = sentence(&model.progress.detail);
                 if let Some(eta) = model.progress.eta_secs {
                     text += &format!(", {} left", super::model::duration(eta));

@@ -170,7 +170,7 @@ fn closing_stops_and_changes_nothing() {
         return;
     };
     window.click("Try on one view…");
-    window.type_into("Instruction to try", "");
+    window.type_into("Instruction to try", " ");
     assert!(window.has("Type an instruction first"));
     assert!(window.is_disabled("Try 9 settings"));
     window.type_into("Instruction to try", "make it snow");
