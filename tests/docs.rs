@@ -18,6 +18,7 @@ fn table() -> String {
             (jobs::RENDER, "render"),
             (jobs::EVAL, "eval"),
             (jobs::CHECK, "model check"),
+            (jobs::SERVE, "serve-editor"),
         ]
         .iter()
         .filter(|(job, _)| s.jobs & job != 0)

@@ -106,7 +106,9 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
         ..
     } = model.progress;
     if let Some(job) = model.job() {
+        let waiting = model.progress.waiting.as_deref();
         let title = match (model.run, job) {
+            (RunState::Running(_), _) if waiting.is_some() => "Waiting…",
             (RunState::Paused(_), _) => "Paused",
             (RunState::Stopping(_), _) => "Stopping…",
             (_, Job::Open) => "Opening…",
@@ -146,7 +148,9 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
                 });
             });
         }
-        if !detail.is_empty() {
+        if let Some(reason) = waiting {
+            waiting_note(ui, reason);
+        } else if !detail.is_empty() {
             let detail = super::model::sentence(detail);
             ui.add(egui::Label::new(theme::small(detail)).truncate());
         }
@@ -166,6 +170,18 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
         )))
         .on_hover_text("Measured on the views that training never sees");
     }
+}
+
+/// Why nothing goes on, where the person looks for how far it is.
+pub fn waiting_note(ui: &mut egui::Ui, reason: &str) {
+    egui::Frame::new()
+        .fill(theme::WARNING_MUTED)
+        .corner_radius(theme::CORNER)
+        .inner_margin(8)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(egui::RichText::new(reason).color(theme::WARNING));
+        });
 }
 
 fn speed(steps_per_sec: f64) -> String {

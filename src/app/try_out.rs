@@ -290,6 +290,10 @@ impl TryOut {
             return line(ui, theme::weak(sentence(&refusal)));
         }
         match model.run {
+            RunState::Running(Job::TryOut) if model.progress.waiting.is_some() => {
+                let reason = model.progress.waiting.as_deref().unwrap_or_default();
+                line(ui, RichText::new(reason).color(theme::WARNING));
+            }
             RunState::Running(Job::TryOut) => {
                 ui.add(egui::Spinner::new().size(14.0));
                 let mut text = sentence(&model.progress.detail);

@@ -1,14 +1,15 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
 //! once a prompt; an original's latents once a view.
 
-use super::{Denoised, Distilled, ImageEditor, Instruction, Watch, networks::NetworkDevice};
+use super::{
+    Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, networks::NetworkDevice,
+};
 use crate::{
     Error, Result,
     diffusion::{
         self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
         PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
-    error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
     settings::{EditDevice, Precision, Scheduler},
@@ -40,7 +41,7 @@ impl Ip2pEditor {
     pub fn load(
         gpu: Arc<Gpu>,
         path: &Path,
-        device: EditDevice,
+        device: &EditDevice,
         precision: Precision,
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
@@ -144,11 +145,11 @@ fn watched<T>(
         } else {
             None
         };
-        (watch.on_step)(Denoised {
+        (watch.on_update)(EditUpdate::Denoised(Denoised {
             done: step.done,
             steps: step.steps,
             preview,
-        });
+        }));
     })?;
     match failure {
         Some(e) => Err(e),
@@ -230,11 +231,11 @@ impl ImageEditor for Ip2pEditor {
         original: &Photo,
         instruction: &Instruction,
         with_estimate: bool,
-        cancel: &Cancel,
+        watch: &mut Watch<'_>,
     ) -> Result<Distilled> {
         let embedding = self.embed(&instruction.prompt)?;
         let condition = self.condition(view, original)?;
-        cancel.check()?;
+        watch.cancel.check()?;
         let found = self.model.distill(
             self.networks.picture(render)?,
             &condition,
@@ -242,7 +243,7 @@ impl ImageEditor for Ip2pEditor {
             guidance(instruction),
             instruction.timestep,
             &self.noise(render, instruction),
-            cancel,
+            watch.cancel,
         )?;
         let estimate = if with_estimate {
             let (height, width) = (render.height as usize, render.width as usize);

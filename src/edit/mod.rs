@@ -7,12 +7,17 @@
 mod editor;
 mod kind;
 mod networks;
+mod remote;
 mod scene;
 mod schedule;
 
 pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
+pub use remote::{
+    ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
+    RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
+};
 pub use scene::{StepLoss, TrainableScene};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
@@ -52,13 +57,23 @@ pub struct Denoised {
     pub preview: Option<Photo>,
 }
 
+/// What is told of an edit under way.
+#[derive(Clone, Debug)]
+pub enum EditUpdate {
+    Denoised(Denoised),
+    /// It cannot go on, and why: a sentence for the person. Told again and again while it lasts.
+    Waiting(String),
+    /// It goes on.
+    Resumed,
+}
+
 /// Who watches an edit, and may stop it.
 pub struct Watch<'a> {
     pub cancel: &'a Cancel,
     /// Each preview costs a decoding.
     pub wants_previews: bool,
-    /// Called after every denoising step.
-    pub on_step: &'a mut dyn FnMut(Denoised),
+    /// Called after every denoising step, and while an edit waits.
+    pub on_update: &'a mut dyn FnMut(EditUpdate),
 }
 
 /// What one look at a render says of it.
@@ -101,7 +116,7 @@ pub trait ImageEditor: Send {
     /// and what the model takes for the goal, if asked.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`] within one prediction of `cancel`.
+    /// [`crate::Error::Cancelled`] within one prediction of the request.
     fn distill(
         &mut self,
         view: usize,
@@ -109,8 +124,32 @@ pub trait ImageEditor: Send {
         original: &Photo,
         instruction: &Instruction,
         with_estimate: bool,
-        cancel: &Cancel,
+        watch: &mut Watch<'_>,
     ) -> Result<Distilled>;
+
+    /// View edits beyond the present one that it would begin at once; 0 where edits run one after the other.
+    fn foresight(&self) -> usize {
+        0
+    }
+
+    /// Whether [`Self::prepare`] was called for this edit.
+    fn is_prepared(&self, _view: usize, _instruction: &Instruction) -> bool {
+        false
+    }
+
+    /// Begin an edit that [`Self::edit`] will be asked for with the same arguments; [`Self::foresight`] says how many.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    fn prepare(
+        &mut self,
+        _view: usize,
+        _render: &GpuImage,
+        _original: &Photo,
+        _instruction: &Instruction,
+    ) -> Result<()> {
+        Ok(())
+    }
 
     /// Identifies the weights, for the record.
     fn model_hash(&self) -> &str;

@@ -177,6 +177,8 @@ pub struct Progress {
     pub splats: u32,
     /// The most splats that this reconstruction may have, once it has reached them.
     pub splat_cap: Option<u32>,
+    /// Why the job cannot go on for now: a sentence for the person.
+    pub waiting: Option<String>,
     /// What is going on inside the step: "editing view 7 of 45, denoising 12 of 20".
     pub detail: String,
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    edit::{EditDraw, ImageEditor, Watch},
+    edit::{EditDraw, EditUpdate, ImageEditor, Watch},
     gpu::GpuImage,
     scene::Photo,
     settings::{Setting, Settings, Value},
@@ -207,7 +207,19 @@ pub(super) fn try_out(
         let mut watch = Watch {
             cancel: &cancel,
             wants_previews,
-            on_step: &mut |step| {
+            on_update: &mut |update| {
+                let step = match update {
+                    EditUpdate::Denoised(step) => step,
+                    EditUpdate::Resumed => return,
+                    EditUpdate::Waiting(reason) => {
+                        control.progress(Progress {
+                            job: Some(job),
+                            waiting: Some(reason),
+                            ..Default::default()
+                        });
+                        return control.poll();
+                    }
+                };
                 let (done, steps) = (step.done, step.steps);
                 let all_done = index * steps + done;
                 let all = trials.len() * steps;
