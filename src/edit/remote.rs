@@ -14,6 +14,7 @@
 //! message that is not understood or too long. Pings every few seconds tell a long step from a lost connection.
 
 mod client;
+mod frames;
 mod host;
 mod identity;
 mod message;

@@ -2,6 +2,7 @@
 //! keeps a connection from answering, and edits of several clients take turns.
 
 use super::{
+    frames::Role,
     identity::ModelIdentity,
     message::{ClientMessage, EditKind, EditRequest, Message, ServerMessage, VERSION, float_bytes},
     socket::{Heed, Socket},
@@ -26,7 +27,6 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tungstenite::protocol::Role;
 
 /// For the upgrade and for the first message, each.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);

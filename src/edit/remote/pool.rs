@@ -2,6 +2,7 @@
 //! from one queue; an ask whose connection is lost goes back to the head of the queue, where any editor may take it.
 
 use super::{
+    frames::Role,
     identity::ModelIdentity,
     message::{ClientMessage, EditRequest, Message, ServerMessage, VERSION},
     socket::{Heed, Socket, Wire},
@@ -16,7 +17,6 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tungstenite::protocol::Role;
 
 const CALL_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two calls of an editor that does not answer, at first and at most.

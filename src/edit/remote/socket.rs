@@ -1,7 +1,10 @@
 //! A WebSocket of messages: reads wait for a moment only, so that one thread can listen and talk, and note when the other
 //! end was last heard of.
 
-use super::message::{MOST_BYTES, MOST_GREETING, Message};
+use super::{
+    frames::{Frame, Frames, NoFrame, Role},
+    message::{MOST_BYTES, MOST_GREETING, Message},
+};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -9,13 +12,12 @@ use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
-use tungstenite::{
-    Message as Frame, WebSocket,
-    protocol::{Role, WebSocketConfig},
-};
 
 /// After which a peer that takes no bytes counts as gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a closing end listens.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// TCP, or TLS over it.
 pub(super) trait Wire: Read + Write + Send {
@@ -72,96 +74,90 @@ pub(super) enum Heed<H> {
 
 /// A connection after its upgrade.
 pub(super) struct Socket {
-    socket: WebSocket<Heard>,
+    frames: Frames<Heard>,
 }
 
 impl Socket {
     pub fn new(wire: Box<dyn Wire>, role: Role) -> Result<Self> {
         wire.tcp()
             .set_write_timeout(Some(WRITE_PATIENCE))
-            .map_err(|e| Error::Invalid(format!("the connection broke: {e}")))?;
+            .map_err(lost)?;
         let heard = Heard {
             wire,
             at: Instant::now(),
         };
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MOST_GREETING))
-            .max_frame_size(Some(MOST_GREETING));
         Ok(Self {
-            socket: WebSocket::from_raw_socket(heard, role, Some(config)),
+            frames: Frames::new(heard, role, MOST_GREETING),
         })
     }
 
     /// The other end is who it should be: messages may be long from here on.
     pub fn trust(&mut self) {
-        self.socket.set_config(|config| {
-            config.max_message_size = Some(MOST_BYTES);
-            config.max_frame_size = Some(MOST_BYTES);
-        });
+        self.frames.limit = MOST_BYTES;
     }
 
     /// Time since the other end was heard of.
     pub fn silence(&self) -> Duration {
-        self.socket.get_ref().at.elapsed()
+        self.frames.stream.at.elapsed()
     }
 
     /// # Errors
     /// [`Error::Invalid`] when the connection is lost.
     pub fn send<H: Serialize + DeserializeOwned>(&mut self, message: &Message<H>) -> Result<()> {
-        let frame = Frame::binary(message.to_bytes()?);
-        self.socket
-            .send(frame)
-            .map_err(|e| Error::Invalid(format!("the connection is lost: {e}")))
+        self.frames.binary(message.to_bytes()?).map_err(lost)
     }
 
     /// # Errors
     /// As [`Self::send`].
     pub fn ping(&mut self) -> Result<()> {
-        self.socket
-            .send(Frame::Ping(Default::default()))
-            .map_err(|e| Error::Invalid(format!("the connection is lost: {e}")))
+        self.frames.ping().map_err(lost)
     }
 
-    /// The next message; waits for `patience` at most where none has begun to arrive.
+    /// The next message; waits for `patience` at most where nothing arrives.
     pub fn heed<H: Serialize + DeserializeOwned>(&mut self, patience: Duration) -> Heed<H> {
-        let tcp = self.socket.get_ref().wire.tcp();
+        let tcp = self.frames.stream.wire.tcp();
         if let Err(e) = tcp.set_read_timeout(Some(patience)) {
             return Heed::Lost(e.to_string());
         }
-        match self.socket.read() {
+        match self.frames.read() {
             Ok(Frame::Binary(bytes)) => match Message::from_bytes(&bytes) {
                 Ok(message) => Heed::Message(message),
                 Err(e) => Heed::Broken(e.to_string()),
             },
-            Ok(Frame::Text(_)) => Heed::Broken("a text message; all are binary".into()),
-            Ok(Frame::Close(_)) => Heed::Lost("it was closed".into()),
-            Ok(_) => Heed::Nothing,
-            Err(tungstenite::Error::Io(e)) if is_early(&e) => Heed::Nothing,
-            Err(tungstenite::Error::Io(e)) => Heed::Lost(e.to_string()),
-            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
-                Heed::Lost("it was closed".into())
-            }
-            Err(tungstenite::Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            )) => Heed::Lost("it was cut".into()),
-            Err(tungstenite::Error::Capacity(e)) => Heed::Broken(format!("too long: {e}")),
-            Err(e) => Heed::Broken(e.to_string()),
+            Ok(Frame::Ping(payload)) => match self.frames.pong(payload) {
+                Ok(()) => Heed::Nothing,
+                Err(e) => Heed::Lost(e.to_string()),
+            },
+            Ok(Frame::Pong) | Err(NoFrame::Early) => Heed::Nothing,
+            Ok(Frame::Close) => Heed::Lost("it was closed".into()),
+            Err(NoFrame::Lost(why)) => Heed::Lost(why),
+            Err(NoFrame::Broken(what)) => Heed::Broken(what),
         }
     }
 
-    /// Close in order, as far as the other end goes along.
+    /// Close in order. What the other end still sends is taken for a moment: unread bytes would reset the connection, and
+    /// with it the last word.
     pub fn close(&mut self) {
-        let closed = self.socket.close(None).and_then(|()| self.socket.flush());
-        if let Err(e) = closed {
+        if let Err(e) = self.frames.close() {
             log::debug!("a connection was gone before it was closed: {e}");
+            return;
+        }
+        let wire = &mut self.frames.stream.wire;
+        let began = Instant::now();
+        let mut rest = [0; 4096];
+        let timed = wire
+            .tcp()
+            .shutdown(std::net::Shutdown::Write)
+            .and_then(|()| wire.tcp().set_read_timeout(Some(LINGER)));
+        while timed.is_ok() && began.elapsed() < LINGER {
+            match wire.read(&mut rest) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
         }
     }
 }
 
-/// A read that found nothing in time.
-fn is_early(e: &io::Error) -> bool {
-    matches!(
-        e.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-    )
+fn lost(e: io::Error) -> Error {
+    Error::Invalid(format!("the connection is lost: {e}"))
 }

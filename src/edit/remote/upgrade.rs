@@ -1,5 +1,5 @@
-//! From a TCP connection to a WebSocket: the HTTP upgrade of RFC 6455, both ends. Written out because the frame crate's own
-//! needs features that would rebuild the networks' crates. Heads are short and bounded.
+//! From a TCP connection to a WebSocket: the HTTP upgrade of RFC 6455, both ends. Heads are short and
+//! bounded.
 
 use crate::{Error, Result, settings::EditorAddress};
 use ring::{
