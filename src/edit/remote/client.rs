@@ -131,13 +131,13 @@ impl RemoteEditor {
     ) -> Result<Message<ServerMessage>> {
         let mut is_waiting = false;
         loop {
+            if cancel.is_cancelled() {
+                self.prepared.clear();
+                return Err(Error::Cancelled);
+            }
             let message = match ticket.answers.recv_timeout(TICK) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) => {
-                    if cancel.is_cancelled() {
-                        self.prepared.clear();
-                        return Err(Error::Cancelled);
-                    }
                     is_waiting = self.tell_standing(is_waiting, on_update)?;
                     continue;
                 }
