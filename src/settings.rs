@@ -2,6 +2,10 @@
 //! a key of the saved project and a line of the documentation; nothing else names a default or a range. Adding a row
 //! changes all of them at once.
 
+mod device;
+
+pub use device::{EditDevice, EditorAddress};
+
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +19,8 @@ pub mod jobs {
     /// `model check`.
     pub const CHECK: u8 = 32;
     pub const VIEWS: u8 = 64;
+    /// `serve-editor`.
+    pub const SERVE: u8 = 128;
 }
 use jobs::*;
 
@@ -30,10 +36,18 @@ pub enum Tier {
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    Int { min: u64, max: u64 },
-    Float { min: f64, max: f64 },
+    Int {
+        min: u64,
+        max: u64,
+    },
+    Float {
+        min: f64,
+        max: f64,
+    },
     Choice(&'static [&'static str]),
     Text,
+    /// See [`EditDevice::EXPECTS`].
+    Device,
 }
 
 /// A setting's value, untyped, for flags, panels and files.
@@ -87,6 +101,7 @@ impl Setting {
             (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(v),
             (Kind::Choice(choices), Value::Text(v)) => choices.contains(&v.as_str()),
             (Kind::Text, Value::Text(_)) => true,
+            (Kind::Device, Value::Text(v)) => EditDevice::parse(v).is_some(),
             _ => false,
         };
         if !fits {
@@ -115,7 +130,7 @@ impl Setting {
         let value = match self.kind {
             Kind::Int { .. } => text.parse().map(Value::Int).ok(),
             Kind::Float { .. } => text.parse().map(Value::Float).ok(),
-            Kind::Choice(_) | Kind::Text => Some(Value::Text(text.to_owned())),
+            Kind::Choice(_) | Kind::Text | Kind::Device => Some(Value::Text(text.to_owned())),
         };
         value.ok_or_else(|| {
             Error::Invalid(format!(
@@ -135,6 +150,15 @@ impl Setting {
         }
     }
 
+    /// Least and largest value of a number.
+    pub fn range(&self) -> (f64, f64) {
+        match self.kind {
+            Kind::Int { min, max } => (min as f64, max as f64),
+            Kind::Float { min, max } => (min, max),
+            Kind::Choice(_) | Kind::Text | Kind::Device => (f64::MIN, f64::MAX),
+        }
+    }
+
     /// The range or the choices, in words.
     pub fn expects(&self) -> String {
         match self.kind {
@@ -143,6 +167,7 @@ impl Setting {
             Kind::Float { min, max } => format!("a number from {min} to {max}"),
             Kind::Choice(choices) => format!("one of {}", choices.join(", ")),
             Kind::Text => "text".into(),
+            Kind::Device => EditDevice::EXPECTS.into(),
         }
     }
 
@@ -279,10 +304,6 @@ choice! {
     UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
 }
 choice! {
-    /// Where the diffusion model runs.
-    EditDevice { Auto = "auto", Gpu = "gpu", Cpu = "cpu" }
-}
-choice! {
     /// Which weights of the model folder are read.
     Precision { Full = "full", Half = "half" }
 }
@@ -344,7 +365,7 @@ settings! {
         "What photos become: splat, or luxen (a neural radiance field).";
     reconstruct_steps: u32 = 0u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 0, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
         "Optimization steps of the reconstruction; all schedules stretch to it. 0: 7000 for splats, 30000 for a Luxen, 15000 for a small one.";
-    model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE,
+    model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE | SERVE,
         "The InstructPix2Pix model: a folder in diffusers layout, an original checkpoint, or an id that `model get` fetched; bundled: the small one that comes with luxedit.";
     speed: Speed = Speed::Published, "speed", "Denoise", Kind::Choice(Speed::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
         "Preset of the denoising settings. published: 20 DDIM steps; fast: 10 steps of DPM-Solver++, the last without guidance.";
@@ -380,9 +401,9 @@ settings! {
         "Whose features LPIPS compares: AlexNet, VGG16 or SqueezeNet 1.1.";
     lpips_weights: String = "", "lpips-weights", "LPIPS weights", Kind::Text, "", Advanced, EDIT | EVAL,
         "Weight file of the LPIPS classifier; empty: torchvision's file in torch's cache.";
-    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Choice(EditDevice::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK,
-        "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter.";
-    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK,
+    edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Device, "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK | SERVE,
+        "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter; gpu:N: the Nth card; ws://…: remote editors that `serve-editor` runs, which share the views.";
+    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
         "Which weight files of the model folder are preferred.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
@@ -533,6 +554,7 @@ impl Settings {
                  \"Get model…\" or `luxedit model get`",
             ));
         }
+        self.edit_device.addresses()?;
         Ok(())
     }
 

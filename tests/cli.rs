@@ -763,6 +763,88 @@ fn a_bundled_model_that_is_missing_is_said_in_words() {
 }
 
 #[test]
+fn a_grid_is_one_sheet_of_the_single_results() {
+    let dir = TempDir::new().unwrap();
+    let photo = "assets/tiny/images/view_00.png";
+    let (sheet, single) = (path(&dir, "sheet.png"), path(&dir, "single.png"));
+    let common = |output: &str| {
+        vec![
+            "edit-image".to_owned(),
+            photo.to_owned(),
+            "-o".to_owned(),
+            output.to_owned(),
+            "--prompt".to_owned(),
+            "make it a bronze bust".to_owned(),
+            "--model".to_owned(),
+            MODEL.to_owned(),
+            "--diffusion-steps".to_owned(),
+            "3".to_owned(),
+            "--json".to_owned(),
+        ]
+    };
+    let mut with_grid = common(&sheet);
+    with_grid.extend(
+        [
+            "--grid=guidance-scale=3,9",
+            "--grid=image-guidance-scale=1.2,2",
+            "--grid=seed=4,7",
+        ]
+        .map(str::to_owned),
+    );
+    let with_grid: Vec<&str> = with_grid.iter().map(String::as_str).collect();
+    let report = json(&with_grid);
+    assert_eq!(report["written"][0], sheet.as_str());
+    let mut alone = common(&single);
+    alone.extend(
+        [
+            "--guidance-scale",
+            "9",
+            "--image-guidance-scale",
+            "2",
+            "--seed",
+            "7",
+        ]
+        .map(str::to_owned),
+    );
+    let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
+    json(&alone);
+    let sheet = image::open(&sheet).unwrap().to_rgb8();
+    let single = image::open(&single).unwrap().to_rgb8();
+    let original = image::open(photo).unwrap().to_rgb8();
+    let (width, height) = single.dimensions();
+    // The last cell is the single result, the first picture the original.
+    let last = image::imageops::crop_imm(
+        &sheet,
+        sheet.width() - 16 - 88.max(width),
+        sheet.height() - 16 - height,
+        width,
+        height,
+    )
+    .to_image();
+    assert!(last == single, "the last cell is another picture");
+    let found = (0..sheet.height() - height)
+        .any(|y| image::imageops::crop_imm(&sheet, 16, y, width, height).to_image() == original);
+    assert!(found, "the original is not on the sheet");
+    // Names: pixels that are nearly white above the pictures.
+    let inked = sheet
+        .enumerate_pixels()
+        .filter(|(_, y, p)| *y < 60 && p.0.iter().all(|&v| v > 200))
+        .count();
+    assert!(inked > 200, "the sheet is not labelled: {inked}");
+
+    for (grid, says) in [
+        ("--grid=strength=3", "--grid takes"),
+        ("--grid=guidance-scale=99", "a number from 1 to 30"),
+        ("--grid=seed=1.5", "a whole number"),
+    ] {
+        let mut wrong = common("x.png");
+        wrong.push(grid.to_owned());
+        let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+        assert_says(&failure(&wrong), &[says]);
+    }
+}
+
+#[test]
 fn an_orbit_becomes_an_animation_within_the_captured_arc() {
     let dir = TempDir::new().unwrap();
     let scene = path(&dir, "scene.luxedit");

@@ -19,6 +19,7 @@ fn table() -> String {
             (jobs::EVAL, "eval"),
             (jobs::CHECK, "model check"),
             (jobs::VIEWS, "views"),
+            (jobs::SERVE, "serve-editor"),
         ]
         .iter()
         .filter(|(job, _)| s.jobs & job != 0)
@@ -64,7 +65,7 @@ fn every_setting_accepts_its_default_and_refuses_what_is_out_of_range() {
             Kind::Int { max: u64::MAX, .. } | Kind::Text => continue,
             Kind::Int { max, .. } => Value::Int(max + 1),
             Kind::Float { max, .. } => Value::Float(max + 0.5),
-            Kind::Choice(_) => Value::Text("no such choice".into()),
+            Kind::Choice(_) | Kind::Device => Value::Text("no such choice".into()),
         };
         let message = s.set(&mut settings, bad).unwrap_err().to_string();
         assert!(message.contains(s.flag), "{message}");

@@ -19,5 +19,7 @@ mod layout;
 mod program;
 #[path = "window/promises.rs"]
 mod promises;
+#[path = "window/try_out.rs"]
+mod try_out;
 #[path = "window/whole_path.rs"]
 mod whole_path;

@@ -3,8 +3,8 @@
 use luxedit::{
     edit::Drawable,
     gpu::Gpu,
-    settings::{Settings, Strategy},
-    worker::{Command, Event, Job, SnapshotId, WorkerHandle},
+    settings::{Loss, Settings, Strategy, Sweep},
+    worker::{Command, Event, Job, SnapshotId, Trial, WorkerHandle},
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -311,4 +311,140 @@ fn snapshots_of_different_numbers_of_splats_are_shown_and_gone_back_to() {
     assert_eq!(splats(drawable.expect("the live scene")), counts[0]);
     driven.send(Command::Evaluate);
     assert_eq!(driven.until_done(Job::Evaluate), (true, 0));
+}
+
+#[test]
+fn a_try_out_is_what_the_sweep_then_makes_of_the_view() {
+    let settings = Settings {
+        prompt: "make it a bronze bust".into(),
+        model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ip2p_tiny").into(),
+        reconstruct_steps: 20,
+        edit_steps: 1,
+        diffusion_steps: 3,
+        lower_bound: 0.9,
+        upper_bound: 0.9,
+        sweep: Sweep::Frozen,
+        loss: Loss::L1,
+        ..Default::default()
+    };
+    let Some(mut driven) = Driven::start(&settings) else {
+        return;
+    };
+    driven.send(Command::Reconstruct);
+    driven.until_done(Job::Reconstruct);
+    let present = Trial::of(&settings);
+    let stronger = Trial {
+        guidance_scale: 20.0,
+        ..present
+    };
+    let reseeded = Trial { seed: 5, ..present };
+    driven.send(Command::TryOut {
+        view: 3,
+        prompt: settings.prompt.clone(),
+        trials: vec![present, stronger, reseeded],
+    });
+    let mut before = None;
+    let mut tried = Vec::new();
+    let mut previews = Vec::new();
+    loop {
+        let event = driven.next();
+        previews.extend(driven.worker.slots.preview.take());
+        match event {
+            Event::TryOutBegan { view: 3, render } => before = Some(render),
+            Event::Tried(one) => tried.push(*one),
+            Event::Done {
+                job: Job::TryOut,
+                finished,
+                ..
+            } => {
+                assert!(finished);
+                break;
+            }
+            Event::ViewEdited(_) => panic!("a try-out edits nothing"),
+            _ => {}
+        }
+    }
+    let trials: Vec<Trial> = tried.iter().map(|t| t.trial).collect();
+    assert_eq!(trials, [present, stronger, reseeded]);
+    assert_ne!(tried[0].picture, tried[1].picture);
+    assert_ne!(tried[0].picture, tried[2].picture);
+    assert!(previews.iter().all(|p| p.done <= p.steps && p.steps == 3));
+
+    driven.send(Command::Edit);
+    loop {
+        match driven.next() {
+            Event::ViewEdited(edit) if edit.view == 3 => {
+                assert_eq!(Some(&edit.render), before.as_ref());
+                assert_eq!(edit.edited, tried[0].picture);
+                break;
+            }
+            Event::Done { job: Job::Edit, .. } => panic!("view 3 is edited"),
+            _ => {}
+        }
+    }
+    driven.until_done(Job::Edit);
+}
+
+#[test]
+fn a_try_out_shows_each_step_and_stops_within_one() {
+    let settings = Settings {
+        prompt: "make it a bronze bust".into(),
+        model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ip2p_tiny").into(),
+        diffusion_steps: 200,
+        ..Default::default()
+    };
+    // No scene: the photo stands in for the render.
+    let Some(mut driven) = Driven::start(&settings) else {
+        return;
+    };
+    driven.send(Command::TryOut {
+        view: 1,
+        prompt: settings.prompt.clone(),
+        trials: vec![Trial::of(&settings); 100],
+    });
+    let size = loop {
+        if let Event::TryOutBegan { render, .. } = driven.next() {
+            break (render.width, render.height);
+        }
+    };
+    let began = std::time::Instant::now();
+    let mut last = 0;
+    while last < 5 {
+        assert!(began.elapsed() < Duration::from_secs(120), "no previews");
+        if let Some(preview) = driven.worker.slots.preview.take() {
+            assert!(preview.done > last || preview.done == 1);
+            last = preview.done;
+            let picture = preview.picture.expect("each step has a picture");
+            assert_eq!((picture.width, picture.height), size);
+        }
+    }
+    driven.send(Command::Stop);
+    let asked = last;
+    let (finished, _) = driven.until_done(Job::TryOut);
+    assert!(!finished);
+    let after = driven.worker.slots.preview.take().map_or(0, |p| p.done);
+    assert!(
+        after <= asked + 2,
+        "{after} steps were done, {asked} when it was stopped"
+    );
+
+    // An instruction is needed here too, and a view that is there.
+    for (view, prompt) in [(1, " "), (4000, "make it bronze")] {
+        driven.send(Command::TryOut {
+            view,
+            prompt: prompt.into(),
+            trials: vec![Trial::of(&settings)],
+        });
+        let problem = loop {
+            match driven.worker.events.recv_timeout(Duration::from_secs(60)) {
+                Ok(Event::Error(problem)) => break problem,
+                Ok(_) => {}
+                Err(e) => panic!("{e}"),
+            }
+        };
+        assert!(
+            problem.contains("instruction") || problem.contains("no view 4000"),
+            "{problem}"
+        );
+    }
 }

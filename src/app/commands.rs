@@ -18,6 +18,7 @@ pub enum UiCommand {
     StartEdit,
     MakeViews,
     TurnUpright,
+    TryOut,
     ResumeJob,
     Pause,
     Resume,
@@ -197,6 +198,7 @@ pub fn job_label(job: Job) -> &'static str {
         Job::Edit => "The edit",
         Job::Evaluate => "The evaluation",
         Job::EditImage => "The picture edit",
+        Job::TryOut => "A try-out",
         Job::Render => "The rendering",
     }
 }
@@ -258,6 +260,9 @@ commands! {
             needs_idle(f)?;
             f.edit_refusal.clone().map_or(Ok(()), Err)
         };
+    TryOut, Run, "Try on one view…", command(Key::T),
+        "See what an instruction makes of one view, at several settings, before the scene learns it",
+        |f| { needs_views(f)?; needs_idle(f) };
     ResumeJob, Run, "Continue interrupted job", None,
         "Go on with the job that this project was interrupted in",
         |f| { needs_idle(f)?; unless(!f.has_interrupted_job, "Nothing was interrupted") };

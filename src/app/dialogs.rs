@@ -6,6 +6,8 @@ use super::{
     get_model::GetModel,
     model::Model,
     theme,
+    thumbs::Thumbs,
+    try_out::TryOut,
 };
 use eframe::egui::{self, Key, RichText};
 
@@ -18,6 +20,7 @@ pub enum Dialog {
     Shortcuts,
     Warnings,
     GetModel(GetModel),
+    TryOut(TryOut),
     About,
 }
 
@@ -48,6 +51,7 @@ impl Dialog {
         ctx: &egui::Context,
         model: &Model,
         facts: &Facts,
+        thumbs: &mut Thumbs,
         actions: &mut Vec<Action>,
     ) {
         let stays = match self {
@@ -56,6 +60,7 @@ impl Dialog {
             Self::Shortcuts => shortcuts(ctx),
             Self::Warnings => warnings(ctx, model),
             Self::GetModel(dialog) => dialog.show(ctx, &model.fetch, actions),
+            Self::TryOut(dialog) => dialog.show(ctx, model, thumbs, actions),
             Self::About => about::show(ctx),
         };
         if !stays {

@@ -31,6 +31,7 @@ mod start_page;
 mod theme;
 mod thumbs;
 mod timeline;
+mod try_out;
 mod viewport;
 mod window;
 
@@ -45,7 +46,10 @@ pub use recents::Recents;
 pub use theme::apply as apply_theme;
 pub use window::{App, run};
 
-use crate::{settings::Precision, worker::SnapshotId};
+use crate::{
+    settings::Precision,
+    worker::{SnapshotId, Trial},
+};
 use chooser::Purpose;
 use std::path::PathBuf;
 
@@ -71,4 +75,15 @@ pub(crate) enum Action {
     StopModel,
     /// Edit with the model of this id.
     UseModel(String),
+    /// Try an instruction on one view.
+    TryOut {
+        view: usize,
+        prompt: String,
+        trials: Vec<Trial>,
+    },
+    /// What was tried becomes the settings of the scene.
+    KeepTrial {
+        prompt: String,
+        trial: Trial,
+    },
 }

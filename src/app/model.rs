@@ -3,6 +3,7 @@
 
 use super::get_model::Fetch;
 use super::series::{RunningMean, Series};
+use super::try_out::Trials;
 use crate::{
     settings::Settings,
     worker::{
@@ -46,6 +47,7 @@ pub struct Model {
     pub unread_warnings: usize,
     pub error: Option<String>,
     pub fetch: Fetch,
+    pub trials: Trials,
     /// The last good news, for the status line.
     pub notice: String,
     recent_changes: RunningMean,
@@ -86,6 +88,7 @@ impl Default for Model {
             unread_warnings: 0,
             error: None,
             fetch: Fetch::Idle,
+            trials: Trials::default(),
             notice: String::new(),
             recent_changes: RunningMean::new(CONVERGENCE_WINDOW),
             next_edit: 0,
@@ -128,6 +131,8 @@ impl Model {
                 return Reaction::SplatsReady;
             }
             Event::ViewEdited(edit) => self.view_edited(edit),
+            Event::TryOutBegan { render, .. } => self.trials.began(render),
+            Event::Tried(tried) => self.trials.tried(*tried),
             Event::Loss { step, loss } => {
                 self.step = Some(step);
                 self.losses.push(f64::from(step), f64::from(loss));
@@ -215,9 +220,8 @@ impl Model {
                         self.notice = format!("Reconstruction {ended} at step {}", thousands(step));
                     }
                     Job::Edit => self.notice = format!("Edit {ended} at step {}", thousands(step)),
-                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => {
-                        return Reaction::None;
-                    }
+                    Job::TryOut => self.trials.ended(),
+                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => {}
                 }
             }
         }

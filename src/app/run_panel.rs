@@ -91,6 +91,8 @@ fn idle_buttons(ui: &mut egui::Ui, model: &Model, facts: &Facts, actions: &mut V
     };
     let is_next = interrupted.is_none();
     command_button(ui, UiCommand::StartEdit, label, is_next, facts, actions);
+    let label = UiCommand::TryOut.info().label;
+    command_button(ui, UiCommand::TryOut, label, false, facts, actions);
 }
 
 /// Bar, speed, time left, what is going on inside the step, and the two lines.
@@ -104,7 +106,9 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
         ..
     } = model.progress;
     if let Some(job) = model.job() {
+        let waiting = model.progress.waiting.as_deref();
         let title = match (model.run, job) {
+            (RunState::Running(_), _) if waiting.is_some() => "Waiting…",
             (RunState::Paused(_), _) => "Paused",
             (RunState::Stopping(_), _) => "Stopping…",
             (_, Job::Open) => "Opening…",
@@ -112,6 +116,7 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             (_, Job::Edit) => "Editing…",
             (_, Job::Evaluate) => "Measuring…",
             (_, Job::EditImage) => "Editing a picture…",
+            (_, Job::TryOut) => "Trying on one view…",
             (_, Job::Render) => "Rendering…",
         };
         ui.horizontal(|ui| {
@@ -143,7 +148,9 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
                 });
             });
         }
-        if !detail.is_empty() {
+        if let Some(reason) = waiting {
+            waiting_note(ui, reason);
+        } else if !detail.is_empty() {
             let detail = super::model::sentence(detail);
             ui.add(egui::Label::new(theme::small(detail)).truncate());
         }
@@ -163,6 +170,18 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
         )))
         .on_hover_text("Measured on the views that training never sees");
     }
+}
+
+/// Why nothing goes on, where the person looks for how far it is.
+pub fn waiting_note(ui: &mut egui::Ui, reason: &str) {
+    egui::Frame::new()
+        .fill(theme::WARNING_MUTED)
+        .corner_radius(theme::CORNER)
+        .inner_margin(8)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(egui::RichText::new(reason).color(theme::WARNING));
+        });
 }
 
 fn speed(steps_per_sec: f64) -> String {

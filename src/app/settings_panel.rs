@@ -5,7 +5,7 @@
 use super::theme;
 use crate::{
     bundle::Preset,
-    settings::{Kind, Setting, Settings, Value},
+    settings::{EditDevice, Kind, Setting, Settings, Value},
 };
 use eframe::egui::{self, RichText};
 
@@ -121,11 +121,46 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
                 })
                 .response
         }
+        (Kind::Device, Value::Text(text)) => device(ui, setting, text),
         (_, Value::Text(text)) => {
             ui.add(egui::TextEdit::singleline(text).desired_width(ui.available_width() - 2.0))
         }
         (_, value) => ui.label(value.to_string()),
     }
+}
+
+/// A choice of places, and beside it the addresses where it is remote.
+fn device(ui: &mut egui::Ui, setting: &Setting, text: &mut String) -> egui::Response {
+    const REMOTE: &str = "ws://";
+    let is_remote = EditDevice::parse(text).is_some_and(|device| device.is_remote());
+    let width = ui.available_width() - 2.0;
+    let shown = if is_remote { "remote" } else { text.as_str() };
+    let choice = egui::ComboBox::from_id_salt(setting.key)
+        .selected_text(capitalized(shown))
+        .width(if is_remote { 72.0 } else { width })
+        .show_ui(ui, |ui| {
+            for place in ["auto", "gpu", "cpu", REMOTE] {
+                let is_chosen = match place {
+                    REMOTE => is_remote,
+                    place => place == text.as_str(),
+                };
+                let name = if place == REMOTE { "remote" } else { place };
+                let clicked = ui.selectable_label(is_chosen, capitalized(name)).clicked();
+                if clicked && !is_chosen {
+                    place.clone_into(text);
+                }
+            }
+        })
+        .response;
+    if is_remote {
+        ui.add(
+            egui::TextEdit::singleline(text)
+                .desired_width(ui.available_width() - 2.0)
+                .hint_text("ws://host:port"),
+        )
+        .accessible_name("Addresses of remote editors");
+    }
+    choice
 }
 
 /// Help, range and default of a setting.

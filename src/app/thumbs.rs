@@ -25,6 +25,8 @@ pub enum Picture {
     /// Edited image of a reel item, by its number.
     Edited(u64),
     Snapshot(SnapshotId),
+    /// What was tried on a view, by its number.
+    Tried(u64),
     /// The demo, on the start page.
     Demo,
 }

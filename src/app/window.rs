@@ -216,6 +216,9 @@ impl App {
         if let Some(progress) = worker.slots().progress.take() {
             self.model.progress = progress;
         }
+        if let Some(preview) = worker.slots().preview.take() {
+            self.model.trials.previewed(preview);
+        }
         if let Some(now) = worker.slots().fetch.take()
             && let Fetch::Running(_, progress) = &mut self.model.fetch
         {

@@ -64,6 +64,7 @@ pub struct Driver {
     steps_per_sec: f64,
     step: u32,
     was_stopped: bool,
+    waits: bool,
 }
 
 impl Driver {
@@ -98,6 +99,7 @@ impl Driver {
             steps_per_sec: 0.0,
             step: 0,
             was_stopped: false,
+            waits: false,
         })
     }
 
@@ -223,7 +225,7 @@ impl Driver {
         let what = match p.job {
             Some(Job::Open) => "opening",
             Some(Job::Reconstruct) => "reconstructing",
-            Some(Job::Edit | Job::EditImage) => "editing",
+            Some(Job::Edit | Job::EditImage | Job::TryOut) => "editing",
             Some(Job::Render) => "rendering",
             Some(Job::Evaluate) => "measuring",
             None => "working",
@@ -246,6 +248,16 @@ impl Driver {
         }
         if !p.detail.is_empty() {
             message = p.detail;
+        }
+        // Said once, and not only in a bar that a file of output does not show.
+        if let Some(reason) = &p.waiting
+            && !self.waits
+        {
+            self.bar.suspend(|| eprintln!("luxedit: {reason}"));
+        }
+        self.waits = p.waiting.is_some();
+        if let Some(reason) = p.waiting {
+            message = reason;
         }
         self.bar.set_message(message);
     }

@@ -23,6 +23,7 @@ pub fn add(command: Command, job: u8) -> Command {
             Kind::Int { .. } | Kind::Float { .. } => arg.value_name("N"),
             Kind::Choice(choices) => arg.value_name("WHICH").value_parser(choices.to_vec()),
             Kind::Text => arg.value_name("TEXT"),
+            Kind::Device => arg.value_name("WHERE"),
         }
     }))
 }

@@ -13,6 +13,7 @@ mod info;
 mod model;
 mod reconstruct;
 mod render;
+mod serve_editor;
 mod views;
 
 use crate::Result;
@@ -57,6 +58,10 @@ const JOBS: &[Job] = &[
     Job {
         command: info::command,
         run: info::run,
+    },
+    Job {
+        command: serve_editor::command,
+        run: serve_editor::run,
     },
     Job {
         command: model::command,

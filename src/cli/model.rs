@@ -181,11 +181,16 @@ fn check(matches: &ArgMatches) -> Result<()> {
     let folder = Bundle::find().model_path(&text(matches, "model"))?;
     let precision = edit::weights_of(settings.precision);
     let report = diffusion::check_model(&folder, precision)?;
-    let (device, device_name) = match settings.edit_device {
+    let (device, device_name) = match &settings.edit_device {
         EditDevice::Cpu => edit::cpu_device(),
+        EditDevice::Remote(_) => {
+            return Err(Error::invalid(
+                "a check runs where it is asked for: run it on the machine that serves the editor",
+            ));
+        }
         device => match Gpu::headless() {
             Ok(gpu) => edit::choose_device(device, &gpu)?,
-            Err(e) if device == EditDevice::Gpu => return Err(e),
+            Err(e) if matches!(device, EditDevice::Gpu(_)) => return Err(e),
             Err(_) => edit::cpu_device(),
         },
     };

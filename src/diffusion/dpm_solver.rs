@@ -74,6 +74,15 @@ impl DpmSolver {
         clean * alpha + noise * sigma
     }
 
+    /// The clean sample that a prediction implies.
+    pub fn clean(&self, prediction: Tensor<4>, index: usize, sample: Tensor<4>) -> Tensor<4> {
+        let (alpha, sigma) = scales(self.sigmas[index]);
+        match self.prediction {
+            Prediction::Epsilon => (sample - prediction * sigma) / alpha,
+            Prediction::Velocity => sample * alpha - prediction * sigma,
+        }
+    }
+
     /// Step `index`. `last_clean` carries the clean sample from step to step; it starts as `None`.
     pub fn step(
         &self,
@@ -83,11 +92,8 @@ impl DpmSolver {
         last_clean: &mut Option<Tensor<4>>,
     ) -> Tensor<4> {
         let (from, to) = (self.sigmas[index], self.sigmas[index + 1]);
-        let (alpha, sigma) = scales(from);
-        let clean = match self.prediction {
-            Prediction::Epsilon => (sample.clone() - prediction * sigma) / alpha,
-            Prediction::Velocity => sample.clone() * alpha - prediction * sigma,
-        };
+        let (_, sigma) = scales(from);
+        let clean = self.clean(prediction, index, sample.clone());
         let (alpha_to, sigma_to) = scales(to);
         // λ = ln(α/σ) = −ln σ of the table; e^(−h) is the ratio of two of them.
         let shrink = to / from;

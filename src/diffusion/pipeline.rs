@@ -98,6 +98,17 @@ pub struct EditStep<'a> {
     pub prediction: &'a Tensor<4>,
     /// Latents after the step, same shape.
     pub latents: &'a Tensor<4>,
+    before: &'a Tensor<4>,
+    schedule: &'a Schedule,
+    index: usize,
+}
+
+impl EditStep<'_> {
+    /// The clean latents that the prediction implies, scaled: where the run is heading.
+    pub fn estimate(&self) -> Tensor<4> {
+        self.schedule
+            .clean(self.prediction.clone(), self.index, self.before.clone())
+    }
 }
 
 impl InstructPix2Pix {
@@ -354,6 +365,41 @@ impl InstructPix2Pix {
         cancel: &Cancel,
         on_step: &mut dyn FnMut(&EditStep),
     ) -> Result<Tensor<4>> {
+        cancel.check()?;
+        let [_, _, height, width] = picture.dims();
+        self.check_memory(height, width)?;
+        let condition = self.original_latents(picture)?;
+        self.edit_encoded(
+            condition,
+            [height, width],
+            embedding,
+            settings,
+            scheduler,
+            noise,
+            cancel,
+            on_step,
+        )
+    }
+
+    /// [`Self::edit_image`] of a picture of `size` (height, width) whose [`Self::original_latents`] are known.
+    ///
+    /// # Errors
+    /// As [`Self::edit_image`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different kind of thing, and all are needed"
+    )]
+    pub fn edit_encoded(
+        &self,
+        condition: Tensor<4>,
+        [height, width]: [usize; 2],
+        embedding: &PromptEmbedding,
+        settings: &EditSettings,
+        scheduler: &SchedulerConfig,
+        noise: &mut dyn NoiseSource,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(&EditStep),
+    ) -> Result<Tensor<4>> {
         let steps = settings.diffusion_steps;
         let mut schedule = match scheduler.solver {
             Solver::Ddim => Schedule::Ddim(Ddim::new(scheduler, steps)?),
@@ -363,9 +409,8 @@ impl InstructPix2Pix {
             Solver::DpmPlusPlus => Schedule::DpmPlusPlus(DpmSolver::new(scheduler, steps)?, None),
         };
         cancel.check()?;
-        let [_, _, height, width] = picture.dims();
+        self.check_latents("the original's latents", &condition, height, width)?;
         self.check_memory(height, width)?;
-        let condition = self.original_latents(picture)?;
         let shape = self.latent_shape(height, width);
         let latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();
         self.check_latents("the noise", &latents, height, width)?;
@@ -411,6 +456,7 @@ impl InstructPix2Pix {
             let timestep = schedule.timestep(index);
             let input = schedule.scale_input(latents.clone(), index);
             let prediction = denoiser.predict(input, timestep as f32);
+            let before = latents.clone();
             latents = match schedule {
                 Schedule::Ddim(ddim) => {
                     ddim.step(prediction.clone(), ddim.timesteps[index], latents)
@@ -429,6 +475,9 @@ impl InstructPix2Pix {
                 timestep,
                 prediction: &prediction,
                 latents: &latents,
+                before: &before,
+                schedule,
+                index,
             });
         }
         Ok(latents)
@@ -525,6 +574,18 @@ impl Schedule {
             Self::Ddim(ddim) => ddim.add_noise(clean, noise, ddim.timesteps[0]),
             Self::EulerAncestral(euler) => clean + noise * euler.sigmas[0],
             Self::DpmPlusPlus(solver, _) => solver.add_noise(clean, noise, 0),
+        }
+    }
+
+    /// The clean latents that a prediction implies, after step `index` from `before`.
+    fn clean(&self, prediction: Tensor<4>, index: usize, before: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Ddim(ddim) => {
+                ddim.clean_and_noise(prediction, ddim.timesteps[index], before)
+                    .0
+            }
+            Self::EulerAncestral(euler) => euler.clean(prediction, index, before),
+            Self::DpmPlusPlus(solver, _) => solver.clean(prediction, index, before),
         }
     }
 

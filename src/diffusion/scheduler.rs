@@ -436,14 +436,24 @@ impl EulerAncestral {
             .max(0.0)
             .sqrt();
         let down = (to * to - up * up).max(0.0).sqrt();
-        // (sample − clean) / σ.
-        let slope = match self.prediction {
+        let slope = self.slope(prediction, from, sample.clone());
+        sample + slope * (down - from) + fresh * up
+    }
+
+    /// The clean sample that a prediction implies.
+    pub fn clean(&self, prediction: Tensor<4>, index: usize, sample: Tensor<4>) -> Tensor<4> {
+        let sigma = self.sigmas[index];
+        sample.clone() - self.slope(prediction, sigma, sample) * sigma
+    }
+
+    /// (sample − clean) / σ.
+    fn slope(&self, prediction: Tensor<4>, sigma: f64, sample: Tensor<4>) -> Tensor<4> {
+        match self.prediction {
             Prediction::Epsilon => prediction,
             Prediction::Velocity => {
-                let scale = from * from + 1.0;
-                sample.clone() * (from / scale) + prediction * (1.0 / scale.sqrt())
+                let scale = sigma * sigma + 1.0;
+                sample * (sigma / scale) + prediction * (1.0 / scale.sqrt())
             }
-        };
-        sample + slope * (down - from) + fresh * up
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
 //! once a prompt; an original's latents once a view.
 
-use super::{Distilled, ImageEditor, Instruction, detail, networks::NetworkDevice};
+use super::{
+    Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
+    networks::NetworkDevice,
+};
 use crate::{
-    Result,
+    Error, Result,
     diffusion::{
-        self, EditNoise, EditSettings, EditSolver, Guidance, GuidanceRange, InstructPix2Pix,
+        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
         PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
-    error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision, Scheduler, Settings},
+    settings::{EditDevice, Precision, Scheduler},
 };
 use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -31,6 +33,8 @@ pub struct Ip2pEditor {
     embedding: Option<(String, PromptEmbedding)>,
     /// By view, with the limit of the side that they were made for.
     conditions: HashMap<usize, (u32, Tensor<4>)>,
+    /// Of the last picture that belongs to no scene, with that limit.
+    photo: Option<(Photo, u32, Tensor<4>)>,
 }
 
 impl Ip2pEditor {
@@ -39,7 +43,7 @@ impl Ip2pEditor {
     pub fn load(
         gpu: Arc<Gpu>,
         path: &Path,
-        device: EditDevice,
+        device: &EditDevice,
         precision: Precision,
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
@@ -49,81 +53,13 @@ impl Ip2pEditor {
             model,
             embedding: None,
             conditions: HashMap::new(),
+            photo: None,
         })
     }
 
     /// Where it runs, for the person.
     pub fn device_name(&self) -> &str {
         &self.networks.name
-    }
-
-    /// Forget what was kept of the views: another capture was opened.
-    pub fn forget_views(&mut self) {
-        self.conditions.clear();
-    }
-
-    /// Edit a picture that belongs to no scene, from pure noise, with the model's own scheduler.
-    ///
-    /// # Errors
-    /// [`crate::Error::Cancelled`] within one denoising step of `cancel`.
-    pub fn edit_photo(
-        &mut self,
-        photo: &Photo,
-        settings: &Settings,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Photo> {
-        let embedding = self.embed(&settings.prompt)?;
-        let mut scheduler = self.model.scheduler.clone();
-        if settings.scheduler == Scheduler::DpmPlusPlus {
-            scheduler.solver = Solver::DpmPlusPlus;
-        }
-        let side = settings.edited_side;
-        let edited = self.model.edit_image(
-            self.original(photo, side),
-            &embedding,
-            &EditSettings {
-                guidance: Guidance {
-                    guidance_scale: settings.guidance_scale,
-                    image_guidance_scale: settings.image_guidance_scale,
-                },
-                diffusion_steps: settings.diffusion_steps as usize,
-                solver: settings.scheduler.into(),
-                guidance_range: GuidanceRange {
-                    low: settings.guidance_low,
-                    high: settings.guidance_high,
-                },
-            },
-            &scheduler,
-            &mut SeededNoise::new(settings.seed),
-            cancel,
-            &mut |step| on_step(step.done, step.steps),
-        )?;
-        let edited = tensor_to_image(edited)?;
-        let edited = self.restored(edited, photo, side, settings.photo_detail)?;
-        Ok(edited.to_photo())
-    }
-
-    /// A photo as the model sees it.
-    fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
-        let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
-        shrunk(picture, side)
-    }
-
-    /// An edit of the size that it was made at, brought to the photo's.
-    fn restored(
-        &self,
-        edited: FloatImage,
-        photo: &Photo,
-        side: u32,
-        photo_detail: f64,
-    ) -> Result<FloatImage> {
-        let is_large = (edited.width, edited.height) == (photo.width, photo.height);
-        if is_large && photo_detail <= 0.0 {
-            return Ok(edited);
-        }
-        let guide = tensor_to_image(self.original(photo, side))?;
-        detail::restore(edited, &guide, photo, photo_detail)
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {
@@ -138,19 +74,52 @@ impl Ip2pEditor {
     }
 
     fn condition(&mut self, view: usize, original: &Photo, side: u32) -> Result<Tensor<4>> {
-        if let Some((made_for, known)) = self.conditions.get(&view)
-            && *made_for == side
-        {
-            return Ok(known.clone());
+        match self.conditions.get(&view) {
+            Some((made_for, known)) if *made_for == side => Ok(known.clone()),
+            _ => {
+                let condition = self.model.original_latents(self.original(original, side))?;
+                self.conditions.insert(view, (side, condition.clone()));
+                Ok(condition)
+            }
         }
-        let condition = self.model.original_latents(self.original(original, side))?;
-        self.conditions.insert(view, (side, condition.clone()));
-        Ok(condition)
     }
 
-    /// For pictures of the size of `picture`, `[1, 3, height, width]`.
-    fn noise(&self, picture: &Tensor<4>, instruction: &Instruction) -> EditNoise {
-        let [_, _, height, width] = picture.dims();
+    fn photo_condition(&mut self, photo: &Photo, side: u32) -> Result<Tensor<4>> {
+        match &self.photo {
+            Some((known, made_for, condition)) if known == photo && *made_for == side => {
+                Ok(condition.clone())
+            }
+            _ => {
+                let condition = self.model.original_latents(self.original(photo, side))?;
+                self.photo = Some((photo.clone(), side, condition.clone()));
+                Ok(condition)
+            }
+        }
+    }
+
+    /// A photo as the model sees it.
+    fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
+        let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
+        shrunk(picture, side)
+    }
+
+    /// An edit of the size that it was made at, brought to the photo's.
+    fn restored(
+        &self,
+        edited: FloatImage,
+        photo: &Photo,
+        instruction: &Instruction,
+    ) -> Result<FloatImage> {
+        let is_large = (edited.width, edited.height) == (photo.width, photo.height);
+        if is_large && instruction.photo_detail <= 0.0 {
+            return Ok(edited);
+        }
+        let guide = tensor_to_image(self.original(photo, instruction.edited_side))?;
+        detail::restore(edited, &guide, photo, instruction.photo_detail)
+    }
+
+    /// For pictures of `[height, width]`.
+    fn noise(&self, [height, width]: [usize; 2], instruction: &Instruction) -> EditNoise {
         EditNoise::seeded(
             instruction.seed,
             instruction.noise_stream,
@@ -181,6 +150,47 @@ impl From<Scheduler> for EditSolver {
     }
 }
 
+fn edit_settings(instruction: &Instruction) -> EditSettings {
+    EditSettings {
+        guidance: guidance(instruction),
+        diffusion_steps: instruction.diffusion_steps as usize,
+        solver: instruction.solver,
+        guidance_range: instruction.guidance_range,
+    }
+}
+
+/// Run `edit` with a callback that tells `watch` of its steps. Pictures have `size`: height, width.
+fn watched<T>(
+    model: &InstructPix2Pix,
+    [height, width]: [usize; 2],
+    watch: &mut Watch<'_>,
+    edit: impl FnOnce(&mut dyn FnMut(&EditStep)) -> Result<T>,
+) -> Result<T> {
+    let mut failure: Option<Error> = None;
+    let edited = edit(&mut |step| {
+        // The last one's is the result.
+        let preview = if watch.wants_previews && step.done < step.steps {
+            model
+                .decode(step.estimate(), height, width)
+                .and_then(tensor_to_image)
+                .map(|image| image.to_photo())
+                .map_err(|e| failure = Some(e))
+                .ok()
+        } else {
+            None
+        };
+        (watch.on_update)(EditUpdate::Denoised(Denoised {
+            done: step.done,
+            steps: step.steps,
+            preview,
+        }));
+    })?;
+    match failure {
+        Some(e) => Err(e),
+        None => Ok(edited),
+    }
+}
+
 fn guidance(instruction: &Instruction) -> Guidance {
     Guidance {
         guidance_scale: instruction.guidance_scale,
@@ -195,37 +205,62 @@ impl ImageEditor for Ip2pEditor {
         render: &GpuImage,
         original: &Photo,
         instruction: &Instruction,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
+        watch: &mut Watch<'_>,
     ) -> Result<FloatImage> {
         let embedding = self.embed(&instruction.prompt)?;
         let side = instruction.edited_side;
         let condition = self.condition(view, original, side)?;
-        cancel.check()?;
+        watch.cancel.check()?;
         let image = shrunk(self.networks.picture(render)?, side);
-        let noise = self.noise(&image, instruction);
-        let settings = EditSettings {
-            guidance: guidance(instruction),
-            diffusion_steps: instruction.diffusion_steps as usize,
-            solver: instruction.solver,
-            guidance_range: instruction.guidance_range,
-        };
-        let edited = self.model.edit(
-            image,
-            &condition,
-            &embedding,
-            &settings,
-            instruction.timestep,
-            &noise,
-            cancel,
-            &mut |step| on_step(step.done, step.steps),
-        )?;
-        self.restored(
-            tensor_to_image(edited)?,
-            original,
-            side,
-            instruction.photo_detail,
-        )
+        let [_, _, height, width] = image.dims();
+        let size = [height, width];
+        let noise = self.noise(size, instruction);
+        let (model, cancel) = (&self.model, watch.cancel);
+        let edited = watched(model, size, watch, |on_step| {
+            model.edit(
+                image,
+                &condition,
+                &embedding,
+                &edit_settings(instruction),
+                instruction.timestep,
+                &noise,
+                cancel,
+                on_step,
+            )
+        })?;
+        self.restored(tensor_to_image(edited)?, original, instruction)
+    }
+
+    fn edit_photo(
+        &mut self,
+        photo: &Photo,
+        instruction: &Instruction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Photo> {
+        let embedding = self.embed(&instruction.prompt)?;
+        let side = instruction.edited_side;
+        let condition = self.photo_condition(photo, side)?;
+        let mut scheduler = self.model.scheduler.clone();
+        if instruction.solver == EditSolver::DpmPlusPlus {
+            scheduler.solver = Solver::DpmPlusPlus;
+        }
+        let (model, cancel) = (&self.model, watch.cancel);
+        let (width, height) = detail::edited_size(photo.width, photo.height, side);
+        let size = [height as usize, width as usize];
+        let edited = watched(model, size, watch, |on_step| {
+            model.edit_encoded(
+                condition,
+                size,
+                &embedding,
+                &edit_settings(instruction),
+                &scheduler,
+                &mut SeededNoise::new(instruction.seed),
+                cancel,
+                on_step,
+            )
+        })?;
+        let edited = self.restored(tensor_to_image(edited)?, photo, instruction)?;
+        Ok(edited.to_photo())
     }
 
     fn distill(
@@ -235,21 +270,20 @@ impl ImageEditor for Ip2pEditor {
         original: &Photo,
         instruction: &Instruction,
         with_estimate: bool,
-        cancel: &Cancel,
+        watch: &mut Watch<'_>,
     ) -> Result<Distilled> {
         let embedding = self.embed(&instruction.prompt)?;
         let condition = self.condition(view, original, 0)?;
-        cancel.check()?;
-        let picture = self.networks.picture(render)?;
-        let noise = self.noise(&picture, instruction);
+        watch.cancel.check()?;
+        let noise = self.noise([render.height as usize, render.width as usize], instruction);
         let found = self.model.distill(
-            picture,
+            self.networks.picture(render)?,
             &condition,
             &embedding,
             guidance(instruction),
             instruction.timestep,
             &noise,
-            cancel,
+            watch.cancel,
         )?;
         let estimate = if with_estimate {
             let (height, width) = (render.height as usize, render.width as usize);
@@ -269,5 +303,9 @@ impl ImageEditor for Ip2pEditor {
 
     fn model_hash(&self) -> &str {
         self.model.model_hash()
+    }
+
+    fn forget_views(&mut self) {
+        self.conditions.clear();
     }
 }

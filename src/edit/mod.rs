@@ -8,12 +8,17 @@ pub mod detail;
 mod editor;
 mod kind;
 mod networks;
+mod remote;
 mod scene;
 mod schedule;
 
 pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
+pub use remote::{
+    ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
+    RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
+};
 pub use scene::{StepLoss, TrainableScene};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
@@ -40,11 +45,40 @@ pub struct Instruction {
     /// Share of the photo's own detail in the result, see [`detail`].
     pub photo_detail: f64,
     /// T of `[0, 1000]`: the diffusion range that the edit starts from, before the spacing rounds it down. For a
-    /// distillation, the timestep itself.
+    /// distillation, the timestep itself; a picture of no scene starts from the whole range.
     pub timestep: u32,
     pub seed: u64,
     /// Stream of the seed's generator that the noises come from; one a view edit.
     pub noise_stream: u64,
+}
+
+/// A denoising step that was done.
+#[derive(Clone, Debug)]
+pub struct Denoised {
+    /// From 1.
+    pub done: usize,
+    pub steps: usize,
+    /// The picture that the run is heading for, of the result's size; where [`Watch::wants_previews`].
+    pub preview: Option<Photo>,
+}
+
+/// What is told of an edit under way.
+#[derive(Clone, Debug)]
+pub enum EditUpdate {
+    Denoised(Denoised),
+    /// It cannot go on, and why: a sentence for the person. Told again and again while it lasts.
+    Waiting(String),
+    /// It goes on.
+    Resumed,
+}
+
+/// Who watches an edit, and may stop it.
+pub struct Watch<'a> {
+    pub cancel: &'a Cancel,
+    /// Each preview costs a decoding.
+    pub wants_previews: bool,
+    /// Called after every denoising step, and while an edit waits.
+    pub on_update: &'a mut dyn FnMut(EditUpdate),
 }
 
 /// What one look at a render says of it.
@@ -56,28 +90,38 @@ pub struct Distilled {
 }
 
 /// Something that edits a picture by an instruction.
-pub trait ImageEditor {
+pub trait ImageEditor: Send {
     /// Edit `render`, on the condition of the `original` photo of the same view. `view` keys what can be kept between
-    /// edits of one view. `on_step(done, total)` is called after every denoising step. The result has the render's
-    /// size.
+    /// edits of one view. The result has the render's size.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`] within one denoising step of `cancel`.
+    /// [`crate::Error::Cancelled`] within one denoising step of the request.
     fn edit(
         &mut self,
         view: usize,
         render: &GpuImage,
         original: &Photo,
         instruction: &Instruction,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(usize, usize),
+        watch: &mut Watch<'_>,
     ) -> Result<FloatImage>;
+
+    /// Edit a picture that belongs to no scene, from pure noise, with the model's own scheduler. What can be kept of the
+    /// picture and the prompt is kept until another comes.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    fn edit_photo(
+        &mut self,
+        photo: &Photo,
+        instruction: &Instruction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Photo>;
 
     /// The gradient that moves `render` towards the instruction without an edited picture in between (score distillation),
     /// and what the model takes for the goal, if asked.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`] within one prediction of `cancel`.
+    /// [`crate::Error::Cancelled`] within one prediction of the request.
     fn distill(
         &mut self,
         view: usize,
@@ -85,9 +129,36 @@ pub trait ImageEditor {
         original: &Photo,
         instruction: &Instruction,
         with_estimate: bool,
-        cancel: &Cancel,
+        watch: &mut Watch<'_>,
     ) -> Result<Distilled>;
+
+    /// View edits beyond the present one that it would begin at once; 0 where edits run one after the other.
+    fn foresight(&self) -> usize {
+        0
+    }
+
+    /// Whether [`Self::prepare`] was called for this edit.
+    fn is_prepared(&self, _view: usize, _instruction: &Instruction) -> bool {
+        false
+    }
+
+    /// Begin an edit that [`Self::edit`] will be asked for with the same arguments; [`Self::foresight`] says how many.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    fn prepare(
+        &mut self,
+        _view: usize,
+        _render: &GpuImage,
+        _original: &Photo,
+        _instruction: &Instruction,
+    ) -> Result<()> {
+        Ok(())
+    }
 
     /// Identifies the weights, for the record.
     fn model_hash(&self) -> &str;
+
+    /// Forget what was kept of views: another capture was opened.
+    fn forget_views(&mut self);
 }

@@ -20,12 +20,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`Error::Gpu`] when the networks cannot use the graphics device.
-pub fn choose_device(setting: EditDevice, gpu: &Gpu) -> Result<(Device, String)> {
-    if is_on_gpu(setting, gpu) {
-        Ok((gpu.burn_device()?, gpu.info.name.clone()))
-    } else {
-        Ok(cpu_device())
-    }
+pub fn choose_device(setting: &EditDevice, gpu: &Gpu) -> Result<(Device, String)> {
+    Place::of(setting, gpu)?.device(gpu)
 }
 
 /// The processor, and its name for the person.
@@ -33,11 +29,38 @@ pub fn cpu_device() -> (Device, String) {
     (Device::flex(), "CPU".into())
 }
 
-fn is_on_gpu(setting: EditDevice, gpu: &Gpu) -> bool {
-    match setting {
-        EditDevice::Gpu => true,
-        EditDevice::Cpu => false,
-        EditDevice::Auto => !gpu.is_software(),
+enum Place {
+    /// The device of the window and the kernels.
+    Shared,
+    /// Another graphics card.
+    Other(Arc<Gpu>),
+    Cpu,
+}
+
+impl Place {
+    /// Networks that no remote editor runs (losses, measures) are where `auto` has them.
+    fn of(setting: &EditDevice, gpu: &Gpu) -> Result<Self> {
+        match setting {
+            EditDevice::Gpu(None) => Ok(Self::Shared),
+            EditDevice::Gpu(Some(number)) => {
+                let (instance, adapter) = Gpu::numbered(*number)?;
+                if adapter.get_info() == gpu.info {
+                    return Ok(Self::Shared);
+                }
+                Ok(Self::Other(Gpu::open(instance, adapter)?))
+            }
+            EditDevice::Cpu => Ok(Self::Cpu),
+            EditDevice::Auto | EditDevice::Remote(_) if gpu.is_software() => Ok(Self::Cpu),
+            EditDevice::Auto | EditDevice::Remote(_) => Ok(Self::Shared),
+        }
+    }
+
+    fn device(&self, shared: &Gpu) -> Result<(Device, String)> {
+        match self {
+            Self::Shared => Ok((shared.burn_device()?, shared.info.name.clone())),
+            Self::Other(other) => Ok((other.burn_device()?, other.info.name.clone())),
+            Self::Cpu => Ok(cpu_device()),
+        }
     }
 }
 
@@ -54,9 +77,10 @@ pub(super) struct NetworkDevice {
 impl NetworkDevice {
     /// # Errors
     /// See [`choose_device`].
-    pub fn new(setting: EditDevice, gpu: Arc<Gpu>) -> Result<Self> {
-        let to_tensor = is_on_gpu(setting, &gpu).then(|| ImageToTensor::new(&gpu));
-        let (device, name) = choose_device(setting, &gpu)?;
+    pub fn new(setting: &EditDevice, gpu: Arc<Gpu>) -> Result<Self> {
+        let place = Place::of(setting, &gpu)?;
+        let (device, name) = place.device(&gpu)?;
+        let to_tensor = matches!(place, Place::Shared).then(|| ImageToTensor::new(&gpu));
         Ok(Self {
             gpu,
             device,
@@ -131,7 +155,7 @@ impl PerceptualLoss {
             Found::File(file) => file,
             Found::Nothing(why) => return Ok(PerceptualSearch::Without(why)),
         };
-        let networks = NetworkDevice::new(settings.edit_device, gpu)?;
+        let networks = NetworkDevice::new(&settings.edit_device, gpu)?;
         match Lpips::load(net, &file, &networks.device) {
             Ok(lpips) => Ok(PerceptualSearch::Loaded(Box::new(Self { networks, lpips }))),
             Err(e @ (Error::File { .. } | Error::Io { .. })) => {

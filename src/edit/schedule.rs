@@ -210,6 +210,20 @@ impl Schedule {
         }
     }
 
+    /// The view edits that follow each other without a step between, from the next on, `count` at most: positions and
+    /// draws. The scene does not change between them.
+    pub fn edits_without_step(&self, settings: &Settings, count: usize) -> Vec<(usize, EditDraw)> {
+        let mut ahead = self.clone();
+        let mut edits = Vec::new();
+        while edits.len() < count
+            && let StepPlan::EditOnly { position, .. } = ahead.plan_edit(settings)
+        {
+            edits.push((position, ahead.draw_edit(settings)));
+            ahead.finish_edit(settings);
+        }
+        edits
+    }
+
     /// View edits still to come until step `total` of the job.
     pub fn edits_ahead(&self, settings: &Settings, total: u32) -> u64 {
         let interval = match settings.method {

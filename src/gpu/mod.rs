@@ -60,21 +60,55 @@ pub fn eframe_setup() -> eframe::egui_wgpu::WgpuSetup {
     setup.into()
 }
 
+fn headless_instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    })
+}
+
 impl Gpu {
     /// A device without a window.
     ///
     /// # Errors
     /// [`Error::Gpu`] when there is no adapter, or it cannot open a device.
     pub fn headless() -> Result<Arc<Self>> {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: wgpu::Backends::PRIMARY,
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
+        let instance = headless_instance();
         let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         }))
         .map_err(|e| Error::Gpu(format!("{HOW_TO_GET_AN_ADAPTER} ({e})")))?;
+        Self::open(instance, adapter)
+    }
+
+    /// The adapter of this number, from 0, in the driver's order, and its instance.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] names the adapters that there are.
+    pub fn numbered(number: u32) -> Result<(wgpu::Instance, wgpu::Adapter)> {
+        let instance = headless_instance();
+        let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+        let number = number as usize;
+        if number < adapters.len() {
+            return Ok((instance, adapters.swap_remove(number)));
+        }
+        let names: Vec<String> = adapters
+            .iter()
+            .enumerate()
+            .map(|(i, adapter)| format!("gpu:{i} {}", adapter.get_info().name))
+            .collect();
+        Err(Error::Gpu(match names.is_empty() {
+            true => HOW_TO_GET_AN_ADAPTER.into(),
+            false => format!("there is no gpu:{number}; there is {}", names.join(", ")),
+        }))
+    }
+
+    /// A device of its own on `adapter`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when it opens none.
+    pub fn open(instance: wgpu::Instance, adapter: wgpu::Adapter) -> Result<Arc<Self>> {
         let (device, queue) =
             pollster::block_on(adapter.request_device(&device_descriptor(&adapter)))
                 .map_err(|e| Error::Gpu(format!("the graphics adapter opens no device: {e}")))?;

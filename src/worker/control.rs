@@ -1,7 +1,7 @@
 //! The worker's side of the channels: sorts commands into those that act at once (stop, pause, settings), those that run
 //! between two steps of a job (show, export, save), and those that wait for the job's end.
 
-use super::{Command, Event, Job, Progress, RunState, Slots, fetch::Fetcher};
+use super::{Command, Event, Job, Progress, RunState, Slots, TrialPreview, fetch::Fetcher};
 use crate::{bundle::BUNDLED_MODEL, edit::Drawable, error::Cancel, settings::Settings};
 use crossbeam_channel::{Receiver, Sender};
 use std::{collections::VecDeque, sync::Arc};
@@ -57,6 +57,11 @@ impl Control {
 
     pub fn progress(&self, progress: Progress) {
         self.slots.progress.put(progress);
+        (self.notify)();
+    }
+
+    pub fn preview(&self, preview: TrialPreview) {
+        self.slots.preview.put(preview);
         (self.notify)();
     }
 
@@ -165,6 +170,7 @@ impl Control {
             | Command::ResumeJob
             | Command::Evaluate
             | Command::EditImage { .. }
+            | Command::TryOut { .. }
             | Command::Render { .. }
             | Command::MakeViews { .. } => self.after.push_back(command),
         }

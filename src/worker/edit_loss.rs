@@ -37,7 +37,7 @@ impl LoadedEditor {
         let key = (
             settings.lpips_classifier,
             settings.lpips_weights.clone(),
-            settings.edit_device,
+            settings.edit_device.clone(),
         );
         if self.perceptual.as_ref().is_some_and(|(k, _)| *k == key) {
             return Ok(Loss::L1Lpips);

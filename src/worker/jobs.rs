@@ -13,7 +13,10 @@ use super::{
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{ImageEditor, Ip2pEditor, PerceptualLoss, Schedule, StepPlan, TrainableScene},
+    edit::{
+        Denoised, EditUpdate, ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor,
+        Schedule, StepPlan, TrainableScene, Watch,
+    },
     gpu::Gpu,
     luxen::{LuxenConfig, LuxenTrainer},
     settings::{EditDevice, Loss, Precision, SceneKind, Settings},
@@ -22,15 +25,14 @@ use crate::{
     },
 };
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// The loaded edit model, and what it was loaded with.
 pub struct LoadedEditor {
-    key: (PathBuf, EditDevice, Precision),
-    pub editor: Ip2pEditor,
+    key: (String, EditDevice, Precision),
+    pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
 
@@ -306,6 +308,9 @@ impl Session {
         if let StepPlan::EditAndStep { position, sweep } | StepPlan::EditOnly { position, sweep } =
             *plan
         {
+            if matches!(plan, StepPlan::EditOnly { .. }) {
+                self.look_ahead(settings, loaded(editor)?)?;
+            }
             let secs = self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
             pace.edit_took(secs);
         }
@@ -371,6 +376,31 @@ impl Session {
         Ok(())
     }
 
+    /// Let editors that can begin with the views that come next, as long as no step is taken between.
+    fn look_ahead(&mut self, settings: &Settings, editor: &mut LoadedEditor) -> Result<()> {
+        let foresight = editor.editor.foresight();
+        if foresight == 0 {
+            return Ok(());
+        }
+        let edits = self
+            .job()?
+            .schedule
+            .edits_without_step(settings, 1 + foresight);
+        for (position, draw) in edits {
+            let dataset = self.dataset()?;
+            let view = dataset.split.train[position];
+            let original = dataset.views[view].photo.clone();
+            let instruction = instruction(settings, draw);
+            if !editor.editor.is_prepared(view, &instruction) {
+                let render = self.render_view(view)?;
+                editor
+                    .editor
+                    .prepare(view, &render, &original, &instruction)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Render one training view, edit it, let it replace the training picture. Returns the seconds it took.
     fn edit_view(
         &mut self,
@@ -401,16 +431,26 @@ impl Session {
             &render,
             &original,
             &instruction,
-            &cancel,
-            &mut |done, total| {
-                progress.detail = format!(
-                    "editing view {} of {views}, denoising {done} of {total}",
-                    position + 1
-                );
-                control.progress(progress.clone());
-                control.poll();
-                self.run_between(control);
-                self.wait_while_paused(control);
+            &mut Watch {
+                cancel: &cancel,
+                wants_previews: false,
+                on_update: &mut |update| {
+                    progress.waiting = None;
+                    match update {
+                        EditUpdate::Denoised(Denoised { done, steps, .. }) => {
+                            progress.detail = format!(
+                                "editing view {} of {views}, denoising {done} of {steps}",
+                                position + 1
+                            );
+                        }
+                        EditUpdate::Waiting(reason) => progress.waiting = Some(reason),
+                        EditUpdate::Resumed => {}
+                    }
+                    control.progress(progress.clone());
+                    control.poll();
+                    self.run_between(control);
+                    self.wait_while_paused(control);
+                },
             },
         )?;
         let duration_secs = began.elapsed().as_secs_f64();
@@ -515,7 +555,7 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     if live.model != settings.model && Bundle::find().model_path(&live.model).is_ok() {
         settings.model.clone_from(&live.model);
     }
-    settings.edit_device = live.edit_device;
+    settings.edit_device.clone_from(&live.edit_device);
     settings.precision = live.precision;
     settings.guidance_scale = live.guidance_scale;
     settings.image_guidance_scale = live.image_guidance_scale;
@@ -538,8 +578,8 @@ pub fn load_editor<'a>(
     control: &Control,
 ) -> Result<&'a mut LoadedEditor> {
     let key = (
-        Bundle::find().model_path(&settings.model)?,
-        settings.edit_device,
+        settings.model.clone(),
+        settings.edit_device.clone(),
         settings.precision,
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
@@ -548,22 +588,49 @@ pub fn load_editor<'a>(
     if let Some(loaded) = slot {
         return Ok(loaded);
     }
-    control.progress(Progress {
-        job: Some(Job::Edit),
-        detail: "loading the edit model".into(),
-        ..Default::default()
-    });
-    let editor = Ip2pEditor::load(
-        gpu.clone(),
-        &key.0,
-        settings.edit_device,
-        settings.precision,
-    )?;
+    let addresses = settings.edit_device.addresses()?;
+    let editor: Box<dyn ImageEditor> = if addresses.is_empty() {
+        control.progress(Progress {
+            job: control.running,
+            detail: "loading the edit model".into(),
+            ..Default::default()
+        });
+        Box::new(Ip2pEditor::load(
+            gpu.clone(),
+            &Bundle::find().model_path(&settings.model)?,
+            &settings.edit_device,
+            settings.precision,
+        )?)
+    } else {
+        control.progress(Progress {
+            job: control.running,
+            detail: "calling the remote editors".into(),
+            ..Default::default()
+        });
+        let (editor, warnings) = RemoteEditor::connect(
+            gpu.clone(),
+            &addresses,
+            &expected_model(&settings.model)?,
+            &control.cancel,
+        )?;
+        for warning in warnings {
+            control.emit(Event::Warning(warning));
+        }
+        Box::new(editor)
+    };
     Ok(slot.insert(LoadedEditor {
         key,
         editor,
         perceptual: None,
     }))
+}
+
+/// What a remote editor must run. A model that is not here goes by its name.
+fn expected_model(model: &str) -> Result<ModelIdentity> {
+    match Bundle::find().model_path(model) {
+        Ok(path) => ModelIdentity::of(model, &path),
+        Err(_) => Ok(ModelIdentity::named(model)),
+    }
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.
@@ -617,6 +684,7 @@ impl Pace {
             loss,
             splats,
             splat_cap: self.splat_cap,
+            waiting: None,
             detail,
         }
     }

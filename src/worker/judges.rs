@@ -81,7 +81,7 @@ impl Judges {
 
 impl ClipJudge {
     fn load(folder: &Path, gpu: &Gpu, settings: &Settings) -> Result<Self> {
-        let (device, _) = choose_device(settings.edit_device, gpu)?;
+        let (device, _) = choose_device(&settings.edit_device, gpu)?;
         let clip = Clip::load(folder, &device)?;
         let captions = [&settings.caption_before, &settings.caption_after].map(|c| c.trim());
         let captions = match captions {

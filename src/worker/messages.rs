@@ -1,6 +1,7 @@
 //! What the two threads say to each other. Commands and events travel in order over bounded channels and are never
 //! dropped; camera poses, progress and drawables are [`Latest`] slots, where only the newest value matters.
 
+use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
     edit::Drawable,
     hub::{FetchProgress, Offer},
@@ -59,6 +60,15 @@ pub enum Command {
     EditImage {
         image: PathBuf,
         output: PathBuf,
+        /// Write a sheet of these settings instead.
+        grid: Option<Grid>,
+    },
+    /// Edit one view by `prompt` with each of these settings, in order, and change nothing. Answered by
+    /// [`Event::TryOutBegan`] and an [`Event::Tried`] for each; previews go to [`Slots::preview`].
+    TryOut {
+        view: usize,
+        prompt: String,
+        trials: Vec<Trial>,
     },
     /// Draw the scene from cameras, into `<output>/<view name>.<format>`, or as an animation into the file `output`.
     Render {
@@ -114,6 +124,7 @@ pub enum Job {
     Edit,
     Evaluate,
     EditImage,
+    TryOut,
     Render,
 }
 
@@ -175,6 +186,8 @@ pub struct Progress {
     pub splats: u32,
     /// The most splats that this reconstruction may have, once it has reached them.
     pub splat_cap: Option<u32>,
+    /// Why the job cannot go on for now: a sentence for the person.
+    pub waiting: Option<String>,
     /// What is going on inside the step: "editing view 7 of 45, denoising 12 of 20".
     pub detail: String,
 }
@@ -244,6 +257,12 @@ pub enum Event {
     /// The scene now has splats, where before it had none.
     SplatsReady,
     ViewEdited(Box<ViewEdit>),
+    /// A view is being tried, and how the scene looks from it.
+    TryOutBegan {
+        view: usize,
+        render: Photo,
+    },
+    Tried(Box<Tried>),
     /// In step order.
     Loss {
         step: u32,
@@ -315,6 +334,8 @@ pub struct Slots {
     pub drawable: Latest<Drawable>,
     /// Worker → main.
     pub progress: Latest<Progress>,
+    /// Worker → main: the trial under way.
+    pub preview: Latest<TrialPreview>,
     /// Worker → main: how far a model's transfer is.
     pub fetch: Latest<FetchProgress>,
 }

@@ -2,6 +2,7 @@
 //! and the command line drive it through the same [`Command`]s and [`Event`]s, so that what a script does and what an
 //! artist sees cannot drift apart.
 
+mod contact_sheet;
 mod control;
 mod convert;
 mod describe;
@@ -18,6 +19,7 @@ mod rig;
 mod run;
 mod session;
 mod snapshots;
+mod try_out;
 mod view_edit;
 
 pub use convert::{Conversion, convert};
@@ -25,3 +27,4 @@ pub use describe::{Description, describe, picture};
 pub use handle::WorkerHandle;
 pub use messages::*;
 pub use project::{Access, EditRecord, Manifest, Project, SnapshotRecord, StateRecord};
+pub use try_out::{Grid, Trial, TrialPreview, Tried};

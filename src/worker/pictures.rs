@@ -1,10 +1,12 @@
 //! Jobs that make pictures and change no scene: rendering from given cameras, trying an instruction on one picture.
 
 use super::{
-    Event, Job, Progress, RenderFormat,
+    Event, Grid, Job, Progress, RenderFormat, Trial,
+    contact_sheet::contact_sheet,
     control::Control,
     jobs::{LoadedEditor, load_editor},
     session::Session,
+    try_out::{Subject, try_out},
 };
 use crate::{
     Error, Result,
@@ -130,7 +132,7 @@ impl Session {
         Ok(())
     }
 
-    /// Edit one picture with the current settings.
+    /// Edit one picture with the current settings, or with those of `grid` onto one sheet.
     ///
     /// # Errors
     /// When the settings are refused, the model or the picture cannot be read, or the result cannot be written.
@@ -138,6 +140,7 @@ impl Session {
         &mut self,
         image: &Path,
         output: &Path,
+        grid: Option<&Grid>,
         editor: &mut Option<LoadedEditor>,
         control: &mut Control,
     ) -> Result<()> {
@@ -151,19 +154,22 @@ impl Session {
             )));
         }
         let editor = load_editor(&self.gpu, editor, &settings, control)?;
-        let cancel = control.cancel.clone();
-        let edited = editor
-            .editor
-            .edit_photo(&photo, &settings, &cancel, &mut |done, total| {
-                control.progress(Progress {
-                    job: Some(Job::EditImage),
-                    done: done as u32,
-                    total: total as u32,
-                    ..Default::default()
-                });
-                control.poll();
-            })?;
-        picture::write_png(output, &edited)?;
+        let trials = grid.map_or_else(|| vec![Trial::of(&settings)], Grid::trials);
+        let mut pictures = Vec::with_capacity(trials.len());
+        try_out(
+            &Subject::Picture(photo.clone()),
+            &settings,
+            &trials,
+            (Job::EditImage, false),
+            editor,
+            control,
+            &mut |tried, _| pictures.push(tried.picture),
+        )?;
+        let result = match grid {
+            Some(grid) => contact_sheet(&settings.prompt, &photo, grid, &pictures),
+            None => pictures.remove(0),
+        };
+        picture::write_png(output, &result)?;
         control.emit(Event::Exported(output.to_owned()));
         Ok(())
     }

@@ -112,9 +112,24 @@ impl Worker {
                     .emit(Event::Interrupted(self.session.interrupted()));
                 Ok(())
             }
-            Command::EditImage { image, output } => self.job(Job::EditImage, |w| {
+            Command::EditImage {
+                image,
+                output,
+                grid,
+            } => self.job(Job::EditImage, |w| {
+                let (editor, control) = (&mut w.editor, &mut w.control);
                 w.session
-                    .edit_picture(&image, &output, &mut w.editor, &mut w.control)
+                    .edit_picture(&image, &output, grid.as_ref(), editor, control)
+                    .map(|()| true)
+            }),
+            Command::TryOut {
+                view,
+                prompt,
+                trials,
+            } => self.job(Job::TryOut, |w| {
+                let (editor, control) = (&mut w.editor, &mut w.control);
+                w.session
+                    .try_on_view(view, &prompt, &trials, editor, control)
                     .map(|()| true)
             }),
             Command::Render {

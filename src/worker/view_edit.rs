@@ -2,13 +2,13 @@
 //! answer.
 
 use super::{
-    EditRecord, Event, ViewEdit, control::Control, jobs::LoadedEditor, open::mean_difference,
-    session::Session,
+    EditRecord, Event, Job, Progress, ViewEdit, control::Control, jobs::LoadedEditor,
+    open::mean_difference, session::Session,
 };
 use crate::{
     Error, Result,
     diffusion::GuidanceRange,
-    edit::{EditDraw, ImageEditor, Instruction},
+    edit::{EditDraw, EditUpdate, Instruction, Watch},
     gpu::GpuImage,
     loss::ImageGradient,
     scene::{FloatImage, Photo},
@@ -153,7 +153,19 @@ impl Session {
             &original,
             &instruction(settings, draw),
             is_shown,
-            &control.cancel,
+            &mut Watch {
+                cancel: &control.cancel,
+                wants_previews: false,
+                on_update: &mut |update| {
+                    if let EditUpdate::Waiting(reason) = update {
+                        control.progress(Progress {
+                            job: Some(Job::Edit),
+                            waiting: Some(reason),
+                            ..Default::default()
+                        });
+                    }
+                },
+            },
         )?;
         if let Some(estimate) = distilled.estimate {
             let render = render.read(&self.gpu)?.to_photo();

@@ -12,7 +12,8 @@ use luxedit::{
     settings::Settings,
     splat::{self, SplatBuffers},
     worker::{
-        Command, Event, Progress, SceneInfo, Slots, SnapshotId, SnapshotInfo, ViewEdit, ViewInfo,
+        Command, Event, Progress, SceneInfo, Slots, SnapshotId, SnapshotInfo, TrialPreview,
+        ViewEdit, ViewInfo,
     },
 };
 use std::{path::PathBuf, sync::Arc};
@@ -103,6 +104,10 @@ impl Script {
 
     pub fn progress(&self, progress: Progress) {
         self.slots.progress.put(progress);
+    }
+
+    pub fn previewing(&self, preview: TrialPreview) {
+        self.slots.preview.put(preview);
     }
 
     pub fn fetching(&self, progress: FetchProgress) {

@@ -50,6 +50,7 @@ fn busy(size: [f32; 2]) -> Option<(Script, Window)> {
         loss: Some(0.1),
         splats: 600,
         splat_cap: None,
+        waiting: None,
         detail: "editing view 7 of 45, denoising 12 of 20".into(),
     });
     window.until_settled();

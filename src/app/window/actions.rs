@@ -8,9 +8,11 @@ use crate::{
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
         get_model::{Fetch, GetModel},
+        try_out::TryOut,
     },
     hub::FetchProgress,
-    worker::{Command, SnapshotId},
+    settings::Settings,
+    worker::{Command, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
 use std::path::Path;
@@ -60,6 +62,12 @@ impl App {
             }
             Action::GetModel => self.get_model(),
             Action::StopModel => self.send(Command::StopModel),
+            Action::TryOut {
+                view,
+                prompt,
+                trials,
+            } => self.try_out(view, prompt, trials),
+            Action::KeepTrial { prompt, trial } => self.keep_trial(prompt, &trial),
             Action::UseModel(id) => {
                 self.model.settings.model = id;
                 self.dialog = Dialog::None;
@@ -123,6 +131,31 @@ impl App {
             }
             other => self.model.fetch = other,
         }
+    }
+
+    fn try_out(&mut self, view: usize, prompt: String, trials: Vec<Trial>) {
+        self.model.error = None;
+        self.model.begin_trials(view, &prompt);
+        self.recents.used_model(&self.model.settings.model);
+        self.send_settings(true);
+        self.send(Command::TryOut {
+            view,
+            prompt,
+            trials,
+        });
+    }
+
+    fn keep_trial(&mut self, prompt: String, trial: &Trial) {
+        let settings = &mut self.model.settings;
+        settings.prompt = prompt;
+        let mut chosen = Ok(());
+        for (key, value) in trial.values() {
+            if let Some(setting) = Settings::info(key) {
+                chosen = chosen.and(self.models.preset().choose(setting, settings, value));
+            }
+        }
+        self.report(chosen);
+        self.dialog = Dialog::None;
     }
 
     fn show_snapshot(&mut self, id: Option<SnapshotId>) {
@@ -207,6 +240,11 @@ impl App {
                 });
             }
             UiCommand::TurnUpright => self.viewport.camera.turn_next_axis_up(),
+            UiCommand::TryOut => {
+                self.model.error = None;
+                let view = self.viewport.camera.view_index();
+                self.dialog = Dialog::TryOut(TryOut::open(&self.model, view));
+            }
             UiCommand::ResumeJob => {
                 self.viewport.keep_before();
                 self.send_settings(true);

@@ -179,7 +179,8 @@ impl App {
     }
 
     fn overlays(&mut self, ctx: &egui::Context, facts: &Facts, actions: &mut Vec<Action>) {
-        self.dialog.show(ctx, &self.model, facts, actions);
+        let thumbs = &mut self.thumbs;
+        self.dialog.show(ctx, &self.model, facts, thumbs, actions);
         if let (Some(number), Some(scene)) = (self.inspected, &self.model.scene) {
             let views = scene.views.clone();
             reel::inspect(ctx, &self.model, number, &views, &mut self.thumbs, actions);

@@ -1,0 +1,13 @@
+//! Editing on other machines, over loopback: the same pictures as here, several editors on one sweep, lost connections,
+//! and peers that do not keep to the protocol.
+
+#[path = "remote/binary.rs"]
+mod binary;
+#[path = "remote/common.rs"]
+mod common;
+#[path = "remote/edits.rs"]
+mod edits;
+#[path = "remote/protocol.rs"]
+mod protocol;
+#[path = "remote/sweeps.rs"]
+mod sweeps;
