@@ -167,6 +167,8 @@ fn request(width: u32, height: u32) -> EditRequest {
         solver: luxedit::diffusion::EditSolver::Ddim,
         guidance_low: 0.0,
         guidance_high: 1.0,
+        edited_side: 96,
+        photo_detail: 0.1 + 0.2,
         timestep: 900,
         seed: 0,
         noise_stream: 0,
