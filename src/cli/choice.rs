@@ -5,7 +5,10 @@ use super::{driver::Driver, flags};
 use crate::{
     Result,
     bundle::{BUNDLED_MODEL, Bundle, Preset},
-    settings::Settings,
+    diffusion::memory_need,
+    edit::weights_of,
+    settings::{EditDevice, Settings},
+    worker::model_path,
 };
 use clap::ArgMatches;
 
@@ -34,9 +37,34 @@ pub fn settings(
     let told = [
         preset.explanation(&settings, job, is_limited),
         notes.unknown_words_notice(&settings.prompt, is_bundled),
+        memory_notice(&settings, is_bundled, driver.is_software),
     ];
     for sentence in told.into_iter().flatten() {
         driver.warn(sentence);
     }
     Ok(settings)
+}
+
+/// Side of the picture whose memory is told, the one that InstructPix2Pix was made for.
+const SIDE: usize = 512;
+
+/// How much memory a model that did not come with the program will take. `None` also where it cannot be read: the worker,
+/// which loads it, says why.
+fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Option<String> {
+    if is_bundled {
+        return None;
+    }
+    let on_host = settings.edit_device == EditDevice::Cpu
+        || is_software && settings.edit_device == EditDevice::Auto;
+    let path = model_path(&settings.model).ok()?;
+    let precision = weights_of(settings.precision);
+    let need = memory_need(&path, precision, [SIDE, SIDE], on_host).ok()?;
+    let place = if on_host {
+        "processor"
+    } else {
+        "graphics card"
+    };
+    Some(format!(
+        "Editing a picture of {SIDE} × {SIDE} on the {place} takes {need}"
+    ))
 }

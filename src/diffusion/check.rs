@@ -92,3 +92,21 @@ pub fn check_model(path: &Path, precision: Precision) -> Result<ModelReport> {
         memory_on_card: model.memory_need(512, 512, false),
     })
 }
+
+/// What editing a picture of `size` (height, width) with the model at `path` takes on the CPU backend, or on a graphics
+/// card, by the files' tables alone.
+///
+/// # Errors
+/// What would keep the model from loading.
+pub fn memory_need(
+    path: &Path,
+    precision: Precision,
+    [height, width]: [usize; 2],
+    on_host: bool,
+) -> Result<MemoryNeed> {
+    let files = ModelFiles::open(path)?;
+    let model = InstructPix2Pix::build(&files, &mut |part| {
+        Ok(files.weights(part, precision, &Device::flex())?.counting())
+    })?;
+    Ok(model.memory_need(height, width, on_host))
+}

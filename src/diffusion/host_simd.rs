@@ -48,6 +48,16 @@ pub(crate) fn has_wide_vectors() -> bool {
     false
 }
 
+/// Run `pass` on a thread of the pool that its loops are shared out to, if it is for the CPU: from any other thread, each
+/// of thousands of loops would be handed over and waited for.
+pub(crate) fn on_workers<T: Send>(on_host: bool, pass: impl FnOnce() -> T + Send) -> T {
+    if on_host {
+        rayon::scope(|_| pass())
+    } else {
+        pass()
+    }
+}
+
 #[inline(always)]
 pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }

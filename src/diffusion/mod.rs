@@ -38,7 +38,7 @@ mod vae_stages;
 pub(crate) mod weights;
 
 pub use budget::{MemoryNeed, available_memory};
-pub use check::{ModelReport, PartReport, check_model};
+pub use check::{ModelReport, PartReport, check_model, memory_need};
 pub use dpm_solver::DpmSolver;
 pub use guidance::{Guidance, GuidanceRange};
 pub use noise::{EditNoise, NoiseSource, SeededNoise};

@@ -3,6 +3,7 @@
 
 use super::clip_layer::ClipLayers;
 use super::config::Config;
+use super::host_simd::on_workers;
 use super::layers::LayerNorm;
 use super::weights::{Precision, Scope, Weights};
 use crate::{Error, Result};
@@ -90,8 +91,11 @@ impl TextEncoder {
     /// # Errors
     /// See [`Self::hidden_states`].
     pub fn forward(&self, ids: &[Vec<u32>]) -> Result<Tensor<3>> {
-        let x = self.layers.forward(self.embed(ids)?);
-        Ok(self.final_norm.forward(x))
+        let x = self.embed(ids)?;
+        let on_host = x.device() == Device::flex();
+        Ok(on_workers(on_host, || {
+            self.final_norm.forward(self.layers.forward(x))
+        }))
     }
 
     /// The embeddings, then the output of every layer, all before the final norm.

@@ -5,6 +5,7 @@
 use super::budget::Walk;
 use super::config::Config;
 use super::conv::Conv2d;
+use super::host_simd::on_workers;
 use super::layers::{GroupNorm, Linear, silu};
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::transformer::{PromptKeys, SpatialTransformer, TransformerConfig};
@@ -31,6 +32,7 @@ pub struct UNet {
     out_channels: usize,
     prompt_features: usize,
     shape: UNetShape,
+    on_host: bool,
     hash: String,
 }
 
@@ -140,6 +142,7 @@ impl UNet {
             out_channels: shape.out_channels,
             prompt_features: shape.prompt_features[0],
             shape: UNetShape::read(config)?,
+            on_host: root.on_host(),
             hash: String::new(),
         };
         if shape
@@ -249,7 +252,8 @@ impl UNet {
     /// Prediction `[batch, out channels, h, w]` for `sample` `[batch, in channels, h, w]`. `timesteps`: one, or one a
     /// batch element; fractions are allowed.
     pub fn forward(&self, sample: Tensor<4>, timesteps: &[f32], prompt: &PromptKeys) -> Tensor<4> {
-        self.forward_traced(sample, timesteps, prompt, &mut |_, _| {})
+        let run = || self.forward_traced(sample, timesteps, prompt, &mut |_, _| {});
+        on_workers(self.on_host, run)
     }
 
     /// [`Self::forward`], watched.

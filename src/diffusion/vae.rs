@@ -9,6 +9,7 @@
 use super::budget::Walk;
 use super::config::Config;
 use super::conv::Conv2d;
+use super::host_simd::on_workers;
 use super::layers::GroupNorm;
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::unet::WEIGHTS;
@@ -35,6 +36,7 @@ pub struct Vae {
     latent_channels: usize,
     scaling_factor: f64,
     shape: Shape,
+    on_host: bool,
     hash: String,
 }
 
@@ -131,6 +133,7 @@ impl Vae {
             latent_channels,
             scaling_factor: config.f64_or("scaling_factor", 0.18215)?,
             shape,
+            on_host: root.on_host(),
             hash: String::new(),
         };
         let hash = weights.finish()?;
@@ -189,7 +192,7 @@ impl Vae {
     /// Picture `[batch, 3, H, W]` in [−1, 1] → Gaussian over `[batch, latent channels, H / factor, W / factor]`.
     /// Sides must be at least [`Self::factor`].
     pub fn encode(&self, picture: Tensor<4>) -> Posterior {
-        self.encode_with(picture, None)
+        on_workers(self.on_host, || self.encode_with(picture, None))
     }
 
     /// [`Self::encode`], watched.
@@ -243,7 +246,7 @@ impl Vae {
 
     /// Unscaled latents `[batch, latent channels, h, w]` → picture `[batch, 3, factor·h, factor·w]`, about [−1, 1].
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        self.decode_with(latents, None)
+        on_workers(self.on_host, || self.decode_with(latents, None))
     }
 
     /// [`Self::decode`], watched.

@@ -160,6 +160,8 @@ pub(crate) struct Weights {
     device: Device,
     /// Present: look, don't load.
     tally: Option<Rc<RefCell<Tally>>>,
+    /// Look at the table only.
+    counting: bool,
     used: RefCell<HashSet<String>>,
     missing: RefCell<Vec<String>>,
     misshapen: RefCell<Vec<String>>,
@@ -233,6 +235,7 @@ impl Weights {
             table,
             device: device.clone(),
             tally: None,
+            counting: false,
             used: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
@@ -249,6 +252,14 @@ impl Weights {
         tally.borrow_mut().path.clone_from(&self.source.path);
         Self {
             tally: Some(tally),
+            ..self
+        }
+    }
+
+    /// Only check the table: no tensor is read.
+    pub fn counting(self) -> Self {
+        Self {
+            counting: true,
             ..self
         }
     }
@@ -339,6 +350,9 @@ impl Weights {
             self.misshapen
                 .borrow_mut()
                 .push(format!("{name} is stored as {dtype:?}, not as floats"));
+            return None;
+        }
+        if self.counting {
             return None;
         }
         let Some(tally) = &self.tally else {
