@@ -21,7 +21,8 @@ use crate::{
 };
 use eframe::egui::{self, RichText};
 
-const LEFT: f32 = 272.0;
+/// Width of the left column, at least and at most.
+const LEFT: [f32; 2] = [272.0, 400.0];
 /// Height of the two pictures on the left, points.
 const LEAST_PICTURE: f32 = 90.0;
 /// Values of one axis at most.
@@ -123,9 +124,17 @@ impl TryOut {
             });
             ui.add_space(theme::GAP);
             let height = size.y - 96.0;
+            let aspect = scene
+                .views
+                .get(self.view)
+                .map_or(1.0, |v| thumbs::aspect(&v.photo));
+            // What the grid has no use for makes the pictures on the left larger.
+            let most = egui::vec2(size.x - LEFT[0] - theme::SECTION_GAP, height);
+            let left = size.x - theme::SECTION_GAP - grid::width(&self.grid, most, aspect);
+            let left = left.clamp(LEFT[0], LEFT[1]);
             ui.horizontal_top(|ui| {
                 let column = egui::Layout::top_down(egui::Align::Min);
-                ui.allocate_ui_with_layout(egui::vec2(LEFT, height), column, |ui| {
+                ui.allocate_ui_with_layout(egui::vec2(left, height), column, |ui| {
                     egui::ScrollArea::vertical()
                         .id_salt("try out left")
                         .auto_shrink([false, false])
@@ -136,10 +145,6 @@ impl TryOut {
                 let rest = egui::vec2(ui.available_width(), height);
                 ui.allocate_ui_with_layout(rest, column, |ui| {
                     ui.set_min_size(rest);
-                    let aspect = scene
-                        .views
-                        .get(self.view)
-                        .map_or(1.0, |v| thumbs::aspect(&v.photo));
                     let is_trying = model.job() == Some(Job::TryOut);
                     grid::show(
                         ui,
@@ -209,6 +214,7 @@ impl TryOut {
                     .on_hover_text(name);
             });
         });
+        ui.add_space(4.0);
         ui.add_enabled_ui(!is_busy, |ui| {
             let title = theme::section(ui, "Instruction");
             let field = ui
@@ -253,7 +259,7 @@ impl TryOut {
             (None, None) => None,
         };
         let width = ui.available_width();
-        let height = (0.5 * ui.available_height() - 6.0).clamp(LEAST_PICTURE, 210.0);
+        let height = (0.5 * ui.available_height() - 6.0).clamp(LEAST_PICTURE, 260.0);
         let mut picture = |title: &str, picture: Picture, photo: &Photo| {
             let size = thumbs::fit(egui::vec2(width, height), photo);
             let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());

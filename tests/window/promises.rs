@@ -9,12 +9,16 @@ use eframe::egui::{self, Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use luxedit::{
     settings::Settings,
-    worker::{Command, Event, Job, RunState, SnapshotId},
+    worker::{Command, Event, Job, Progress, RunState, SnapshotId},
 };
 
 fn start() -> Option<(Script, Window)> {
+    start_at([1280.0, 800.0])
+}
+
+fn start_at(size: [f32; 2]) -> Option<(Script, Window)> {
     let mut script = None;
-    let window = open_window([1280.0, 800.0], |gpu| {
+    let window = open_window(size, |gpu| {
         let (ours, worker) = fake_worker(gpu);
         script = Some(ours);
         worker
@@ -471,4 +475,53 @@ fn a_splat_file_offers_views_made_from_where_the_artist_stands() {
         _ => None,
     });
     assert_eq!(settings.expect("they go first").rig_count, 20);
+}
+
+#[test]
+fn a_lost_remote_editor_is_said_where_the_progress_is() {
+    // Tall: the row is one of many.
+    let Some((script, mut window)) = start_at([1280.0, 1500.0]) else {
+        return;
+    };
+    script.open(true, ready());
+    script.draw(0.2);
+    window.until_label("Start edit");
+    // Chosen in the panel, and typed: what is no address is refused before anything starts.
+    window.click("Advanced");
+    window.steps(20);
+    window.click("Edit on");
+    window.click("Remote");
+    window.type_into("Addresses of remote editors", "ws://gpu-box");
+    window.until_label("it has no port");
+    assert!(window.is_disabled("Start edit"));
+    window.type_into("Addresses of remote editors", "ws://gpu-box:7860");
+    assert!(!window.is_disabled("Start edit"));
+    window.keep_picture("remote_chosen");
+    window.click("Start edit");
+    let asked = script.asked();
+    let device = asked.iter().find_map(|c| match c {
+        Command::Settings(settings) => Some(settings.edit_device.to_string()),
+        _ => None,
+    });
+    assert_eq!(device.as_deref(), Some("ws://gpu-box:7860"));
+
+    script.say(Event::State(RunState::Running(Job::Edit)));
+    let reason = "Waiting for the remote editor: ws://gpu-box:7860 cannot be reached (it was closed). The edit goes on \
+                  when it is back";
+    let mut progress = Progress {
+        job: Some(Job::Edit),
+        done: 12,
+        total: 100,
+        waiting: Some(reason.into()),
+        detail: "editing view 7 of 45, denoising 12 of 20".into(),
+        ..Progress::default()
+    };
+    script.progress(progress.clone());
+    window.until_label("cannot be reached");
+    assert!(window.has("Waiting…"));
+    window.keep_picture("remote_waiting");
+    progress.waiting = None;
+    script.progress(progress);
+    window.until_label("Editing view 7 of 45");
+    assert!(!window.has("cannot be reached"));
 }

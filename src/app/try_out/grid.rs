@@ -26,6 +26,21 @@ enum Cell<'a> {
     Empty,
 }
 
+/// The width that all cells take in `room`.
+pub fn width(grid: &Grid, room: egui::Vec2, aspect: f32) -> f32 {
+    let cell = cell_size(grid, room, aspect);
+    ROW_NAMES + grid.guidance_scales.len() as f32 * (cell.x + theme::GAP)
+}
+
+fn cell_size(grid: &Grid, room: egui::Vec2, aspect: f32) -> egui::Vec2 {
+    let columns = grid.guidance_scales.len() as f32;
+    let rows = grid.rows().len() as f32;
+    let width = (room.x - ROW_NAMES) / columns - theme::GAP;
+    let height = (room.y - COLUMN_NAMES) / rows - theme::GAP;
+    let width = width.min(height * aspect).max(LEAST);
+    egui::vec2(width, width / aspect)
+}
+
 /// All cells; `aspect` of the view's pictures. A click on a picture chooses its setting.
 pub fn show(
     ui: &mut egui::Ui,
@@ -37,11 +52,7 @@ pub fn show(
 ) {
     let rows = grid.rows();
     let columns = grid.guidance_scales.len();
-    let room = ui.available_size();
-    let width = (room.x - ROW_NAMES) / columns as f32 - theme::GAP;
-    let height = (room.y - COLUMN_NAMES) / rows.len() as f32 - theme::GAP;
-    let width = width.min(height * aspect).max(LEAST);
-    let cell = egui::vec2(width, width / aspect);
+    let cell = cell_size(grid, ui.available_size(), aspect);
     let pitch = cell + egui::Vec2::splat(theme::GAP);
     let all = egui::vec2(
         ROW_NAMES + columns as f32 * pitch.x,
