@@ -8,6 +8,10 @@ use crate::{
 
 /// Half the side of the box that synthetic Blender scenes fill, world units (nerfstudio's scene box).
 const SYNTHETIC_HALF_SIDE: f64 = 1.5;
+/// Density that a synthetic scene begins with. Rays cross it for a few units only: with the density made for rays of a
+/// thousand units it would begin so clear that the background shows through everything, every color would be pushed away
+/// from the background's without end, and saturate before there is anything to color.
+const SYNTHETIC_DENSITY: f64 = 1.0;
 
 impl LuxenConfig {
     /// For a reconstruction of `steps`. Synthetic captures have a known background and a known extent; rays are sampled
@@ -42,6 +46,7 @@ impl LuxenConfig {
         if is_synthetic {
             // nerfstudio's benchmark of synthetic scenes goes without.
             config.loss.distortion_weight = 0.0;
+            config.average_density = SYNTHETIC_DENSITY;
             let reach = SYNTHETIC_HALF_SIDE * 3f64.sqrt();
             let distances = dataset.views.iter().map(|v| v.camera.position().length());
             let (nearest, farthest) = distances.fold((f64::INFINITY, 0.0f64), |(low, high), d| {
