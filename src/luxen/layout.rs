@@ -343,6 +343,8 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
     vec![
         ("FEATURES", l.features),
         ("HIDDEN", l.hidden),
+        ("TILE", size.tile()),
+        ("LANES", size.tile_lanes()),
         ("APPEARANCE", APPEARANCE),
         ("BASE_ROW", l.base_row()),
         ("BASE_BIAS", l.base_bias()),

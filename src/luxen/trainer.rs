@@ -249,6 +249,7 @@ impl LuxenTrainer {
                 );
                 let backward = Backward {
                     kernels: &self.backward,
+                    size: config.size,
                     chunk,
                     uniforms: back,
                     shape: &self.shape,
