@@ -66,12 +66,18 @@ const RAYS_OF_VIEWS: ShaderSource = shader!(
     "luxen/batch",
     "luxen/random",
     "luxen/ray",
+    "luxen/spacing",
+    "luxen/cells",
+    "luxen/span",
     "luxen/rays_of_views"
 );
 const RAYS_OF_CAMERA: ShaderSource = shader!(
     "rays_of_camera",
     "luxen/batch",
     "luxen/ray",
+    "luxen/spacing",
+    "luxen/cells",
+    "luxen/span",
     "luxen/rays_of_camera"
 );
 const FIRST_BINS: ShaderSource = shader!(
@@ -79,6 +85,14 @@ const FIRST_BINS: ShaderSource = shader!(
     "luxen/batch",
     "luxen/random",
     "luxen/first_bins"
+);
+const CELL_POINTS: ShaderSource = shader!(
+    "cell_points",
+    "luxen/batch",
+    "luxen/random",
+    "luxen/contraction",
+    "luxen/cells",
+    "luxen/cell_points"
 );
 const POINTS: ShaderSource = shader!(
     "points",
@@ -216,20 +230,29 @@ macro_rules! by_size {
                 "luxen/network",
                 "luxen/appearance_backward"
             ),
+            shader!(
+                "cell_densities",
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/cell_densities"
+            ),
             shader!("layer_sums", $size, "luxen/layer", "luxen/layer_sums"),
             shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
         ]
     };
 }
 
-const SMALL: [ShaderSource; 7] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 7] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 8] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 8] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
     RAYS_OF_VIEWS,
     RAYS_OF_CAMERA,
     FIRST_BINS,
+    CELL_POINTS,
     POINTS,
     ENCODE,
     SCATTER,
@@ -252,6 +275,7 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[4],
     SMALL[5],
     SMALL[6],
+    SMALL[7],
     FULL[0],
     FULL[1],
     FULL[2],
@@ -259,6 +283,7 @@ pub const SHADERS: &[ShaderSource] = &[
     FULL[4],
     FULL[5],
     FULL[6],
+    FULL[7],
 ];
 
 /// What a picture needs.
@@ -306,6 +331,8 @@ pub(super) struct BackwardKernels {
     pub layer_sums: Kernel,
     pub layer_reduce: Kernel,
     pub ray_head_sums: Kernel,
+    pub cell_points: Kernel,
+    pub cell_densities: Kernel,
     pub appearance_backward: Kernel,
     pub appearance_scatter: Kernel,
     pub adam_network: Kernel,
@@ -320,6 +347,7 @@ impl BackwardKernels {
             _,
             ray_head_sums,
             appearance_backward,
+            cell_densities,
             layer_sums,
             layer_reduce,
         ] = by(size);
@@ -334,6 +362,8 @@ impl BackwardKernels {
             scatter: Kernel::new(gpu, &SCATTER),
             layer_sums: Kernel::unchecked(gpu, layer_sums),
             layer_reduce: Kernel::new(gpu, layer_reduce),
+            cell_points: Kernel::new(gpu, &CELL_POINTS),
+            cell_densities: Kernel::unchecked(gpu, cell_densities),
             ray_head_sums: Kernel::new(gpu, ray_head_sums),
             appearance_backward: Kernel::new(gpu, appearance_backward),
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
@@ -343,7 +373,7 @@ impl BackwardKernels {
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 7] {
+fn by(size: Size) -> &'static [ShaderSource; 8] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,

@@ -47,6 +47,7 @@ impl LuxenConfig {
             // nerfstudio's benchmark of synthetic scenes goes without.
             config.loss.distortion_weight = 0.0;
             config.average_density = SYNTHETIC_DENSITY;
+            config.half_side = Some(SYNTHETIC_HALF_SIDE);
             let reach = SYNTHETIC_HALF_SIDE * 3f64.sqrt();
             let distances = dataset.views.iter().map(|v| v.camera.position().length());
             let (nearest, farthest) = distances.fold((f64::INFINITY, 0.0f64), |(low, high), d| {

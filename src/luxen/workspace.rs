@@ -32,6 +32,8 @@ pub(super) struct Workspace {
     pub rays_capacity: u32,
     pub arenas: [Arena; 3],
     pub rays: wgpu::Buffer,
+    /// First and last bin edge of each ray.
+    pub spans: wgpu::Buffer,
     pub bins: [wgpu::Buffer; 3],
     pub forward: [wgpu::Buffer; 3],
     pub ray_inputs: wgpu::Buffer,
@@ -111,6 +113,7 @@ impl Workspace {
         Ok(Self {
             rays_capacity,
             rays: gpu.storage("rays", rays * 48),
+            spans: gpu.storage("spans", rays * 8),
             bins: std::array::from_fn(|l| gpu.storage("bins", rays * (samples[l] + 1) * 4)),
             forward: std::array::from_fn(|l| {
                 let values = u64::from(arenas[l].forward) * rays * samples[l];
