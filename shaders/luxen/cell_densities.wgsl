@@ -1,7 +1,7 @@
 // What the batch's cells remember, from the field's density at a point of each: the density network alone, without its
 // geometry outputs. Four cells an invocation.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read> arena: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> cells: array<vec4<f32>>;
 

@@ -13,26 +13,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = TILE * group.y;
     let column = TILE * group.x;
     let split = group.z * LANES + local;
-    // Columns, then blocks of four rows: a matrix of four channels of four samples, times four samples, is four pairs.
+    // Columns, then blocks of four rows. `a` holds a block as its four samples, each with the block's four channels.
     var sums: array<array<vec4<f32>, BLOCKS>, TILE>;
     var biases: array<vec4<f32>, BLOCKS>;
     for (var quad = split; quad < layer.quads; quad += SPLITS) {
         var a: array<mat4x4<f32>, BLOCKS>;
         for (var k = 0u; k < BLOCKS; k++) {
             let first = row + 4u * k;
-            a[k] = mat4x4<f32>(
+            a[k] = transpose(mat4x4<f32>(
                 back_at(first, quad),
                 back_at(first + 1u, quad),
                 back_at(first + 2u, quad),
                 back_at(first + 3u, quad),
-            );
-            biases[k] += vec4(1.0) * a[k];
+            ));
+            biases[k] += a[k][0] + a[k][1] + a[k][2] + a[k][3];
         }
         for (var n = 0u; n < TILE; n++) {
             let channel = min(column + n, layer.columns - 1u);
             let b = went_in[(layer.column_at + channel) * layer.quads + quad];
             for (var k = 0u; k < BLOCKS; k++) {
-                sums[n][k] += b * a[k];
+                var sum = fma(a[k][0], vec4(b.x), sums[n][k]);
+                sum = fma(a[k][1], vec4(b.y), sum);
+                sum = fma(a[k][2], vec4(b.z), sum);
+                sums[n][k] = fma(a[k][3], vec4(b.w), sum);
             }
         }
     }

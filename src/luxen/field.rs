@@ -198,7 +198,10 @@ impl FieldBuffers {
         let groups = std::array::from_fn(|group| {
             let extra = if group == APPEARANCES { APPEARANCE } else { 0 };
             let bytes = 4 * (groups[group].len() as u64 + u64::from(extra));
-            let buffer = gpu.storage(GROUPS[group], bytes);
+            let buffer = match group {
+                1 | 3 | 5 => gpu.storage_and_uniform(GROUPS[group], bytes),
+                _ => gpu.storage(GROUPS[group], bytes),
+            };
             if !groups[group].is_empty() {
                 gpu.queue
                     .write_buffer(&buffer, 0, bytemuck::cast_slice(&groups[group]));
