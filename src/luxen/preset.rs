@@ -3,7 +3,7 @@
 use super::{Background, LuxenConfig};
 use crate::{
     scene::{Dataset, DatasetKind},
-    settings::{Appearance, Settings},
+    settings::{Appearance, LuxenSize, Settings},
 };
 
 /// Half the side of the box that synthetic Blender scenes fill, world units (nerfstudio's scene box).
@@ -57,5 +57,27 @@ impl LuxenConfig {
             config.far = (farthest + reach).max(2.0 * config.near);
         }
         config.planned(u64::from(steps))
+    }
+
+    /// What the machine costs, for the person; `None` where the sizes are the published ones, or chosen.
+    pub fn explanation(settings: &Settings, is_software: bool) -> Option<String> {
+        let is_chosen = settings.luxen_size != LuxenSize::Auto;
+        if is_chosen || settings.has_full_luxen(is_software) {
+            return None;
+        }
+        let (small, full) = (
+            Self::small(Background::LastSample),
+            Self::full(Background::LastSample),
+        );
+        Some(format!(
+            "No graphics card found: a small Luxen, with {} rays a step instead of {}, {} samples a ray instead of {}, \
+             and {} levels of the grid instead of {}; --luxen-size full takes the published sizes",
+            small.rays,
+            full.rays,
+            small.samples[2],
+            full.samples[2],
+            small.grid.levels,
+            full.grid.levels,
+        ))
     }
 }
