@@ -364,7 +364,7 @@ settings! {
     kind: SceneKind = SceneKind::Splat, "kind", "Scene", Kind::Choice(SceneKind::CHOICES), "", Basic, RECONSTRUCT | EDIT,
         "What photos become: splat, or luxen (a neural radiance field).";
     reconstruct_steps: u32 = 0u32, "reconstruct-steps", "Reconstruction steps", Kind::Int { min: 0, max: 1_000_000 }, "steps", Basic, RECONSTRUCT | EDIT,
-        "Optimization steps of the reconstruction; all schedules stretch to it. 0: 7000 for splats, 30000 for a Luxen, 15000 for a small one.";
+        "Optimization steps of the reconstruction; all schedules stretch to it. 0: 7000 for splats, 30000 for a Luxen, 8000 for a small one.";
     model: String = "bundled", "model", "Edit model", Kind::Text, "", Basic, EDIT | EDIT_IMAGE | SERVE,
         "The InstructPix2Pix model: a folder in diffusers layout, an original checkpoint, or an id that `model get` fetched; bundled: the small one that comes with luxedit.";
     speed: Speed = Speed::Published, "speed", "Denoise", Kind::Choice(Speed::CHOICES), "", Advanced, EDIT | EDIT_IMAGE,
@@ -478,7 +478,7 @@ impl Settings {
         match (self.reconstruct_steps, self.kind) {
             (0, SceneKind::Splat) => 7000,
             (0, SceneKind::Luxen) if self.has_full_luxen(is_software) => 30_000,
-            (0, SceneKind::Luxen) => 15_000,
+            (0, SceneKind::Luxen) => 8000,
             (steps, _) => steps,
         }
     }

@@ -4,16 +4,24 @@
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
 
+use glam::DVec3;
 use luxedit::{
     Error,
     app::{Canvas, Pace},
     edit::Drawable,
     gpu::GpuImage,
+    loss::{Target, TrainView},
     luxen::{Background, LuxenConfig, LuxenRenderer, LuxenState, LuxenTrainer},
-    scene::{Camera, NamedTensor},
+    scene::{
+        Camera, Dataset, DatasetKind, Intrinsics, NamedTensor, Photo, Split, View, WorldFromFile,
+    },
+    settings::Settings,
 };
 use luxen_scene::{gpu, tiny, views};
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 fn tensor<'a>(state: &'a LuxenState, name: &str) -> &'a NamedTensor {
     state
@@ -47,6 +55,18 @@ fn the_same_seed_gives_the_same_bits_and_a_resumed_run_is_the_uninterrupted_one(
         }
         trainer.state().unwrap()
     };
+    let bounded = LuxenConfig {
+        background: Background::Fixed([0.4; 3]),
+        half_side: Some(0.8),
+        ..config
+    };
+    let mut whole = LuxenTrainer::new(gpu.clone(), bounded, 3).unwrap();
+    let expected = run(&mut whole, 9);
+    let mut first = LuxenTrainer::new(gpu.clone(), bounded, 3).unwrap();
+    let mut second = LuxenTrainer::from_state(gpu.clone(), &run(&mut first, 5)).unwrap();
+    assert!(expected.tensors.iter().any(|t| t.name == "cells"));
+    assert_eq!(bits(&run(&mut second, 4)), bits(&expected));
+
     let mut whole = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
     let expected = run(&mut whole, 16);
     let mut first = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
@@ -119,6 +139,104 @@ fn it_learns_a_picture() {
     println!("squared difference {first} -> {last}");
     assert!(last < 0.4 * first, "{first} -> {last}");
     assert!(results.iter().all(|r| r.loss.is_finite()));
+}
+
+/// A dark ball before white, seen from all around.
+fn ball() -> Dataset {
+    const SIDE: u32 = 24;
+    let intrinsics = Intrinsics {
+        fx: 30.0,
+        fy: 30.0,
+        cx: 12.0,
+        cy: 12.0,
+        width: SIDE,
+        height: SIDE,
+    };
+    let rgb = (0..SIDE * SIDE)
+        .flat_map(|i| {
+            let [x, y] = [i % SIDE, i / SIDE].map(|v| f64::from(v) + 0.5 - intrinsics.cx);
+            let is_ball = x * x + y * y < 30.0;
+            if is_ball { [120, 60, 20] } else { [255; 3] }
+        })
+        .collect();
+    let photo = Photo::new(SIDE, SIDE, rgb);
+    let view = |i: u32| {
+        let angle = f64::from(i) * 0.524;
+        let height = f64::from(i % 3) - 1.0;
+        let position = 4.0 * DVec3::new(angle.cos(), angle.sin(), height).normalize();
+        View {
+            name: format!("{i}.png"),
+            image_path: PathBuf::new(),
+            camera: Camera::look_at(position, DVec3::ZERO, DVec3::Z, intrinsics),
+            photo: photo.clone(),
+            mask: None,
+        }
+    };
+    Dataset {
+        source: PathBuf::new(),
+        kind: DatasetKind::Blender,
+        views: (0..12).map(view).collect(),
+        split: Split {
+            train: (0..12).collect(),
+            eval: Vec::new(),
+        },
+        points: None,
+        world_from_file: WorldFromFile::IDENTITY,
+        background: [1.0; 3],
+        missing: Vec::new(),
+        warnings: Vec::new(),
+        listed: 12,
+    }
+}
+
+/// With the settings of a synthetic capture, as [`LuxenConfig::of`] makes them.
+#[test]
+fn a_bounded_scene_takes_on_its_color_and_learns_where_it_is_empty() {
+    let Some(gpu) = gpu() else { return };
+    let dataset = ball();
+    let views: Vec<TrainView> = dataset
+        .views
+        .iter()
+        .map(|v| TrainView {
+            camera: v.camera,
+            target: Target::upload(&gpu, &v.photo, None).unwrap(),
+        })
+        .collect();
+    let settings = Settings::default();
+    let of_capture = LuxenConfig::of(&settings, &dataset, true, 400);
+    let opacity = 1.0 - (-of_capture.average_density * (of_capture.far - of_capture.near)).exp();
+    assert!(
+        (0.5..0.9999).contains(&opacity),
+        "rays begin neither clear nor opaque: {opacity}"
+    );
+    let config = LuxenConfig {
+        rays: 256,
+        ..of_capture
+    };
+    let mut trainer = LuxenTrainer::new(gpu.clone(), config, views.len() as u32).unwrap();
+    for _ in 0..700 {
+        trainer.step(&views).unwrap();
+    }
+    let cells = trainer.state().unwrap().cells().unwrap();
+    let occupied = cells.iter().filter(|c| **c > 0.2).count() as f64 / cells.len() as f64;
+    let camera = views[1].camera;
+    let image = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
+    trainer.render(&camera, None, &image).unwrap();
+    let picture = image.read_rgba(&gpu).unwrap();
+    let middle = &picture[4 * (12 * 24 + 12)..][..4];
+    println!(
+        "{occupied:.3} occupied, middle {middle:?}, corner {:?}",
+        &picture[..4]
+    );
+    assert!(occupied > 0.001 && occupied < 0.5, "{occupied}");
+    assert_eq!(
+        &picture[..4],
+        &[1.0, 1.0, 1.0, 0.0],
+        "nothing is exactly nothing"
+    );
+    for (got, expected) in middle.iter().zip([120.0, 60.0, 20.0]) {
+        assert!((got - expected / 255.0).abs() < 0.08, "{middle:?}");
+    }
 }
 
 #[test]

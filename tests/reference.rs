@@ -20,6 +20,8 @@ mod lpips;
 mod luxen;
 #[path = "reference/luxen_field.rs"]
 mod luxen_field;
+#[path = "reference/luxen_occupancy.rs"]
+mod luxen_occupancy;
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]

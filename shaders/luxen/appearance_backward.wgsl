@@ -1,6 +1,6 @@
 // dL/d(appearance) of four rays.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 // [HIDDEN][rays].
 @group(0) @binding(2) var<storage, read> d_hidden: array<vec4<f32>>;
 // [APPEARANCE][rays].

@@ -42,8 +42,10 @@ struct Batch {
     appearance_row: u32,
     // 0: squared difference; 1: absolute difference.
     loss_kind: u32,
-    padding0: u32,
-    padding1: u32,
+    // Half the side of the box around the origin that holds the scene, world units; 0: rays see all of space.
+    half_side: f32,
+    // Density from which a cell of the box counts as occupied.
+    least_density: f32,
 }
 
 @group(0) @binding(0) var<uniform> batch: Batch;

@@ -1,6 +1,6 @@
 // The gradient of one layer's weights: for every pair of a channel that came back (rows) and a channel that went in
-// (columns), the sum of their products over all samples. Tiles of 8 x 8 pairs, each summed by SPLITS invocations that share
-// the samples; the bias is a column of ones after the last.
+// (columns), the sum of their products over all samples; for every row, the bias, the sum of the channel itself. Tiles of
+// TILE x TILE pairs, each summed by SPLITS invocations that share the samples.
 
 struct Layer {
     quads: u32,
@@ -24,12 +24,13 @@ const SPLITS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> layer: Layer;
 
-fn column_count() -> u32 {
-    return layer.columns + layer.has_bias;
+// Partial sums: [tile][TILE x TILE][SPLITS], then the biases' [row][SPLITS].
+fn partial_at(row: u32, column: u32) -> u32 {
+    let tile = row / TILE * ((layer.columns + TILE - 1u) / TILE) + column / TILE;
+    return ((tile * TILE + row % TILE) * TILE + column % TILE) * SPLITS;
 }
 
-// Partial sums: [tile][8 x 8][SPLITS].
-fn partial_at(row: u32, column: u32) -> u32 {
-    let tile = row / 8u * ((column_count() + 7u) / 8u) + column / 8u;
-    return (tile * 64u + (row % 8u) * 8u + column % 8u) * SPLITS;
+fn bias_partial_at(row: u32) -> u32 {
+    let tiles = (layer.rows + TILE - 1u) / TILE * ((layer.columns + TILE - 1u) / TILE);
+    return (tiles * TILE * TILE + row) * SPLITS;
 }

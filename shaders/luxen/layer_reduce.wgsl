@@ -3,20 +3,21 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let columns = column_count();
+    let columns = layer.columns + layer.has_bias;
     if id.x >= layer.rows * columns {
         return;
     }
     let row = id.x / columns;
     let column = id.x % columns;
-    let first = partial_at(row, column) / 4u;
-    var sum = vec4(0.0);
-    for (var i = 0u; i < SPLITS / 4u; i++) {
-        sum += partials[first + i];
-    }
+    var first = partial_at(row, column);
     var at = layer.first + row * layer.row_stride + column * layer.column_stride;
     if column == layer.columns {
+        first = bias_partial_at(row);
         at = layer.bias_first + row * layer.bias_stride;
+    }
+    var sum = vec4(0.0);
+    for (var i = 0u; i < SPLITS / 4u; i++) {
+        sum += partials[first / 4u + i];
     }
     let earlier = select(0.0, gradients[at], layer.accumulates != 0u);
     gradients[at] = earlier + dot(sum, vec4(1.0));

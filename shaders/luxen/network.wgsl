@@ -24,6 +24,8 @@ const COLOR_BIAS: u32 = COLOR + HIDDEN;
 // What a ray brings to a neuron of the first layer: weights [RAY_INPUTS], bias.
 const RAY: u32 = COLOR_BIAS + 1u;
 const RAY_ROW: u32 = RAY_INPUTS / 4u + 1u;
+// All of it: 48 KiB at most, bound as a uniform, because all invocations read the same weight.
+const NETWORK: u32 = RAY + HIDDEN * RAY_ROW;
 
 // Channels of the forward arena.
 const FEATURES_AT: u32 = 4u;

@@ -1,6 +1,6 @@
 // Density of a proposal at four samples.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read_write> arena: array<vec4<f32>>;
 
 @compute @workgroup_size(64)

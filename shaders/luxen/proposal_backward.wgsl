@@ -1,6 +1,6 @@
 // dL/d(features) of a proposal, and what its layers saw and got back; see `radiance_backward`.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read> arena: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> d_arena: array<vec4<f32>>;
 

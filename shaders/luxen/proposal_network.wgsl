@@ -5,6 +5,7 @@ const FEATURES: u32 = 10u;
 const HIDDEN: u32 = 16u;
 const ROW: u32 = 3u;
 const OUT_BIAS: u32 = HIDDEN * ROW;
+const NETWORK: u32 = OUT_BIAS + 1u;
 
 // Channels of the forward arena.
 const FEATURES_AT: u32 = 4u;

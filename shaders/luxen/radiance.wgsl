@@ -1,6 +1,6 @@
 // The field at four samples of a ray: density and color from features.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read> ray_hidden: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<vec4<f32>>;
 

@@ -1,7 +1,7 @@
 // dL/d(features) and, for the sums over samples that give dL/d(weights), what each layer saw and what came back to it. The
 // hidden layers are computed again: reading them would cost more.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read> ray_hidden: array<f32>;
 @group(0) @binding(3) var<storage, read> arena: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> d_arena: array<vec4<f32>>;

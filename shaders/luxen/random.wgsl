@@ -5,8 +5,12 @@ const FOR_VIEW: u32 = 0u;
 const FOR_COLUMN: u32 = 1u;
 const FOR_ROW: u32 = 2u;
 const FOR_FIRST_BINS: u32 = 3u;
+const FOR_CELLS: u32 = 4u;
 // Plus the number of samples a ray, which differs between levels.
 const FOR_BINS: u32 = 16u;
+
+// A pixel drawn in another's place has purposes of its own.
+const DRAW_PURPOSES: u32 = 65536u;
 
 fn pcg(value: u32) -> u32 {
     let state = value * 747796405u + 2891336453u;

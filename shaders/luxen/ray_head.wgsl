@@ -1,6 +1,6 @@
 // What a ray's direction and appearance bring to the first layer of the color network; four rays an invocation.
 
-@group(0) @binding(1) var<storage, read> network: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read> rays: array<vec4<f32>>;
 // [views + 1][APPEARANCE].
 @group(0) @binding(3) var<storage, read> appearances: array<f32>;

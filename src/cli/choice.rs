@@ -8,7 +8,6 @@ use crate::{
     diffusion::memory_need,
     edit::weights_of,
     settings::{EditDevice, Settings},
-    worker::model_path,
 };
 use clap::ArgMatches;
 
@@ -45,26 +44,30 @@ pub fn settings(
     Ok(settings)
 }
 
-/// Side of the picture whose memory is told, the one that InstructPix2Pix was made for.
+/// Side of the picture whose memory is told where none is chosen, the one that InstructPix2Pix was made for.
 const SIDE: usize = 512;
 
 /// How much memory a model that did not come with the program will take. `None` also where it cannot be read: the worker,
 /// which loads it, says why.
 fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Option<String> {
-    if is_bundled {
+    if is_bundled || matches!(settings.edit_device, EditDevice::Remote(_)) {
         return None;
     }
+    let side = match settings.edited_side {
+        0 => SIDE,
+        side => side as usize,
+    };
     let on_host = settings.edit_device == EditDevice::Cpu
         || is_software && settings.edit_device == EditDevice::Auto;
-    let path = model_path(&settings.model).ok()?;
+    let path = Bundle::find().model_path(&settings.model).ok()?;
     let precision = weights_of(settings.precision);
-    let need = memory_need(&path, precision, [SIDE, SIDE], on_host).ok()?;
+    let need = memory_need(&path, precision, [side, side], on_host).ok()?;
     let place = if on_host {
         "processor"
     } else {
         "graphics card"
     };
     Some(format!(
-        "Editing a picture of {SIDE} × {SIDE} on the {place} takes {need}"
+        "Editing a picture of {side} × {side} on the {place} takes {need}"
     ))
 }

@@ -133,7 +133,12 @@ impl SceneState {
             Self::Luxen(state) => {
                 let shape = state.shape();
                 Drawable::Luxen(luxen::Drawable {
-                    field: FieldBuffers::upload(gpu, &shape, &state.parameters()?)?,
+                    field: FieldBuffers::upload(
+                        gpu,
+                        &shape,
+                        &state.parameters()?,
+                        &state.cells()?,
+                    )?,
                     shape: Arc::new(shape),
                     config: state.config,
                     generation,

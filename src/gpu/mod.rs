@@ -228,13 +228,22 @@ impl Gpu {
 
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.
     pub fn storage(&self, label: &str, bytes: u64) -> wgpu::Buffer {
+        self.storage_with(label, bytes, wgpu::BufferUsages::INDIRECT)
+    }
+
+    /// As [`Self::storage`], and some kernels bind it as a uniform.
+    pub fn storage_and_uniform(&self, label: &str, bytes: u64) -> wgpu::Buffer {
+        self.storage_with(label, bytes, wgpu::BufferUsages::UNIFORM)
+    }
+
+    fn storage_with(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes.max(16).next_multiple_of(16),
-            usage: wgpu::BufferUsages::STORAGE
+            usage: usage
+                | wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST
-                | wgpu::BufferUsages::INDIRECT,
+                | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         })
     }

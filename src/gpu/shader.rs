@@ -17,6 +17,13 @@ impl ShaderSource {
     }
 }
 
+/// What the translator guards at run time.
+#[derive(Clone, Copy)]
+enum Checks {
+    All,
+    None,
+}
+
 /// A compiled compute pipeline with its entry point `main` and bind group 0 in the order of the bindings.
 pub struct Kernel {
     pub pipeline: wgpu::ComputePipeline,
@@ -25,22 +32,40 @@ pub struct Kernel {
 
 impl Kernel {
     pub fn new(gpu: &Gpu, source: &ShaderSource) -> Self {
-        Self::build(gpu, source, true)
+        Self::build(gpu, source, true, Checks::All)
+    }
+
+    /// For kernels whose loops are over constants or counts of a uniform, and whose indices are within bounds whatever
+    /// the buffers hold: the translator adds no checks of its own, which keep a driver from unrolling loops and holding
+    /// small arrays in registers.
+    pub(crate) fn unchecked(gpu: &Gpu, source: &ShaderSource) -> Self {
+        Self::build(gpu, source, true, Checks::None)
     }
 
     /// For kernels that write their shared memory before they read it: it does not start as zero, which would cost more
     /// than the rest of a small group's work.
     pub fn with_raw_shared_memory(gpu: &Gpu, source: &ShaderSource) -> Self {
-        Self::build(gpu, source, false)
+        Self::build(gpu, source, false, Checks::All)
     }
 
-    fn build(gpu: &Gpu, source: &ShaderSource, zero_initialize_workgroup_memory: bool) -> Self {
-        let module = gpu
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(source.name),
-                source: wgpu::ShaderSource::Wgsl(source.wgsl().into()),
-            });
+    fn build(
+        gpu: &Gpu,
+        source: &ShaderSource,
+        zero_initialize_workgroup_memory: bool,
+        checks: Checks,
+    ) -> Self {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(source.name),
+            source: wgpu::ShaderSource::Wgsl(source.wgsl().into()),
+        };
+        let module = match checks {
+            Checks::All => gpu.device.create_shader_module(descriptor),
+            // SAFETY: see `Kernel::unchecked`, whose callers vouch for the source; sources are constants of this program.
+            Checks::None => unsafe {
+                let none = wgpu::ShaderRuntimeChecks::unchecked();
+                gpu.device.create_shader_module_trusted(descriptor, none)
+            },
+        };
         let pipeline = gpu
             .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

@@ -1,13 +1,13 @@
 //! The way back: from the losses of a chunk of rays to the gradients of every parameter.
 
 use super::{
-    FieldBuffers, FieldShape,
+    FieldBuffers, FieldShape, Size,
     kernels::BackwardKernels,
     layout::{APPEARANCE, LayerGradient, ProposalLayout, Source},
     marcher::{ChunkUniforms, Recorder, groups},
     optimizer::Optimizer,
     uniforms::{Channels, FinalLevel},
-    workspace::{Gradients, Workspace},
+    workspace::{Gradients, SPLITS, Workspace},
 };
 use crate::gpu::{Packer, Slice};
 use bytemuck::Zeroable;
@@ -71,6 +71,7 @@ impl BackwardUniforms {
 /// Everything that the way back of a chunk touches.
 pub(super) struct Backward<'a> {
     pub kernels: &'a BackwardKernels,
+    pub size: Size,
     pub chunk: &'a ChunkUniforms,
     pub uniforms: &'a BackwardUniforms,
     pub shape: &'a FieldShape,
@@ -192,6 +193,7 @@ impl Backward<'_> {
             ],
             [groups(chunk.quads[level]), levels, 1],
         );
+        let tile = self.size.tile();
         for (layer, uniform) in &self.uniforms.layers[level] {
             let source = |source| match source {
                 Source::Forward(_) => &space.forward[level],
@@ -208,7 +210,11 @@ impl Backward<'_> {
                 &kernels.layer_sums,
                 *uniform,
                 &[back, source(layer.went_in), &gradients.partials],
-                [columns.div_ceil(8), w.rows.div_ceil(8), 1],
+                [
+                    w.columns.div_ceil(tile),
+                    w.rows.div_ceil(tile),
+                    SPLITS / self.size.tile_lanes(),
+                ],
             );
             recorder.run(
                 &kernels.layer_reduce,

@@ -71,6 +71,10 @@ pub struct LuxenConfig {
     /// World units.
     pub far: f64,
     pub background: Background,
+    /// Half the side of the box around the origin that holds a bounded scene, world units. What is empty in it costs
+    /// nothing, and nothing is beyond it.
+    #[serde(default)]
+    pub half_side: Option<f64>,
     /// Density of a field whose logit is 0, per world unit.
     pub average_density: f64,
     /// Whether each view has an appearance of its own; without, all are zero.
@@ -112,6 +116,7 @@ impl LuxenConfig {
             near: 0.05,
             far: 1000.0,
             background,
+            half_side: None,
             average_density: 0.01,
             appearance: true,
             loss: PhotoLoss {
@@ -231,6 +236,16 @@ impl LuxenConfig {
                 "rays must end farther ({}) than they begin ({})",
                 self.far, self.near
             ));
+        }
+        if let Some(half_side) = self.half_side {
+            if !(half_side > 0.0 && half_side.is_finite()) {
+                return refuse(format!(
+                    "the box of a bounded scene cannot reach {half_side} units from the origin"
+                ));
+            }
+            if self.background == Background::LastSample {
+                return refuse("a bounded scene needs the color of what is behind it".into());
+            }
         }
         if self.grid.levels != self.size.levels() || self.proposals.iter().any(|p| p.levels != 5) {
             return refuse(format!(

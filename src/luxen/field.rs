@@ -3,6 +3,7 @@
 use super::{
     GridSemantics, GridShape, LuxenConfig,
     layout::{APPEARANCE, FieldLayout, LayerGradient, ProposalLayout},
+    occupancy::cell_count,
 };
 use crate::{Error, Result, gpu::Gpu};
 use rand_chacha::{
@@ -28,6 +29,8 @@ pub struct FieldShape {
     /// Both proposals' grids, then the field's.
     pub grids: [GridShape; 3],
     pub layout: FieldLayout,
+    /// Cells of the box of a bounded scene; a few that are never read, where it is not.
+    pub cells: u32,
     /// Training views: rows of the appearance table, before the mean's.
     pub views: u32,
 }
@@ -42,6 +45,7 @@ impl FieldShape {
                 grid(&config.grid),
             ],
             layout: FieldLayout::new(config.size),
+            cells: cell_count(config),
             views,
         }
     }
@@ -59,6 +63,11 @@ impl FieldShape {
             4 * self.layout.vectors() as usize,
             (self.views * APPEARANCE) as usize,
         ]
+    }
+
+    /// What the cells remember at the beginning: the field's density.
+    pub fn fresh_cells(&self, config: &LuxenConfig) -> Vec<f32> {
+        vec![config.average_density as f32; self.cells as usize]
     }
 
     /// Fresh parameters, each group as [`GROUPS`] names it.
@@ -147,12 +156,26 @@ pub struct FieldBuffers {
     /// In the order of [`GROUPS`]. Tables are `[rows, 2]`; networks as [`FieldLayout`] lays them out; appearances
     /// `[views + 1, 32]`, the last row being the mean, filled in before pictures are drawn.
     pub groups: [wgpu::Buffer; 7],
+    /// `[64, 64, 64]`: the density that each cell of a bounded scene's box remembers, x fastest.
+    pub cells: wgpu::Buffer,
 }
 
 impl FieldBuffers {
     /// # Errors
     /// [`Error::Invalid`] for groups of another shape, [`Error::Gpu`] when one does not fit the adapter.
-    pub fn upload(gpu: &Gpu, shape: &FieldShape, groups: &[Vec<f32>; 7]) -> Result<Self> {
+    pub fn upload(
+        gpu: &Gpu,
+        shape: &FieldShape,
+        groups: &[Vec<f32>; 7],
+        cells: &[f32],
+    ) -> Result<Self> {
+        if cells.len() != shape.cells as usize {
+            return Err(Error::Invalid(format!(
+                "the box of a scene has {} cells instead of {}",
+                cells.len(),
+                shape.cells
+            )));
+        }
         let limit = gpu.binding_limit();
         for (group, (values, length)) in groups.iter().zip(shape.lengths()).enumerate() {
             if values.len() != length {
@@ -175,14 +198,20 @@ impl FieldBuffers {
         let groups = std::array::from_fn(|group| {
             let extra = if group == APPEARANCES { APPEARANCE } else { 0 };
             let bytes = 4 * (groups[group].len() as u64 + u64::from(extra));
-            let buffer = gpu.storage(GROUPS[group], bytes);
+            let buffer = match group {
+                1 | 3 | 5 => gpu.storage_and_uniform(GROUPS[group], bytes),
+                _ => gpu.storage(GROUPS[group], bytes),
+            };
             if !groups[group].is_empty() {
                 gpu.queue
                     .write_buffer(&buffer, 0, bytemuck::cast_slice(&groups[group]));
             }
             buffer
         });
-        Ok(Self { groups })
+        Ok(Self {
+            groups,
+            cells: gpu.storage_from("cells", cells),
+        })
     }
 
     /// Copy back to the host; waits for the GPU.

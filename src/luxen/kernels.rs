@@ -35,6 +35,23 @@ impl Size {
         }
     }
 
+    /// Sides of the tiles that a layer's gradient is summed in. Larger ones read less and hold more: a processor has no
+    /// registers to lose.
+    pub fn tile(self) -> u32 {
+        match self {
+            Self::Small => 16,
+            Self::Full => 8,
+        }
+    }
+
+    /// Invocations of a workgroup that sums a tile.
+    pub fn tile_lanes(self) -> u32 {
+        match self {
+            Self::Small => 16,
+            Self::Full => 64,
+        }
+    }
+
     /// Neurons of a hidden layer.
     pub fn hidden(self) -> u32 {
         match self {
@@ -49,12 +66,18 @@ const RAYS_OF_VIEWS: ShaderSource = shader!(
     "luxen/batch",
     "luxen/random",
     "luxen/ray",
+    "luxen/spacing",
+    "luxen/cells",
+    "luxen/span",
     "luxen/rays_of_views"
 );
 const RAYS_OF_CAMERA: ShaderSource = shader!(
     "rays_of_camera",
     "luxen/batch",
     "luxen/ray",
+    "luxen/spacing",
+    "luxen/cells",
+    "luxen/span",
     "luxen/rays_of_camera"
 );
 const FIRST_BINS: ShaderSource = shader!(
@@ -62,6 +85,14 @@ const FIRST_BINS: ShaderSource = shader!(
     "luxen/batch",
     "luxen/random",
     "luxen/first_bins"
+);
+const CELL_POINTS: ShaderSource = shader!(
+    "cell_points",
+    "luxen/batch",
+    "luxen/random",
+    "luxen/contraction",
+    "luxen/cells",
+    "luxen/cell_points"
 );
 const POINTS: ShaderSource = shader!(
     "points",
@@ -127,8 +158,6 @@ const PICTURE: ShaderSource = shader!(
     "luxen/compositing",
     "luxen/picture"
 );
-const LAYER_SUMS: ShaderSource = shader!("layer_sums", "luxen/layer", "luxen/layer_sums");
-const LAYER_REDUCE: ShaderSource = shader!("layer_reduce", "luxen/layer", "luxen/layer_reduce");
 const LOSSES: ShaderSource = shader!(
     "losses",
     "shared/workgroup_sum",
@@ -201,18 +230,29 @@ macro_rules! by_size {
                 "luxen/network",
                 "luxen/appearance_backward"
             ),
+            shader!(
+                "cell_densities",
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/cell_densities"
+            ),
+            shader!("layer_sums", $size, "luxen/layer", "luxen/layer_sums"),
+            shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
         ]
     };
 }
 
-const SMALL: [ShaderSource; 5] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 5] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 8] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 8] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
     RAYS_OF_VIEWS,
     RAYS_OF_CAMERA,
     FIRST_BINS,
+    CELL_POINTS,
     POINTS,
     ENCODE,
     SCATTER,
@@ -223,8 +263,6 @@ pub const SHADERS: &[ShaderSource] = &[
     PHOTO_LOSS,
     INTERLEVEL_LOSS,
     PICTURE,
-    LAYER_SUMS,
-    LAYER_REDUCE,
     LOSSES,
     ADAM_NETWORK,
     ADAM_TABLE,
@@ -235,11 +273,17 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[2],
     SMALL[3],
     SMALL[4],
+    SMALL[5],
+    SMALL[6],
+    SMALL[7],
     FULL[0],
     FULL[1],
     FULL[2],
     FULL[3],
     FULL[4],
+    FULL[5],
+    FULL[6],
+    FULL[7],
 ];
 
 /// What a picture needs.
@@ -264,10 +308,10 @@ impl ForwardKernels {
             first_bins: Kernel::new(gpu, &FIRST_BINS),
             points: Kernel::new(gpu, &POINTS),
             encode: Kernel::new(gpu, &ENCODE),
-            proposal: Kernel::new(gpu, &PROPOSAL),
+            proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
-            radiance: Kernel::new(gpu, radiance),
+            radiance: Kernel::unchecked(gpu, radiance),
             picture: Kernel::new(gpu, &PICTURE),
             appearance_mean: Kernel::new(gpu, &APPEARANCE_MEAN),
         }
@@ -287,6 +331,8 @@ pub(super) struct BackwardKernels {
     pub layer_sums: Kernel,
     pub layer_reduce: Kernel,
     pub ray_head_sums: Kernel,
+    pub cell_points: Kernel,
+    pub cell_densities: Kernel,
     pub appearance_backward: Kernel,
     pub appearance_scatter: Kernel,
     pub adam_network: Kernel,
@@ -295,18 +341,29 @@ pub(super) struct BackwardKernels {
 
 impl BackwardKernels {
     pub fn new(gpu: &Gpu, size: Size) -> Self {
-        let [_, radiance_backward, _, ray_head_sums, appearance_backward] = by(size);
+        let [
+            _,
+            radiance_backward,
+            _,
+            ray_head_sums,
+            appearance_backward,
+            cell_densities,
+            layer_sums,
+            layer_reduce,
+        ] = by(size);
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
             photo_loss: Kernel::new(gpu, &PHOTO_LOSS),
             interlevel_loss: Kernel::new(gpu, &INTERLEVEL_LOSS),
             losses: Kernel::with_raw_shared_memory(gpu, &LOSSES),
-            radiance_backward: Kernel::new(gpu, radiance_backward),
-            proposal_backward: Kernel::new(gpu, &PROPOSAL_BACKWARD),
+            radiance_backward: Kernel::unchecked(gpu, radiance_backward),
+            proposal_backward: Kernel::unchecked(gpu, &PROPOSAL_BACKWARD),
             fixed_scales: Kernel::with_raw_shared_memory(gpu, &FIXED_SCALES),
             scatter: Kernel::new(gpu, &SCATTER),
-            layer_sums: Kernel::new(gpu, &LAYER_SUMS),
-            layer_reduce: Kernel::new(gpu, &LAYER_REDUCE),
+            layer_sums: Kernel::unchecked(gpu, layer_sums),
+            layer_reduce: Kernel::new(gpu, layer_reduce),
+            cell_points: Kernel::new(gpu, &CELL_POINTS),
+            cell_densities: Kernel::unchecked(gpu, cell_densities),
             ray_head_sums: Kernel::new(gpu, ray_head_sums),
             appearance_backward: Kernel::new(gpu, appearance_backward),
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
@@ -316,7 +373,7 @@ impl BackwardKernels {
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 5] {
+fn by(size: Size) -> &'static [ShaderSource; 8] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,

@@ -2,10 +2,9 @@
 
 use super::{
     Background, FieldBuffers, FieldShape, LuxenConfig, PixelLoss, kernels::ForwardKernels,
-    uniforms::Batch, workspace::Workspace,
+    occupancy::bounds, uniforms::Batch, workspace::Workspace,
 };
 use crate::gpu::{Gpu, Kernel, Packer, Slice};
-use bytemuck::Zeroable;
 
 /// Which rays, and what for.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +50,7 @@ impl ChunkUniforms {
             Background::LastSample => (1, [0.0; 3]),
             Background::Fixed(color) => (0, color),
         };
+        let (half_side, least_density) = bounds(config);
         let total = f64::from(range.total.max(1));
         let batches = std::array::from_fn(|l| {
             let arena = &space.arenas[l];
@@ -84,7 +84,8 @@ impl ChunkUniforms {
                     PixelLoss::Squared => 0,
                     PixelLoss::Absolute => 1,
                 },
-                ..Batch::zeroed()
+                half_side,
+                least_density,
             })
         });
         let grids = std::array::from_fn(|l| {
@@ -153,7 +154,7 @@ pub(super) fn record_forward(
     recorder.run(
         &kernels.first_bins,
         chunk.batches[0],
-        &[&space.bins[0]],
+        &[&space.spans, &space.bins[0]],
         per_ray,
     );
     recorder.run(

@@ -3,11 +3,15 @@
 use super::{Background, LuxenConfig};
 use crate::{
     scene::{Dataset, DatasetKind},
-    settings::{Appearance, Settings},
+    settings::{Appearance, LuxenSize, Settings},
 };
 
 /// Half the side of the box that synthetic Blender scenes fill, world units (nerfstudio's scene box).
 const SYNTHETIC_HALF_SIDE: f64 = 1.5;
+/// Density that a synthetic scene begins with. Rays cross it for a few units only: with the density made for rays of a
+/// thousand units it would begin so clear that the background shows through everything, every color would be pushed away
+/// from the background's without end, and saturate before there is anything to color.
+const SYNTHETIC_DENSITY: f64 = 1.0;
 
 impl LuxenConfig {
     /// For a reconstruction of `steps`. Synthetic captures have a known background and a known extent; rays are sampled
@@ -42,6 +46,8 @@ impl LuxenConfig {
         if is_synthetic {
             // nerfstudio's benchmark of synthetic scenes goes without.
             config.loss.distortion_weight = 0.0;
+            config.average_density = SYNTHETIC_DENSITY;
+            config.half_side = Some(SYNTHETIC_HALF_SIDE);
             let reach = SYNTHETIC_HALF_SIDE * 3f64.sqrt();
             let distances = dataset.views.iter().map(|v| v.camera.position().length());
             let (nearest, farthest) = distances.fold((f64::INFINITY, 0.0f64), |(low, high), d| {
@@ -51,5 +57,27 @@ impl LuxenConfig {
             config.far = (farthest + reach).max(2.0 * config.near);
         }
         config.planned(u64::from(steps))
+    }
+
+    /// What the machine costs, for the person; `None` where the sizes are the published ones, or chosen.
+    pub fn explanation(settings: &Settings, is_software: bool) -> Option<String> {
+        let is_chosen = settings.luxen_size != LuxenSize::Auto;
+        if is_chosen || settings.has_full_luxen(is_software) {
+            return None;
+        }
+        let (small, full) = (
+            Self::small(Background::LastSample),
+            Self::full(Background::LastSample),
+        );
+        Some(format!(
+            "No graphics card found: a small Luxen, with {} rays a step instead of {}, {} samples a ray instead of {}, \
+             and {} levels of the grid instead of {}; --luxen-size full takes the published sizes",
+            small.rays,
+            full.rays,
+            small.samples[2],
+            full.samples[2],
+            small.grid.levels,
+            full.grid.levels,
+        ))
     }
 }

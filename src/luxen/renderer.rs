@@ -138,7 +138,7 @@ impl LuxenRenderer {
         }
         for chunk in &chunks {
             let per_ray = [groups(chunk.rays), 1, 1];
-            recorder.run_rays_of_camera(kernels, chunk, view, space, per_ray);
+            recorder.run_rays_of_camera(kernels, chunk, view, space, &scene.field);
             record_forward(
                 &mut recorder,
                 kernels,
@@ -194,7 +194,7 @@ impl Recorder<'_, '_> {
         chunk: &ChunkUniforms,
         view: crate::gpu::Slice,
         space: &Workspace,
-        per_ray: [u32; 3],
+        field: &FieldBuffers,
     ) {
         let bound = kernels.rays_of_camera.bind(
             self.gpu,
@@ -202,8 +202,11 @@ impl Recorder<'_, '_> {
                 chunk.batches[0].of(self.uniforms),
                 view.of(self.uniforms),
                 space.rays.as_entire_binding(),
+                field.cells.as_entire_binding(),
+                space.spans.as_entire_binding(),
             ],
         );
+        let per_ray = [groups(chunk.rays), 1, 1];
         kernels.rays_of_camera.dispatch(self.pass, &bound, per_ray);
     }
 }

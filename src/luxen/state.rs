@@ -5,6 +5,8 @@ use super::{FieldBuffers, FieldShape, LuxenConfig, field::GROUPS, optimizer::Opt
 use crate::{Error, Result, gpu::Gpu, scene::NamedTensor};
 use serde::{Deserialize, Serialize};
 
+const CELLS_TENSOR: &str = "cells";
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LuxenProgress {
@@ -21,7 +23,8 @@ pub struct LuxenProgress {
 }
 
 /// Everything for an exact resume. Tensors: `G`, `adam.G.first`, `adam.G.second`, one-dimensional, for G in
-/// proposal_0.table, proposal_0.network, proposal_1.table, proposal_1.network, field.table, field.network, appearances.
+/// proposal_0.table, proposal_0.network, proposal_1.table, proposal_1.network, field.table, field.network, appearances;
+/// of a bounded scene also `cells`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LuxenState {
     pub config: LuxenConfig,
@@ -53,6 +56,14 @@ impl LuxenState {
                 });
             }
         }
+        if config.half_side.is_some() {
+            let length = shape.cells as usize;
+            tensors.push(NamedTensor {
+                name: CELLS_TENSOR.to_owned(),
+                shape: vec![length],
+                data: gpu.read(&field.cells, length)?,
+            });
+        }
         Ok(Self {
             config,
             progress,
@@ -76,6 +87,18 @@ impl LuxenState {
             values.clone_from(self.tensor(GROUPS[group], lengths[group])?);
         }
         Ok(groups)
+    }
+
+    /// What the cells of a bounded scene's box remember.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the tensor is missing or of another shape.
+    pub fn cells(&self) -> Result<Vec<f32>> {
+        let shape = self.shape();
+        match self.config.half_side {
+            Some(_) => self.tensor(CELLS_TENSOR, shape.cells as usize).cloned(),
+            None => Ok(shape.fresh_cells(&self.config)),
+        }
     }
 
     /// First and second moments.

@@ -8,6 +8,7 @@ use super::{
     field::APPEARANCES,
     kernels::{BackwardKernels, ForwardKernels},
     marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
+    occupancy::Occupancy,
     optimizer::Optimizer,
     pool::PhotoPool,
     workspace::{Gradients, Workspace},
@@ -33,7 +34,7 @@ pub struct LuxenStep {
     pub step: u64,
     /// All terms.
     pub loss: f32,
-    /// Mean squared difference of the pixels.
+    /// Mean squared difference of the pixels that were drawn; those that show nothing are not, where scenes are bounded.
     pub squared: f32,
     pub distortion: f32,
     /// 0 at steps at which the proposals do not learn.
@@ -59,6 +60,7 @@ pub struct LuxenTrainer {
     backward: BackwardKernels,
     space: Workspace,
     gradients: Gradients,
+    occupancy: Option<Occupancy>,
     pool: PhotoPool,
     renderer: LuxenRenderer,
     in_flight: VecDeque<Pending>,
@@ -78,7 +80,8 @@ impl LuxenTrainer {
             views,
             ..Default::default()
         };
-        Self::build(gpu, config, progress, shape, &parameters, None)
+        let cells = shape.fresh_cells(&config);
+        Self::build(gpu, config, progress, shape, &parameters, &cells, None)
     }
 
     /// Go on exactly where [`Self::state`] was taken.
@@ -94,6 +97,7 @@ impl LuxenTrainer {
             state.progress,
             state.shape(),
             &parameters,
+            &state.cells()?,
             Some(&moments),
         )
     }
@@ -104,9 +108,10 @@ impl LuxenTrainer {
         progress: LuxenProgress,
         shape: FieldShape,
         parameters: &[Vec<f32>; 7],
+        cells: &[f32],
         moments: Option<&[[Vec<f32>; 2]; 7]>,
     ) -> Result<Self> {
-        let field = FieldBuffers::upload(&gpu, &shape, parameters)?;
+        let field = FieldBuffers::upload(&gpu, &shape, parameters, cells)?;
         let wanted = match config.chunk_rays {
             0 => config.rays,
             most => config.rays.min(most),
@@ -118,6 +123,7 @@ impl LuxenTrainer {
             optimizer: Optimizer::new(&gpu, &shape, moments, carries)?,
             forward: ForwardKernels::new(&gpu, config.size),
             backward: BackwardKernels::new(&gpu, config.size),
+            occupancy: Occupancy::new(&gpu, &config, &space.arenas[2]),
             pool: PhotoPool::new(&gpu),
             renderer: LuxenRenderer::new(gpu.clone()),
             in_flight: VecDeque::new(),
@@ -212,6 +218,11 @@ impl LuxenTrainer {
                 .collect();
             chunks.push((chunk, back, updates));
         }
+        let occupancy = self.occupancy.as_ref().map(|occupancy| {
+            let arena = &self.space.arenas[2];
+            let uniforms = Occupancy::plan(&mut packer, config, &self.shape, arena, step);
+            (occupancy, uniforms)
+        });
         let uniforms = packer.finish(gpu);
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         {
@@ -236,6 +247,8 @@ impl LuxenTrainer {
                         pool2,
                         pool3,
                         &self.space.rays,
+                        &self.field.cells,
+                        &self.space.spans,
                     ],
                     [groups(chunk.rays), 1, 1],
                 );
@@ -249,6 +262,7 @@ impl LuxenTrainer {
                 );
                 let backward = Backward {
                     kernels: &self.backward,
+                    size: config.size,
                     chunk,
                     uniforms: back,
                     shape: &self.shape,
@@ -267,6 +281,16 @@ impl LuxenTrainer {
                         &self.gradients,
                     );
                 }
+            }
+            if let Some((occupancy, uniforms)) = &occupancy {
+                occupancy.record(
+                    &mut recorder,
+                    &self.forward,
+                    &self.backward,
+                    uniforms,
+                    &self.shape,
+                    &self.field,
+                );
             }
         }
         let readback = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -406,6 +430,7 @@ impl LuxenTrainer {
                 c.rays,
                 c.samples,
                 c.appearance,
+                c.half_side,
             )
         };
         if sizes(&config) != sizes(old) {

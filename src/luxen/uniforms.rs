@@ -30,7 +30,8 @@ pub struct Batch {
     pub views: u32,
     pub appearance_row: u32,
     pub loss_kind: u32,
-    pub padding: [u32; 2],
+    pub half_side: f32,
+    pub least_density: f32,
 }
 
 /// `GridLevel` of `luxen/grid.wgsl`.

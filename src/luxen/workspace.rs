@@ -2,16 +2,28 @@
 
 use super::{
     FieldShape, LuxenConfig,
-    layout::{APPEARANCE, Arena, ProposalLayout},
+    layout::{APPEARANCE, Arena, LayerGradient, ProposalLayout},
 };
 use crate::{Error, Result, gpu::Gpu};
 
-/// Elements of the partial sums of the largest layer, see `luxen/layer.wgsl`.
-fn partials(hidden: u32) -> u64 {
-    let tiles = |n: u32| u64::from(n.div_ceil(8));
-    let largest =
-        (tiles(hidden) * tiles(hidden + 1)).max(tiles(hidden) * tiles(16 + APPEARANCE + 1));
-    largest * 64 * 64
+/// Invocations that share the samples of a layer's gradient, see `luxen/layer.wgsl`.
+pub(super) const SPLITS: u32 = 64;
+
+/// Elements of the partial sums of the largest layer.
+fn partials(shape: &FieldShape, tile: u32) -> u64 {
+    let of_layer = |layer: &LayerGradient| {
+        let w = &layer.weights;
+        let rows = w.rows.next_multiple_of(tile);
+        u64::from(rows * (w.columns.next_multiple_of(tile) + 1)) * u64::from(SPLITS)
+    };
+    let field = shape.layout.layers();
+    let proposal = ProposalLayout::layers();
+    field
+        .iter()
+        .chain(&proposal)
+        .map(of_layer)
+        .max()
+        .unwrap_or(0)
 }
 
 /// What every chunk needs.
@@ -20,6 +32,8 @@ pub(super) struct Workspace {
     pub rays_capacity: u32,
     pub arenas: [Arena; 3],
     pub rays: wgpu::Buffer,
+    /// First and last bin edge of each ray.
+    pub spans: wgpu::Buffer,
     pub bins: [wgpu::Buffer; 3],
     pub forward: [wgpu::Buffer; 3],
     pub ray_inputs: wgpu::Buffer,
@@ -99,6 +113,7 @@ impl Workspace {
         Ok(Self {
             rays_capacity,
             rays: gpu.storage("rays", rays * 48),
+            spans: gpu.storage("spans", rays * 8),
             bins: std::array::from_fn(|l| gpu.storage("bins", rays * (samples[l] + 1) * 4)),
             forward: std::array::from_fn(|l| {
                 let values = u64::from(arenas[l].forward) * rays * samples[l];
@@ -124,7 +139,7 @@ impl Gradients {
             d_appearances: gpu.storage("d appearances", rays * u64::from(APPEARANCE) * 4),
             losses: gpu.storage("ray losses", rays * 16),
             total: gpu.storage("losses", 16),
-            partials: gpu.storage("layer sums", partials(shape.layout.hidden) * 4),
+            partials: gpu.storage("layer sums", partials(shape, config.size.tile()) * 4),
             scales: std::array::from_fn(|_| gpu.storage("fixed-point scales", 128)),
         }
     }

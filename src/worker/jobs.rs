@@ -54,6 +54,9 @@ impl Session {
             SceneKind::Luxen => {
                 let dataset = self.dataset()?;
                 let config = LuxenConfig::of(&settings, dataset, self.gpu.is_software(), steps);
+                if let Some(text) = LuxenConfig::explanation(&settings, self.gpu.is_software()) {
+                    control.emit(Event::Warning(text));
+                }
                 Box::new(LuxenTrainer::new(self.gpu.clone(), config, views as u32)?)
             }
         };

@@ -17,7 +17,7 @@ use luxedit::{
     },
 };
 
-fn run<U: bytemuck::NoUninit>(
+pub fn run<U: bytemuck::NoUninit>(
     gpu: &Gpu,
     name: &str,
     uniform: &U,

@@ -89,6 +89,10 @@ impl Field<'_> {
         )
     }
 
+    pub fn density(&self, point: V3) -> f64 {
+        self.radiance(point, [0.0, 0.0, 1.0], 0).0
+    }
+
     fn distances(&self, bins: &[f64]) -> Vec<f64> {
         let (near, far) = (
             twin::spacing(self.config.near),

@@ -1,7 +1,7 @@
 //! The blocks of a Luxen in float64, as plainly as their papers state them: what the kernels are compared with, itself
 //! compared with the references.
 
-use luxedit::luxen::{Batch, GridLevel};
+use luxedit::luxen::{Batch, CELLS, GridLevel};
 
 pub type V3 = [f64; 3];
 
@@ -144,6 +144,38 @@ fn spacing_inverse(s: f64) -> f64 {
 /// Distance of a bin edge; the planes are given after [`spacing`].
 pub fn distance(u: f64, near: f64, far: f64) -> f64 {
     spacing_inverse(u * far + (1.0 - u) * near)
+}
+
+/// First and last bin edge of the part of a ray that may see something: a walk in steps of a cell's side through a box of
+/// `CELLS`³ cells, a step more at both ends. `None`: nothing.
+pub fn span(
+    origin: V3,
+    direction: V3,
+    half_side: f64,
+    [near, far]: [f64; 2],
+    is_occupied: impl Fn([usize; 3]) -> bool,
+) -> Option<[f64; 2]> {
+    let side = 2.0 * half_side / f64::from(CELLS);
+    let (mut enter, mut leave) = (near, far);
+    for k in 0..3 {
+        let planes = [-half_side, half_side].map(|plane| (plane - origin[k]) / direction[k]);
+        enter = enter.max(planes[0].min(planes[1]));
+        leave = leave.min(planes[0].max(planes[1]));
+    }
+    let middles = (0..).map(|i| enter + (f64::from(i) + 0.5) * side);
+    let occupied: Vec<f64> = middles
+        .take_while(|&t| t < leave)
+        .filter(|t| {
+            is_occupied([0, 1, 2].map(|k| {
+                let at = (origin[k] + t * direction[k] + half_side) / side;
+                at.clamp(0.0, f64::from(CELLS - 1)) as usize
+            }))
+        })
+        .collect();
+    let begin = (occupied.first()? - 1.5 * side).max(enter);
+    let end = (occupied.last()? + 1.5 * side).min(leave);
+    let [low, high] = [spacing(near), spacing(far)];
+    Some([begin, end].map(|t| (spacing(t) - low) / (high - low)))
 }
 
 /// New edges from a histogram; `at(k, n)` places edge k of n in [0, 1).
