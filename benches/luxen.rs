@@ -36,7 +36,8 @@ fn main() -> luxedit::Result<()> {
                     .iter()
                     .find(|s| s.flag == key)
                     .ok_or_else(|| luxedit::Error::Invalid(format!("there is no flag --{flag}")))?;
-                setting.parse(&mut settings, &arguments.next().unwrap_or_default())?;
+                let value = setting.value_of(&arguments.next().unwrap_or_default())?;
+                setting.set(&mut settings, value)?;
             }
         }
     }
