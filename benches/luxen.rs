@@ -1,16 +1,24 @@
-//! How fast a Luxen trains, and how far: rays a second and held-out PSNR on a capture.
+//! How fast a Luxen trains, and how far: rays a second and held-out PSNR on a capture; then how long after a camera move
+//! the viewport of a 640×480 window shows its frame.
 //! `cargo bench --bench luxen -- CAPTURE [--downscale N] [--luxen-rays N] [--steps N] [--report N] …`
 
 use luxedit::{
+    app::{Canvas, Pace},
+    edit::Drawable,
     error::Cancel,
     formats::{LoadOptions, open_dataset},
     gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
     luxen::{LuxenConfig, LuxenTrainer},
     metric,
+    scene::{Camera, Dataset},
     settings::{SETTINGS, Settings},
 };
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 fn main() -> luxedit::Result<()> {
     let mut settings = Settings::default();
@@ -112,6 +120,33 @@ fn main() -> luxedit::Result<()> {
             eval.len(),
             1000.0 * picture,
         );
+    }
+    frames_after_moves(&gpu, &trainer, &dataset)
+}
+
+fn frames_after_moves(
+    gpu: &Arc<Gpu>,
+    trainer: &LuxenTrainer,
+    dataset: &Dataset,
+) -> luxedit::Result<()> {
+    let scene = Drawable::Luxen(trainer.drawable());
+    let mut canvas = Canvas::new(gpu.clone())?;
+    for view in dataset.views.iter().take(8) {
+        let size = canvas.render_size([640, 480], Pace::Moving);
+        let camera = Camera {
+            intrinsics: view.camera.intrinsics.resized(size[0], size[1]),
+            ..view.camera
+        };
+        let began = Instant::now();
+        while !canvas.request((&scene, 1), None, &camera, Pace::Moving)? {
+            gpu.device
+                .poll(wgpu::PollType::Poll)
+                .map_err(|e| luxedit::Error::Gpu(e.to_string()))?;
+            canvas.poll()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let took = began.elapsed();
+        println!("{}×{} after {} ms", size[0], size[1], took.as_millis());
     }
     Ok(())
 }

@@ -309,6 +309,8 @@ impl Canvas {
         // Some drivers do the work within the submission.
         let submitted = Instant::now();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        // A buffer that the submission does not use would be back at once.
+        encoder.clear_buffer(&staging, 0, None);
         if let (Some(drawable), Some(image)) = (&before, &frame.before)
             && self.record(&mut encoder, drawable, &key, &slice, image, None)?
         {

@@ -32,12 +32,29 @@ pub fn row(ui: &mut egui::Ui, setting: &'static Setting, settings: &mut Settings
         let before = value.clone();
         let response = control(ui, setting, &mut value).labelled_by(name.id);
         response.on_hover_text(tooltip(setting, settings));
-        if value != before
-            && let Err(refusal) = preset.choose(setting, settings, value)
-        {
-            log::debug!("{refusal}");
-        }
+        choose(setting, settings, preset, before, value);
     });
+    if let (Kind::Device, Value::Text(mut text)) = (setting.kind, (setting.get)(settings))
+        && is_remote(&text)
+    {
+        let before = Value::Text(text.clone());
+        addresses(ui, &mut text);
+        choose(setting, settings, preset, before, Value::Text(text));
+    }
+}
+
+fn choose(
+    setting: &Setting,
+    settings: &mut Settings,
+    preset: &Preset,
+    before: Value,
+    value: Value,
+) {
+    if value != before
+        && let Err(refusal) = preset.choose(setting, settings, value)
+    {
+        log::debug!("{refusal}");
+    }
 }
 
 fn name(
@@ -129,38 +146,39 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
     }
 }
 
-/// A choice of places, and beside it the addresses where it is remote.
+/// What remote editors are typed as; what any address begins with.
+const REMOTE: &str = "ws://";
+
+fn is_remote(text: &str) -> bool {
+    EditDevice::parse(text).is_some_and(|device| device.is_remote())
+}
+
 fn device(ui: &mut egui::Ui, setting: &Setting, text: &mut String) -> egui::Response {
-    const REMOTE: &str = "ws://";
-    let is_remote = EditDevice::parse(text).is_some_and(|device| device.is_remote());
-    let width = ui.available_width() - 2.0;
-    let shown = if is_remote { "remote" } else { text.as_str() };
-    let choice = egui::ComboBox::from_id_salt(setting.key)
-        .selected_text(capitalized(shown))
-        .width(if is_remote { 72.0 } else { width })
+    let name = |place: &str| capitalized(if is_remote(place) { "remote" } else { place });
+    egui::ComboBox::from_id_salt(setting.key)
+        .selected_text(name(text))
+        .width(ui.available_width() - 2.0)
         .show_ui(ui, |ui| {
             for place in ["auto", "gpu", "cpu", REMOTE] {
-                let is_chosen = match place {
-                    REMOTE => is_remote,
-                    place => place == text.as_str(),
-                };
-                let name = if place == REMOTE { "remote" } else { place };
-                let clicked = ui.selectable_label(is_chosen, capitalized(name)).clicked();
+                let is_chosen = place == text || is_remote(place) && is_remote(text);
+                let clicked = ui.selectable_label(is_chosen, name(place)).clicked();
                 if clicked && !is_chosen {
                     place.clone_into(text);
                 }
             }
         })
-        .response;
-    if is_remote {
-        ui.add(
-            egui::TextEdit::singleline(text)
-                .desired_width(ui.available_width() - 2.0)
-                .hint_text("ws://host:port"),
-        )
-        .accessible_name("Addresses of remote editors");
-    }
-    choice
+        .response
+}
+
+/// The addresses of remote editors, under their row.
+fn addresses(ui: &mut egui::Ui, text: &mut String) {
+    ui.add(
+        egui::TextEdit::singleline(text)
+            .desired_width(ui.available_width() - 2.0)
+            .hint_text("ws://host:port"),
+    )
+    .accessible_name("Addresses of remote editors")
+    .on_hover_text("As `luxedit serve-editor` says it on the other machine; several with commas");
 }
 
 /// Help, range and default of a setting.
