@@ -169,6 +169,7 @@ fn ball() -> Dataset {
             image_path: PathBuf::new(),
             camera: Camera::look_at(position, DVec3::ZERO, DVec3::Z, intrinsics),
             photo: photo.clone(),
+            alpha: None,
             mask: None,
         }
     };
