@@ -186,11 +186,7 @@ impl Driver {
                 self.scene = Some(*info);
             }
             Event::Saved(folder) => self.project = Some(folder),
-            Event::Exported(path) => {
-                if !self.exported.contains(&path) {
-                    self.exported.push(path);
-                }
-            }
+            Event::Exported(path) if !self.exported.contains(&path) => self.exported.push(path),
             Event::Metrics(metrics) => self.metrics = Some(metrics),
             Event::ViewEdited(_) => self.edits += 1,
             Event::Snapshot(_) => self.snapshots += 1,

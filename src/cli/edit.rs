@@ -99,10 +99,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if let (Some(output), true) = (output, is_project) {
         driver.move_project(output)?;
     }
-    if let (Some(scene), true) = (scene, is_project) {
-        if !driver.run(worker::Command::AttachSplats(scene))? {
-            return Err(Error::Cancelled);
-        }
+    if let (Some(scene), true) = (scene, is_project)
+        && !driver.run(worker::Command::AttachSplats(scene))?
+    {
+        return Err(Error::Cancelled);
     }
     driver.settings(&settings)?;
     if resume {

@@ -99,8 +99,8 @@ fn maps(edited: &FloatImage, guide: &FloatImage) -> Vec<f32> {
         for i in 0..3 {
             moments.extend((i..3).map(|j| g[i] * g[j]));
         }
-        for i in 0..3 {
-            moments.extend((0..3).map(|j| g[i] * e[j]));
+        for a in g {
+            moments.extend(e.iter().map(|b| a * b));
         }
     }
     let means = box_means(&moments, width, height, MOMENTS, radius);

@@ -219,7 +219,7 @@ impl Lens {
         let x1 = (right * k.fx + k.cx + 1e-6).floor();
         let y0 = (top * k.fy + k.cy - 1e-6).ceil();
         let y1 = (bottom * k.fy + k.cy + 1e-6).floor();
-        (x1 - x0 >= 1.0 && y1 - y0 >= 1.0).then(|| Intrinsics {
+        (x1 - x0 >= 1.0 && y1 - y0 >= 1.0).then_some(Intrinsics {
             cx: k.cx - x0,
             cy: k.cy - y0,
             width: (x1 - x0) as u32,

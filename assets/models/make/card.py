@@ -1,5 +1,5 @@
 """Writes MODEL_CARD.md of an export from the figures of evaluate.py and evaluate_scene.py:
-`python card.py MODEL FIGURES.json [SCENE_FIGURES.json]`."""
+`python card.py MODEL FIGURES.json [SCENE_FIGURES.json …]`."""
 import json, pathlib, sys
 import families
 
@@ -14,24 +14,34 @@ if "change_text" in m:
     show = lambda d: ", ".join(f"{k}: {v:.3f}" for k, v in d.items())
     monotone = (f"\nRoot mean square change of the picture against text guidance ({show(m['change_text'])}) and against image guidance "
                 f"({show(m['change_image'])}).\n")
-scene = ""
-if len(sys.argv) > 3:
-    figures_3d = json.loads(pathlib.Path(sys.argv[3]).read_text())
+
+
+def scene_table(path):
+    figures_3d = json.loads(pathlib.Path(path).read_text())
     entry = lambda name, r: (f"| {name} | {r['edited']:.1f} | {r['unedited']:.1f} | {r['single']:.1f} | {r['spread_edited']:.1f} | "
                              f"{r['spread_single']:.1f} | {r['spread_target']:.1f} |")
-    scene = f"""
-## In a scene
-
-igs2gs on the demo capture at {figures_3d['side'][0]} × {figures_3d['side'][1]} by `evaluate_scene.py`: PSNR in dB against the procedural target of the
-{figures_3d['held_out']} held-out photos, of the edited scene's renders, of the unedited scene's, and of single-picture edits of these photos; and the
-spread of a surface point's colour over the held-out views (standard deviation, 0 to 255), in the edited scene, in the
-single-picture edits, and in the targets.
+    flags = " ".join(figures_3d["flags"])
+    return f"""
+`{flags}`, {figures_3d['held_out']} held-out views at {figures_3d['side'][0]} × {figures_3d['side'][1]}:
 
 | family | edited scene | unedited scene | single pictures | spread, scene | spread, single | spread, targets |
 | --- | --- | --- | --- | --- | --- | --- |
 {entry("mean", figures_3d["mean"])}
 {chr(10).join(entry(f, r) for f, r in figures_3d["families"].items())}
 """
+
+
+scene = ""
+if len(sys.argv) > 3:
+    scene = """
+## In a scene
+
+`luxedit edit` on the demo capture without a graphics card, with what the model recommends there and the flags named
+below, by `evaluate_scene.py`: PSNR in dB against the procedural target of the held-out photos, of the edited scene's
+renders, of the unedited scene's, and of single-picture edits of these photos; and the spread of a surface point's color
+over the held-out views (standard deviation, 0 to 255), in the edited scene, in the single-picture edits, and in the
+targets.
+""" + "".join(map(scene_table, sys.argv[3:]))
 (model / "MODEL_CARD.md").write_text(f"""# luxedit-small
 
 An instruction-editing latent diffusion model of the kind of InstructPix2Pix (Brooks et al. 2023), small enough to be

@@ -93,7 +93,7 @@ photos = np.stack([load(a.capture / frames[i]["file_path"]) for i in held_out])
 seen = surface()
 unedited = renders(a.scene, "unedited", "--cameras", a.capture)
 model = samples.Model(a.model)
-out = {"held_out": len(held_out), "side": [w, h], "points": len(seen), "families": {},
+out = {"flags": extra, "held_out": len(held_out), "side": [w, h], "points": len(seen), "families": {},
        "unedited": {"photo": psnr(unedited, photos), "spread": spread(unedited, seen), "spread_photos": spread(photos, seen)}}
 print(out, flush=True)
 for f in a.families:

@@ -182,7 +182,8 @@ impl Codebook {
         let min = finite().fold(f64::INFINITY, f64::min);
         let max = finite().fold(f64::NEG_INFINITY, f64::max);
         let entry = |v: f64| v as f32;
-        if !(max > min) {
+        // Without a finite value, the least is infinite.
+        if min >= max {
             let only = if min.is_finite() { entry(min) } else { 0.0 };
             return Self {
                 entries: vec![only; ENTRIES],
