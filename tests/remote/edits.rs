@@ -133,6 +133,34 @@ fn bits(image: &FloatImage) -> Vec<u32> {
 }
 
 #[test]
+fn what_was_begun_ahead_for_another_state_of_the_scene_is_not_taken() {
+    let Some(gpu) = gpu() else { return };
+    let host = host(&gpu, tiny(&gpu));
+    let mut there = connect(&gpu, &host);
+    let (photo, instruction) = (photo(), instruction());
+    let (now, before) = (render(&gpu), GpuImage::from_float(&gpu, &photo.to_float()));
+    let edit = |editor: &mut dyn ImageEditor, render: &GpuImage| {
+        let mut watch = Watch {
+            cancel: &Cancel::default(),
+            wants_previews: false,
+            on_update: &mut |_| {},
+        };
+        let edited = editor.edit(3, render, &photo, &instruction, &mut watch);
+        bits(&edited.expect("an edit"))
+    };
+    there
+        .prepare(3, &before, &photo, &instruction)
+        .expect("it is sent");
+    assert!(there.is_prepared(3, &instruction));
+    assert!(edit(&mut there, &now) == edit(&mut tiny(&gpu), &now));
+    there
+        .prepare(3, &before, &photo, &instruction)
+        .expect("it is sent");
+    assert!(edit(&mut there, &before) == edit(&mut tiny(&gpu), &before));
+    assert!(!there.is_prepared(3, &instruction), "it is taken once");
+}
+
+#[test]
 fn a_cancel_reaches_the_other_end_within_a_step() {
     let Some(gpu) = gpu() else { return };
     let host = host(&gpu, tiny(&gpu));

@@ -200,7 +200,7 @@ fn slow(gpu: &Arc<Gpu>, millis: u64) -> Host {
 fn two_editors_halve_a_frozen_sweep_and_make_the_same_pictures() {
     let Some(gpu) = gpu() else { return };
     local(&gpu);
-    let (a, b) = (slow(&gpu, 400), slow(&gpu, 400));
+    let (a, b) = (slow(&gpu, 600), slow(&gpu, 600));
     let mut one = Run::edit(&gpu, &format!("ws://{}", a.address()));
     assert!(one.until_done());
     assert_eq!(a.edits(), VIEWS);
@@ -208,7 +208,7 @@ fn two_editors_halve_a_frozen_sweep_and_make_the_same_pictures() {
     assert!(two.until_done());
     let ratio = two.took.as_secs_f64() / one.took.as_secs_f64();
     println!(
-        "{VIEWS} views, 0.4 s of waiting each: {:.2} s with one editor, {:.2} s with two, ratio {ratio:.2}; \
+        "{VIEWS} views, 0.6 s of waiting each: {:.2} s with one editor, {:.2} s with two, ratio {ratio:.2}; \
          edits {} and {}",
         one.took.as_secs_f64(),
         two.took.as_secs_f64(),

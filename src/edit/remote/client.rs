@@ -16,6 +16,7 @@ use crate::{
     settings::EditorAddress,
 };
 use crossbeam_channel::RecvTimeoutError;
+use ring::digest::{Digest, SHA256, digest};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +40,8 @@ pub struct RemoteEditor {
 struct Prepared {
     view: usize,
     instruction: Instruction,
+    /// Digest of render and original: a scene that has changed since makes another edit.
+    pictures: Digest,
     ticket: Ticket,
 }
 
@@ -89,17 +92,9 @@ impl RemoteEditor {
         Ok((editor, problems))
     }
 
-    fn submit(
-        &mut self,
-        kind: EditKind,
-        render: Option<&GpuImage>,
-        original: &Photo,
-        instruction: &Instruction,
-        wants_previews: bool,
-    ) -> Result<Ticket> {
-        self.next_id += 1;
+    /// The payload of a request.
+    fn pictures(&self, render: Option<&GpuImage>, original: &Photo) -> Result<Vec<u8>> {
         let size = [original.width, original.height];
-        let request = EditRequest::new(self.next_id, kind, size, instruction, wants_previews);
         let mut payload = Vec::new();
         if let Some(render) = render {
             if [render.width, render.height] != size {
@@ -111,6 +106,20 @@ impl RemoteEditor {
             payload.extend(float_bytes(&render.read(&self.gpu)?.rgb));
         }
         payload.extend_from_slice(&original.rgb);
+        Ok(payload)
+    }
+
+    fn submit(
+        &mut self,
+        kind: EditKind,
+        payload: Vec<u8>,
+        original: &Photo,
+        instruction: &Instruction,
+        wants_previews: bool,
+    ) -> Result<Ticket> {
+        self.next_id += 1;
+        let size = [original.width, original.height];
+        let request = EditRequest::new(self.next_id, kind, size, instruction, wants_previews);
         // What no editor would take is refused here, where it is asked for.
         request.pictures(&payload)?;
         Message {
@@ -243,20 +252,21 @@ impl ImageEditor for RemoteEditor {
         instruction: &Instruction,
         watch: &mut Watch<'_>,
     ) -> Result<FloatImage> {
-        let is_wanted = |p: &Prepared| p.view == view && p.instruction == *instruction;
+        let payload = self.pictures(Some(render), original)?;
+        let pictures = digest(&SHA256, &payload);
+        let is_wanted = |p: &Prepared| {
+            p.view == view
+                && p.instruction == *instruction
+                && p.pictures.as_ref() == pictures.as_ref()
+        };
         let found = self.prepared.iter().position(is_wanted);
         let ticket = match found.filter(|_| !watch.wants_previews) {
             Some(at) => self.prepared.remove(at).ticket,
             None => {
                 // What was prepared is for another plan.
                 self.prepared.clear();
-                self.submit(
-                    EditKind::View,
-                    Some(render),
-                    original,
-                    instruction,
-                    watch.wants_previews,
-                )?
+                let previews = watch.wants_previews;
+                self.submit(EditKind::View, payload, original, instruction, previews)?
             }
         };
         let size = [original.width, original.height];
@@ -271,7 +281,8 @@ impl ImageEditor for RemoteEditor {
         watch: &mut Watch<'_>,
     ) -> Result<Photo> {
         let previews = watch.wants_previews;
-        let ticket = self.submit(EditKind::Picture, None, photo, instruction, previews)?;
+        let payload = self.pictures(None, photo)?;
+        let ticket = self.submit(EditKind::Picture, payload, photo, instruction, previews)?;
         let size = [photo.width, photo.height];
         let answer = self.wait(&ticket, size, watch.cancel, watch.on_update)?;
         Ok(Self::edited(&answer, size[0], size[1])?.to_photo())
@@ -291,7 +302,8 @@ impl ImageEditor for RemoteEditor {
         } else {
             EditKind::Distill
         };
-        let ticket = self.submit(kind, Some(render), original, instruction, false)?;
+        let payload = self.pictures(Some(render), original)?;
+        let ticket = self.submit(kind, payload, original, instruction, false)?;
         let (width, height) = (original.width, original.height);
         let answer = self.wait(&ticket, [width, height], watch.cancel, watch.on_update)?;
         let ServerMessage::Distilled {
@@ -337,10 +349,13 @@ impl ImageEditor for RemoteEditor {
         instruction: &Instruction,
     ) -> Result<()> {
         self.prepared.retain(|p| p.view != view);
-        let ticket = self.submit(EditKind::View, Some(render), original, instruction, false)?;
+        let payload = self.pictures(Some(render), original)?;
+        let pictures = digest(&SHA256, &payload);
+        let ticket = self.submit(EditKind::View, payload, original, instruction, false)?;
         self.prepared.push(Prepared {
             view,
             instruction: instruction.clone(),
+            pictures,
             ticket,
         });
         Ok(())

@@ -3,7 +3,10 @@
 //! and a read that finds too little keeps what came.
 
 use ring::rand::{SecureRandom, SystemRandom};
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -14,6 +17,8 @@ const PONG: u8 = 10;
 /// Most bytes of a control frame.
 const MOST_CONTROL: usize = 125;
 const CHUNK: usize = 1 << 16;
+/// A frame that drips in does not keep its reader from other work for longer.
+const LONGEST_READ: Duration = Duration::from_secs(1);
 
 /// Which end of the connection this is: clients mask what they send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,7 @@ impl<S: Read + Write> Frames<S> {
     /// # Errors
     /// See [`NoFrame`].
     pub fn read(&mut self) -> Result<Frame, NoFrame> {
+        let began = Instant::now();
         loop {
             if let Some(frame) = self.parse().map_err(NoFrame::Broken)? {
                 return Ok(frame);
@@ -80,7 +86,8 @@ impl<S: Read + Write> Frames<S> {
                 .truncate(had + read.as_ref().map_or(0, |n| *n));
             match read {
                 Ok(0) => return Err(NoFrame::Lost("it was closed".into())),
-                Ok(_) => {}
+                Ok(_) if began.elapsed() < LONGEST_READ => {}
+                Ok(_) => return Err(NoFrame::Early),
                 Err(e) if is_early(&e) => return Err(NoFrame::Early),
                 Err(e) => return Err(NoFrame::Lost(e.to_string())),
             }

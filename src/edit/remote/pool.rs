@@ -14,7 +14,6 @@ use std::{
     collections::VecDeque,
     net::{TcpStream, ToSocketAddrs},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -81,11 +80,10 @@ impl Shared {
     }
 }
 
-/// All connections. Dropping it ends them.
+/// All connections. Dropping it ends them; a thread that is calling just then ends when the call does.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     addresses: Vec<EditorAddress>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
@@ -101,10 +99,9 @@ impl Pool {
             }),
             changed: Condvar::new(),
         });
-        let mut pool = Self {
+        let pool = Self {
             shared,
             addresses: addresses.to_vec(),
-            threads: Vec::new(),
         };
         for (index, address) in addresses.iter().enumerate() {
             let line = Line {
@@ -113,11 +110,10 @@ impl Pool {
                 expected: expected.clone(),
                 shared: pool.shared.clone(),
             };
-            let thread = std::thread::Builder::new()
+            std::thread::Builder::new()
                 .name("luxedit remote editor".into())
                 .spawn(move || line.run())
                 .map_err(|e| Error::Invalid(format!("a thread does not start: {e}")))?;
-            pool.threads.push(thread);
         }
         Ok(pool)
     }
@@ -153,11 +149,6 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.lock().is_over = true;
         self.shared.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                log::error!("the thread of a remote editor panicked");
-            }
-        }
     }
 }
 

@@ -6,9 +6,14 @@ use ring::{
     digest::{SHA1_FOR_LEGACY_USE_ONLY, digest},
     rand::{SecureRandom, SystemRandom},
 };
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
 
 const MOST_HEAD: usize = 8192;
+/// For a whole head, however slowly it drips in.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -87,11 +92,15 @@ fn send<S: Write>(stream: &mut S, text: &str) -> Result<()> {
 fn read_head<S: Read>(stream: &mut S) -> Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
+    let began = Instant::now();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() == MOST_HEAD {
             return Err(Error::Invalid(format!(
                 "an HTTP head of more than {MOST_HEAD} bytes"
             )));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::invalid("an HTTP head that takes too long"));
         }
         match stream.read(&mut byte) {
             Ok(0) => return Err(Error::invalid("the connection was closed")),
