@@ -223,7 +223,9 @@ impl Gpu {
     /// Largest storage binding the device allows, in bytes.
     pub fn binding_limit(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
     }
 
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.

@@ -1,7 +1,7 @@
 //! Which loss an edit runs with. The documents' loss needs a classifier's weights, which are not everywhere; an edit must
 //! neither fail for want of them nor change its loss in silence.
 
-use super::{Event, control::Control, jobs::LoadedEditor};
+use super::{Event, control::Control, loaded_editor::LoadedEditor};
 use crate::{
     Error, Result,
     edit::{PerceptualLoss, PerceptualSearch},

@@ -5,7 +5,7 @@
 use super::{
     Event, Job, Progress,
     control::Control,
-    edit_loss::PerceptualKey,
+    loaded_editor::{LoadedEditor, load_editor, loaded},
     project::JobRecord,
     session::{Edited, Session},
     view_edit::{ToldEdit, instruction, over_background},
@@ -13,28 +13,14 @@ use super::{
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{
-        Denoised, EditUpdate, ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor,
-        Schedule, StepPlan, TrainableScene, Watch,
-    },
-    gpu::Gpu,
+    edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Watch},
     luxen::{LuxenConfig, LuxenTrainer},
-    settings::{EditDevice, Loss, Precision, SceneKind, Settings},
+    settings::{Loss, SceneKind, Settings},
     splat::{
         GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
     },
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// The loaded edit model, and what it was loaded with.
-pub struct LoadedEditor {
-    key: (String, EditDevice, Precision),
-    pub editor: Box<dyn ImageEditor>,
-    pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
-}
+use std::time::{Duration, Instant};
 
 impl Session {
     /// Prepare a reconstruction from the open capture; `then_edit` is the edit that follows it.
@@ -545,12 +531,6 @@ fn growing(
     config
 }
 
-fn loaded(editor: &mut Option<LoadedEditor>) -> Result<&mut LoadedEditor> {
-    editor
-        .as_mut()
-        .ok_or_else(|| Error::invalid("the edit model is not loaded"))
-}
-
 fn adopt(settings: &mut Settings, live: &Settings) {
     if !live.prompt.trim().is_empty() {
         settings.prompt.clone_from(&live.prompt);
@@ -568,72 +548,6 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     settings.snapshot_limit = live.snapshot_limit;
     settings.snapshot_budget_mib = live.snapshot_budget_mib;
     settings.autosave_secs = live.autosave_secs;
-}
-
-/// Load the edit model unless it is loaded.
-///
-/// # Errors
-/// When the folder is not a complete model, naming what is wrong.
-pub fn load_editor<'a>(
-    gpu: &Arc<Gpu>,
-    slot: &'a mut Option<LoadedEditor>,
-    settings: &Settings,
-    control: &Control,
-) -> Result<&'a mut LoadedEditor> {
-    let key = (
-        settings.model.clone(),
-        settings.edit_device.clone(),
-        settings.precision,
-    );
-    if slot.as_ref().is_some_and(|e| e.key != key) {
-        *slot = None;
-    }
-    if let Some(loaded) = slot {
-        return Ok(loaded);
-    }
-    let addresses = settings.edit_device.addresses()?;
-    let editor: Box<dyn ImageEditor> = if addresses.is_empty() {
-        control.progress(Progress {
-            job: control.running,
-            detail: "loading the edit model".into(),
-            ..Default::default()
-        });
-        Box::new(Ip2pEditor::load(
-            gpu.clone(),
-            &Bundle::find().model_path(&settings.model)?,
-            &settings.edit_device,
-            settings.precision,
-        )?)
-    } else {
-        control.progress(Progress {
-            job: control.running,
-            detail: "calling the remote editors".into(),
-            ..Default::default()
-        });
-        let (editor, warnings) = RemoteEditor::connect(
-            gpu.clone(),
-            &addresses,
-            &expected_model(&settings.model)?,
-            &control.cancel,
-        )?;
-        for warning in warnings {
-            control.emit(Event::Warning(warning));
-        }
-        Box::new(editor)
-    };
-    Ok(slot.insert(LoadedEditor {
-        key,
-        editor,
-        perceptual: None,
-    }))
-}
-
-/// What a remote editor must run. A model that is not here goes by its name.
-fn expected_model(model: &str) -> Result<ModelIdentity> {
-    match Bundle::find().model_path(model) {
-        Ok(path) => ModelIdentity::of(model, &path),
-        Err(_) => Ok(ModelIdentity::named(model)),
-    }
 }
 
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.

@@ -11,6 +11,7 @@ mod fetch;
 mod handle;
 mod jobs;
 mod judges;
+mod loaded_editor;
 mod messages;
 mod open;
 mod pictures;

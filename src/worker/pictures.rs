@@ -4,7 +4,7 @@ use super::{
     Event, Grid, Job, Progress, RenderFormat, Trial,
     contact_sheet::contact_sheet,
     control::Control,
-    jobs::{LoadedEditor, load_editor},
+    loaded_editor::{LoadedEditor, load_editor},
     session::Session,
     try_out::{Subject, try_out},
 };

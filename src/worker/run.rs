@@ -4,8 +4,8 @@
 use super::{
     Command, Event, Job, Metrics, Progress, RunState,
     control::Control,
-    jobs::{LoadedEditor, load_editor},
     judges::Judges,
+    loaded_editor::{LoadedEditor, load_editor},
     open::{self, attach_splats, restore_state},
     project::{Access, SCENE_FILE},
     session::Session,

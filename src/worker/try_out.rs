@@ -6,7 +6,7 @@
 use super::{
     Event, Job, Progress,
     control::Control,
-    jobs::{LoadedEditor, load_editor},
+    loaded_editor::{LoadedEditor, load_editor},
     session::Session,
     view_edit::instruction,
 };

@@ -2,7 +2,7 @@
 //! answer.
 
 use super::{
-    EditRecord, Event, Job, Progress, ViewEdit, control::Control, jobs::LoadedEditor,
+    EditRecord, Event, Job, Progress, ViewEdit, control::Control, loaded_editor::LoadedEditor,
     open::mean_difference, session::Session,
 };
 use crate::{
