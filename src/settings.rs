@@ -378,7 +378,7 @@ settings! {
     diffusion_steps: u32 = 20u32, "diffusion-steps", "Denoising steps", Kind::Int { min: 1, max: 1000 }, "steps", Advanced, EDIT | EDIT_IMAGE,
         "Denoising steps of each edited view.";
     edited_side: u32 = 0u32, "edited-side", "Largest edited side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, EDIT | EDIT_IMAGE,
-        "Longer side at which the edit model sees pictures; its edits are brought back to full size, with as much of the photo's detail as is set. 0: edited as they are. Not for sds.";
+        "Longer side at which the edit model sees pictures; its edits are brought back to full size, with as much of the photo's detail as is set. 0: edited as they are, 1 to 31 count as 32. Not for sds.";
     lower_bound: f64 = 0.7, "lower-bound", "Least noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,
         "Smallest share of the diffusion range at which a view's edit starts.";
     upper_bound: f64 = 0.98, "upper-bound", "Most noise", Kind::Float { min: 0.0, max: 1.0 }, "", Advanced, EDIT,

@@ -2,8 +2,10 @@
 
 use luxedit::{
     edit::Drawable,
+    formats::{SplatFormat, splats::write_splats},
     gpu::Gpu,
-    settings::{Loss, Settings, Strategy, Sweep},
+    scene::Splats,
+    settings::{EditDevice, Loss, Settings, Strategy, Sweep},
     worker::{Command, Event, Job, SnapshotId, Trial, WorkerHandle},
 };
 use std::{path::PathBuf, time::Duration};
@@ -447,4 +449,120 @@ fn a_try_out_shows_each_step_and_stops_within_one() {
             "{problem}"
         );
     }
+}
+
+/// Opaque balls on a sphere.
+fn globe() -> Splats {
+    let count = 600;
+    let point = |i: usize| {
+        let z = 1.0 - 2.0 * (i as f32 + 0.5) / count as f32;
+        let (a, r) = (2.399963 * i as f32, (1.0 - z * z).sqrt());
+        [r * a.cos(), r * a.sin(), z]
+    };
+    Splats {
+        sh_degree: 0,
+        means: (0..count).flat_map(point).collect(),
+        quats: [1.0, 0.0, 0.0, 0.0].repeat(count),
+        log_scales: vec![0.08f32.ln(); 3 * count],
+        logit_opacities: vec![4.0; count],
+        sh_dc: (0..3 * count).map(|i| (i % 7) as f32 * 0.2 - 0.6).collect(),
+        sh_rest: Vec::new(),
+    }
+}
+
+#[test]
+fn views_made_of_a_splat_file_are_opened_kept_and_edited() {
+    let gpu = match Gpu::headless() {
+        Ok(gpu) => gpu,
+        Err(e) => {
+            println!("SKIPPED: {e}");
+            return;
+        }
+    };
+    let dir = TempDir::new().unwrap();
+    let [file, views, project] = ["globe.ply", "views", "gold.luxedit"].map(|n| dir.path().join(n));
+    write_splats(&file, &globe(), SplatFormat::Ply).unwrap();
+    let mut driven = Driven {
+        worker: WorkerHandle::spawn(gpu, || {}).unwrap(),
+        snapshots: Vec::new(),
+        _dir: dir,
+    };
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    driven.send(Command::Settings(Box::new(Settings {
+        prompt: "make it bronze".into(),
+        model: root.join("tests/fixtures/ip2p_tiny").display().to_string(),
+        edit_device: EditDevice::Cpu,
+        edit_steps: 3,
+        diffusion_steps: 2,
+        sweep_views: 2,
+        rig_count: 8,
+        rig_side: 48,
+        ..Settings::default()
+    })));
+    driven.send(Command::Project(project.clone()));
+    driven.send(Command::Open(file.clone()));
+    driven.until_done(Job::Open);
+    driven.send(Command::MakeViews {
+        stance: None,
+        folder: Some(views.clone()),
+        opens: true,
+    });
+    let opened = |driven: &mut Driven| loop {
+        if let Event::Opened(info) = driven.next() {
+            break info;
+        }
+    };
+    let info = opened(&mut driven);
+    assert!((4..=8).contains(&info.views.len()), "{}", info.views.len());
+    assert!(info.has_splats);
+    driven.until_done(Job::Render);
+    assert!(project.join("project.json").is_file(), "kept from here on");
+
+    // Nothing depends on the file any more.
+    std::fs::remove_file(&file).unwrap();
+    driven.send(Command::Edit);
+    assert!(driven.until_done(Job::Edit).0);
+    driven.send(Command::Open(project));
+    let again = opened(&mut driven);
+    assert!(again.has_splats);
+    assert_eq!(again.views.len(), info.views.len());
+}
+
+#[test]
+fn views_that_are_stopped_leave_their_folder_as_it_was() {
+    let gpu = match Gpu::headless() {
+        Ok(gpu) => gpu,
+        Err(e) => {
+            println!("SKIPPED: {e}");
+            return;
+        }
+    };
+    let dir = TempDir::new().unwrap();
+    let (file, views) = (dir.path().join("globe.ply"), dir.path().join("views"));
+    write_splats(&file, &globe(), SplatFormat::Ply).unwrap();
+    let mut driven = Driven {
+        worker: WorkerHandle::spawn(gpu, || {}).unwrap(),
+        snapshots: Vec::new(),
+        _dir: dir,
+    };
+    driven.send(Command::Settings(Box::new(Settings {
+        rig_count: 900,
+        rig_side: 64,
+        ..Settings::default()
+    })));
+    driven.send(Command::Open(file));
+    driven.until_done(Job::Open);
+    driven.send(Command::MakeViews {
+        stance: None,
+        folder: Some(views.clone()),
+        opens: false,
+    });
+    let pictures = || views.join("images").read_dir().map_or(0, Iterator::count);
+    let began = std::time::Instant::now();
+    while pictures() < 2 && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    driven.send(Command::Stop);
+    assert!(!driven.until_done(Job::Render).0, "it was stopped");
+    assert!(!views.exists());
 }

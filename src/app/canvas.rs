@@ -207,6 +207,7 @@ impl Canvas {
         self.pending = None;
         self.pick = None;
         self.ceiling = None;
+        self.cost = FrameCost::default();
     }
 
     pub fn is_busy(&self) -> bool {

@@ -182,7 +182,7 @@ fn needs_views(f: &Facts) -> Result<(), String> {
     needs_scene(f)?;
     unless(
         f.views == 0,
-        "A splat file alone has no photos: open the capture it was made from",
+        "A splat file alone has no photos: make views of it first, or open the capture it was made from",
     )
 }
 
@@ -288,7 +288,8 @@ commands! {
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;
     TurnUpright, View, "Turn another axis up", plain(Key::U),
-        "Files of different tools stand, lie or hang; press until this one stands", needs_splats;
+        "Files of different tools stand, lie or hang; press until this one stands",
+        |f| { needs_splats(f)?; unless(f.views > 0, "Photos say which way is up") };
     PreviousView, View / group, "Previous training view", plain(Key::Comma),
         "Look through the camera of the photo before this one",
         |f| { needs_views(f)?; needs_splats(f) };

@@ -19,6 +19,11 @@ pub struct FrameCost {
 impl FrameCost {
     pub fn add(&mut self, pixels: f64, secs: f64) {
         let pixels = pixels.max(1.0);
+        // A cost of fixed + slope × pixels bounds those of other sizes: one slow frame must not keep its size from ever
+        // being tried again.
+        for (other, known) in &mut self.samples {
+            *known = known.min(secs * (*other / pixels).max(1.0));
+        }
         let known = self
             .samples
             .iter_mut()

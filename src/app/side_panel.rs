@@ -125,12 +125,15 @@ impl SidePanel {
             row(ui, key, &mut model.settings, models);
         }
         if let Some(setting) = Settings::info("model") {
-            let settings = &mut model.settings;
-            model_chooser::row(ui, setting, settings, models, last_used, actions);
+            // A running edit keeps the model that it loaded.
+            ui.add_enabled_ui(model.job() != Some(Job::Edit), |ui| {
+                let settings = &mut model.settings;
+                model_chooser::row(ui, setting, settings, models, last_used, actions);
+            });
         }
         if model.run == RunState::Running(Job::Edit) {
             ui.label(theme::small(
-                "All but the steps can be changed now: the next edited view follows",
+                "Instruction, guidance and detail can be changed now: the next edited view follows them",
             ));
         }
     }

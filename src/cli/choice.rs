@@ -47,6 +47,9 @@ pub fn settings(
 /// Side of the picture whose memory is told where none is chosen, the one that InstructPix2Pix was made for.
 const SIDE: usize = 512;
 
+/// Bytes that any machine has to spare.
+const WORTH_TELLING: u64 = 1 << 30;
+
 /// How much memory a model that did not come with the program will take. `None` also where it cannot be read: the worker,
 /// which loads it, says why.
 fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Option<String> {
@@ -62,6 +65,9 @@ fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Op
     let path = Bundle::find().model_path(&settings.model).ok()?;
     let precision = weights_of(settings.precision);
     let need = memory_need(&path, precision, [side, side], on_host).ok()?;
+    if need.total() < WORTH_TELLING {
+        return None;
+    }
     let place = if on_host {
         "processor"
     } else {

@@ -27,10 +27,19 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if !driver.run(worker::Command::OpenReadOnly(flags::path(matches, "scene")))? {
         return Err(Error::Cancelled);
     }
-    driver.run(worker::Command::MakeViews {
+    let folder = flags::path(matches, "output");
+    let is_done = driver.run(worker::Command::MakeViews {
         stance: None,
-        folder: Some(flags::path(matches, "output")),
+        folder: Some(folder.clone()),
         opens: false,
     })?;
-    driver.finish("views", Some(&settings), json!({}), &[])
+    if !is_done {
+        return Err(Error::Cancelled);
+    }
+    let made = crate::formats::inspect(&folder)?;
+    let views = match made {
+        crate::formats::Info::Capture(capture) => capture.usable_frames,
+        _ => 0,
+    };
+    driver.finish("views", Some(&settings), json!({ "views": views }), &[])
 }

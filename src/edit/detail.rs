@@ -24,10 +24,15 @@ const MIN_RADIUS: usize = 2;
 /// Channels of a map: a 3 × 3 matrix, rows first, and an offset.
 const MAP: usize = 12;
 
-/// Size at which a picture of `width × height` pixels is edited: its longer side at most `limit`, 0: no limit.
+/// The least side that a limit means: smaller pictures tell an edit model nothing.
+pub const LEAST_SIDE: u32 = 32;
+
+/// Size at which a picture of `width × height` pixels is edited: its longer side at most `limit`, which counts as
+/// [`LEAST_SIDE`] where it is less; 0: no limit.
 pub fn edited_size(width: u32, height: u32, limit: u32) -> (u32, u32) {
     let longer = width.max(height);
-    if limit == 0 || longer <= limit {
+    let (is_limited, limit) = (limit > 0, limit.max(LEAST_SIDE));
+    if !is_limited || longer <= limit {
         return (width, height);
     }
     let shrink = |side: u32| {

@@ -58,7 +58,8 @@ pub struct Denoised {
     /// From 1.
     pub done: usize,
     pub steps: usize,
-    /// The picture that the run is heading for, of the result's size; where [`Watch::wants_previews`].
+    /// The picture that the run is heading for, of the size that the model sees and without the photo's detail; where
+    /// [`Watch::wants_previews`].
     pub preview: Option<Photo>,
 }
 

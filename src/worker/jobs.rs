@@ -8,7 +8,7 @@ use super::{
     loaded_editor::{LoadedEditor, load_editor, loaded},
     project::JobRecord,
     session::{Edited, Session},
-    view_edit::{ToldEdit, instruction, over_background},
+    view_edit::{ToldEdit, instruction},
 };
 use crate::{
     Error, Result,
@@ -187,6 +187,7 @@ impl Session {
                  photos back, or start anew"
             )));
         }
+        self.adopt_settings(control, adopt_model);
         self.adopt_live_settings(control);
         self.save(control)?;
         if job == Job::Edit {
@@ -279,6 +280,10 @@ impl Session {
     /// Prompt and guidances may change while the job runs, and where the model runs before it goes on; the rest of the
     /// settings stays as the job began. An emptied prompt is no instruction: the last one holds.
     fn adopt_live_settings(&mut self, control: &Control) {
+        self.adopt_settings(control, adopt);
+    }
+
+    fn adopt_settings(&mut self, control: &Control, adopt: fn(&mut Settings, &Settings)) {
         let Some(job) = &mut self.job else { return };
         adopt(&mut job.settings, &control.settings);
         if let Some(then_edit) = &mut job.then_edit {
@@ -444,12 +449,7 @@ impl Session {
         )?;
         let duration_secs = began.elapsed().as_secs_f64();
         let render = render.read(&gpu)?.to_photo();
-        let dataset = self.dataset()?;
-        let alpha = dataset.views[view].alpha.as_deref();
-        let edited = match alpha {
-            Some(alpha) => over_background(edited, alpha, dataset.background),
-            None => edited,
-        };
+        let edited = self.masked_by_photo(view, edited)?;
         let told = ToldEdit {
             view,
             sweep,
@@ -531,15 +531,22 @@ fn growing(
     config
 }
 
-fn adopt(settings: &mut Settings, live: &Settings) {
-    if !live.prompt.trim().is_empty() {
-        settings.prompt.clone_from(&live.prompt);
-    }
-    if live.model != settings.model && Bundle::find().model_path(&live.model).is_ok() {
+/// What may change between two runs of a job.
+fn adopt_model(settings: &mut Settings, live: &Settings) {
+    let is_known =
+        || live.edit_device.is_remote() || Bundle::find().model_path(&live.model).is_ok();
+    if live.model != settings.model && is_known() {
         settings.model.clone_from(&live.model);
     }
     settings.edit_device.clone_from(&live.edit_device);
     settings.precision = live.precision;
+}
+
+/// What may change while a job runs.
+fn adopt(settings: &mut Settings, live: &Settings) {
+    if !live.prompt.trim().is_empty() {
+        settings.prompt.clone_from(&live.prompt);
+    }
     settings.guidance_scale = live.guidance_scale;
     settings.image_guidance_scale = live.image_guidance_scale;
     settings.photo_detail = live.photo_detail;

@@ -1,11 +1,14 @@
 //! A capture made of a scene: renders from a rig of cameras become the photos that an edit starts from. It is written as
 //! an ordinary capture folder, so that everything else (projects, resuming, other tools) needs to know nothing of it.
 
-use super::{control::Control, pictures::tell_rendered, session::Session};
+use super::{Event, control::Control, pictures::tell_rendered, session::Session};
 use crate::{
     Error, Result,
     formats::{self, picture},
-    scene::rig::{self, RigShape, Stance},
+    scene::{
+        Camera,
+        rig::{self, RigShape, Stance},
+    },
     settings::{Settings, UpAxis},
 };
 use glam::DVec3;
@@ -49,22 +52,33 @@ fn shape(settings: &Settings) -> RigShape {
     }
 }
 
+/// A capture that was made.
+pub struct MadeViews {
+    /// The scene that its pictures show, in the capture's folder.
+    pub scene: PathBuf,
+    pub made: usize,
+    /// Made and left out.
+    pub asked: usize,
+}
+
 impl Session {
-    /// Render the live scene from a rig around `stance` (`None`: one that is found) into a capture folder; the scene's
-    /// file, which goes with it.
+    /// Render the live scene from a rig around `stance` (`None`: one that is found) into a capture folder, with the scene
+    /// beside the pictures. A folder that could not be filled is left as it was found.
     ///
     /// # Errors
-    /// When there is no scene of splats, hardly a view shows it, the folder holds something, or a file cannot be
-    /// written.
+    /// When there is no scene of splats or it has photos, hardly a view shows it, the folder holds something, or a file
+    /// cannot be written.
     pub fn make_views(
         &mut self,
         stance: Option<Stance>,
         folder: &Path,
         control: &mut Control,
-    ) -> Result<PathBuf> {
-        let scene = self.scene_file.clone().ok_or_else(|| {
-            Error::invalid("views are made of a splat file: open one without a capture first")
-        })?;
+    ) -> Result<MadeViews> {
+        if self.dataset.is_some() {
+            return Err(Error::invalid(
+                "this scene has photos already: views are made of a splat file without a capture",
+            ));
+        }
         let shape = shape(&control.settings);
         let gpu = self.gpu.clone();
         let buffers = self
@@ -77,6 +91,12 @@ impl Session {
             None => rig::stance(&splats, control.settings.up_axis.direction(), &shape)?,
         };
         let cameras = rig::cameras(&splats, &stance, &shape)?;
+        let made = MadeViews {
+            scene: folder.join("scene.ply"),
+            made: cameras.len(),
+            asked: shape.count,
+        };
+        let existed = folder.is_dir();
         if folder
             .read_dir()
             .is_ok_and(|mut entries| entries.next().is_some())
@@ -86,6 +106,27 @@ impl Session {
                 "holds something already; choose another folder",
             ));
         }
+        if let Err(problem) = self.fill(folder, cameras, &made.scene, control) {
+            clear(folder, existed);
+            return Err(problem);
+        }
+        if made.made < made.asked {
+            control.emit(Event::Warning(format!(
+                "{} of {} views show too little of the scene, or something in the way, and are left out",
+                made.asked - made.made,
+                made.asked
+            )));
+        }
+        Ok(made)
+    }
+
+    fn fill(
+        &mut self,
+        folder: &Path,
+        cameras: Vec<Camera>,
+        scene: &Path,
+        control: &mut Control,
+    ) -> Result<()> {
         let images = folder.join(IMAGES);
         std::fs::create_dir_all(&images).map_err(Error::io(&images))?;
         let total = cameras.len();
@@ -94,12 +135,26 @@ impl Session {
             control.cancel.check()?;
             let name = format!("{IMAGES}/view_{i:03}.png");
             let (image, _) = self.render(&camera)?;
-            let rgba = straight_alpha(&image.read_rgba(&gpu)?);
+            let rgba = straight_alpha(&image.read_rgba(&self.gpu)?);
             picture::write_rgba_png(&folder.join(&name), image.width, image.height, &rgba)?;
             named.push((name, camera));
             tell_rendered(i + 1, total, control);
         }
-        formats::write_transforms(&folder.join("transforms.json"), &named)?;
-        Ok(scene)
+        self.export_live(scene)?;
+        formats::write_transforms(&folder.join("transforms.json"), &named)
+    }
+}
+
+/// Take away what a failed run wrote into a folder that was empty or not there.
+fn clear(folder: &Path, existed: bool) {
+    let gone = if existed {
+        std::fs::remove_dir_all(folder.join(IMAGES))
+    } else {
+        std::fs::remove_dir_all(folder)
+    };
+    if let Err(problem) = gone
+        && problem.kind() != std::io::ErrorKind::NotFound
+    {
+        log::warn!("{}: could not be removed: {problem}", folder.display());
     }
 }

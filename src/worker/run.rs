@@ -155,10 +155,13 @@ impl Worker {
                     Some(folder) => folder,
                     None => w.session.unplaced_views()?,
                 };
-                let scene = w.session.make_views(stance, &folder, &mut w.control)?;
+                let views = w.session.make_views(stance, &folder, &mut w.control)?;
                 w.control.emit(Event::Exported(folder.clone()));
                 if opens {
-                    w.open(&folder, Some(&scene), Access::Write)?;
+                    w.open(&folder, Some(&views.scene), Access::Write)?;
+                    // A project holds pictures and scene together from here on.
+                    w.session.ensure_project(&w.control)?;
+                    w.session.save(&w.control)?;
                 }
                 Ok(true)
             }),

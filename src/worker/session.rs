@@ -89,7 +89,8 @@ impl Session {
     /// [`Error::Invalid`] when nothing with photos is open.
     pub fn dataset(&self) -> Result<&Dataset> {
         self.dataset.as_ref().ok_or_else(|| {
-            Error::invalid("open a capture first: a folder with photos and camera poses")
+            Error::invalid("there are no photos: open a capture (a folder with photos and camera poses), or make views of a splat file \
+                 (Make views to edit, luxedit views)")
         })
     }
 
@@ -235,7 +236,12 @@ impl Session {
         let source = self.source.clone().ok_or_else(no_source)?;
         let folder = match &self.wanted_folder {
             Some(folder) => folder.clone(),
-            None => unplaced_folder(&source, "projects", ".luxedit")?,
+            None => unplaced_folder(
+                &source,
+                "projects",
+                ".luxedit",
+                "choose one with Save project as…",
+            )?,
         };
         let mut project = Project::create(&folder, &source, &control.settings)?;
         project.manifest.downscale = self.downscale;
@@ -252,7 +258,12 @@ impl Session {
     /// When nothing is open, or there is no home folder.
     pub(super) fn unplaced_views(&self) -> Result<PathBuf> {
         let source = self.source.as_deref().ok_or_else(no_source)?;
-        unplaced_folder(source, "captures", "-views")
+        unplaced_folder(
+            source,
+            "captures",
+            "-views",
+            "make them with luxedit views, which asks where",
+        )
     }
 
     /// Write the live state (unless the newest state on disk is this one) and the manifest.
@@ -513,10 +524,10 @@ fn no_source() -> Error {
 }
 
 /// A folder for a project or a capture that the artist has not placed; kept like any other.
-fn unplaced_folder(source: &Path, shelf: &str, ending: &str) -> Result<PathBuf> {
+fn unplaced_folder(source: &Path, shelf: &str, ending: &str, instead: &str) -> Result<PathBuf> {
     let base = data_folder().map(|b| b.join(shelf)).ok_or_else(|| {
         Error::Invalid(format!(
-            "there is no home folder to keep {shelf} in; choose a place yourself (Save project as…)"
+            "there is no home folder to keep {shelf} in; {instead}"
         ))
     })?;
     let stem = source

@@ -8,7 +8,7 @@ use super::{
     control::Control,
     loaded_editor::{LoadedEditor, load_editor},
     session::Session,
-    view_edit::instruction,
+    view_edit::{instruction, over_background},
 };
 use crate::{
     Error, Result,
@@ -17,7 +17,7 @@ use crate::{
     scene::Photo,
     settings::{Setting, Settings, Value},
 };
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// One setting that is tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,6 +151,8 @@ pub(super) enum Subject {
         view: usize,
         original: Photo,
         render: GpuImage,
+        /// Where the photo shows nothing, and what is there instead.
+        void: Option<(Arc<[u8]>, [f32; 3])>,
         /// Of the view's noise, as the first sweep over all views numbers it.
         noise_stream: u64,
     },
@@ -175,11 +177,16 @@ impl Subject {
                 view,
                 original,
                 render,
+                void,
                 noise_stream,
             } => {
                 let instruction = instruction(settings, draw(*noise_stream));
                 let edited = editor.edit(*view, render, original, &instruction, watch)?;
-                Ok(edited.to_photo())
+                Ok(match void {
+                    Some((alpha, background)) => over_background(edited, alpha, *background),
+                    None => edited,
+                }
+                .to_photo())
             }
         }
     }
@@ -280,6 +287,8 @@ impl Session {
             .get(view)
             .map(|v| v.photo.clone())
             .ok_or_else(|| Error::Invalid(format!("the capture has no view {view}")))?;
+        let background = dataset.background;
+        let void = dataset.views[view].alpha.clone().map(|a| (a, background));
         let train = &dataset.split.train;
         let noise_stream = train
             .iter()
@@ -299,6 +308,7 @@ impl Session {
             view,
             original,
             render,
+            void,
             noise_stream,
         };
         try_out(

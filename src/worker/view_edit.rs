@@ -174,12 +174,38 @@ impl Session {
                 sweep,
                 draw,
                 render,
-                edited: estimate.to_photo(),
+                edited: self.masked_by_photo(view, estimate)?.to_photo(),
                 duration_secs: began.elapsed().as_secs_f64(),
             };
             self.keep_edit(told, settings, control)?;
         }
-        Ok(distilled.gradient)
+        self.without_void(view, distilled.gradient)
+    }
+
+    /// An edit of a view with nothing where its photo shows nothing.
+    pub(super) fn masked_by_photo(&self, view: usize, edited: FloatImage) -> Result<FloatImage> {
+        let dataset = self.dataset()?;
+        Ok(match &dataset.views[view].alpha {
+            Some(alpha) => over_background(edited, alpha, dataset.background),
+            None => edited,
+        })
+    }
+
+    /// A gradient that asks for nothing where the photo shows nothing.
+    fn without_void(&self, view: usize, gradient: ImageGradient) -> Result<ImageGradient> {
+        let Some(alpha) = &self.dataset()?.views[view].alpha else {
+            return Ok(gradient);
+        };
+        let mut planes: Vec<f32> = self.gpu.read(&gradient.planes, 3 * alpha.len())?;
+        for plane in planes.chunks_exact_mut(alpha.len()) {
+            for (value, alpha) in plane.iter_mut().zip(alpha.iter()) {
+                *value *= f32::from(*alpha) / 255.0;
+            }
+        }
+        Ok(ImageGradient {
+            planes: self.gpu.storage_from("network gradient", &planes),
+            ..gradient
+        })
     }
 
     /// LPIPS between the live scene and what a view should become.

@@ -239,7 +239,12 @@ fn the_edited_size_keeps_proportions_and_never_grows() {
     assert_eq!(edited_size(480, 270, 0), (480, 270));
     assert_eq!(edited_size(100, 60, 128), (100, 60));
     assert_eq!(edited_size(4000, 3, 64), (64, 1));
-    assert_eq!(edited_size(u32::MAX, u32::MAX, 8), (8, 8));
+    assert_eq!(edited_size(u32::MAX, u32::MAX, 64), (64, 64));
+    assert_eq!(
+        edited_size(100, 50, 3),
+        (32, 16),
+        "a limit is no less than 32"
+    );
 }
 
 /// Mean distance of the splats' colors from where they began.

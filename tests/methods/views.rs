@@ -190,6 +190,7 @@ fn a_splat_file_is_edited_from_views_made_of_it() {
     let kept = manifest(&edited);
     let edits = kept["edits"].as_array().unwrap();
     assert!(!edits.is_empty());
+    let mut empty = 0;
     for edit in edits {
         let name = edit["view"].as_str().unwrap();
         let photo = image::open(Path::new(&capture).join(name))
@@ -202,5 +203,7 @@ fn a_splat_file_is_edited_from_views_made_of_it() {
         let pairs = photo.pixels().zip(edited.pixels());
         let void: Vec<_> = pairs.filter(|(p, _)| p[3] == 0).map(|(_, e)| e.0).collect();
         assert!(void.iter().all(|e| *e == [0; 3]), "nothing stays nothing");
+        empty += void.len();
     }
+    assert!(empty > 0, "the capture is of an object before nothing");
 }

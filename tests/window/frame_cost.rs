@@ -27,3 +27,12 @@ fn a_delay_is_forgotten_and_a_lasting_load_is_learned() {
     }
     assert!((cost.secs(1e5) - 1.0).abs() < 1e-9);
 }
+
+#[test]
+fn one_slow_large_frame_does_not_rule_its_size_out() {
+    let mut cost = FrameCost::default();
+    cost.add(1e6, 10.0);
+    cost.add(1e4, 0.02);
+    cost.add(2.5e5, 0.1);
+    assert!(cost.secs(1e6) <= 0.4 + 1e-9, "{}", cost.secs(1e6));
+}

@@ -71,7 +71,8 @@ if __name__ == "__main__":
         out = pathlib.Path(t) / "out.png"
         subprocess.run([a.luxedit, "edit-image", a.picture, "--prompt", a.prompt, "-o", str(out), "--model", a.model,
                         "--diffusion-steps", str(a.steps), "--guidance-scale", str(a.text), "--image-guidance-scale",
-                        str(a.image), "--seed", str(a.seed), "--edit-device", "cpu"], check=True)
+                        str(a.image), "--seed", str(a.seed), "--edit-device", "cpu",
+                        "--edited-side", "0", "--photo-detail", "0"], check=True)
         ours = np.asarray(Image.open(out).convert("RGB"), np.float32) / 255
     d = np.abs(ours - theirs) * 255
     print(f"diffusers against luxedit: largest difference {d.max():.2f}/255, mean {d.mean():.3f}/255, picture std {theirs.std() * 255:.1f}/255")
