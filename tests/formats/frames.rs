@@ -526,3 +526,43 @@ fn progress_counts_up_and_stop_stops() {
     let stopped = open_dataset(&path, &LoadOptions::default(), &stop_at_two, &cancel);
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
+
+#[test]
+fn transparency_goes_the_way_of_its_photo() {
+    let folder = tempfile::tempdir().unwrap();
+    // Opaque on the left, half on the right, with color only where it is opaque: what the photo shows tells its alpha.
+    let path = transforms_capture(folder.path(), 3, |file| {
+        file["camera_model"] = "OPENCV".into();
+        file["k1"] = 0.08.into();
+    });
+    let full = open(&path).unwrap();
+    assert!(
+        full.views.iter().all(|v| v.alpha.is_none()),
+        "opaque photos have none"
+    );
+    for view in &full.views {
+        let size = image::image_dimensions(&view.image_path).unwrap();
+        let picture = image::RgbaImage::from_fn(size.0, size.1, |x, _| {
+            image::Rgba([255, 255, 255, if x < size.0 / 2 { 255 } else { 102 }])
+        });
+        picture
+            .save_with_format(&view.image_path, image::ImageFormat::Png)
+            .unwrap();
+    }
+    for downscale in [1, 2] {
+        let options = LoadOptions {
+            downscale: Some(downscale),
+            ..Default::default()
+        };
+        let dataset = open_with(&path, &options).unwrap();
+        for view in &dataset.views {
+            let alpha = view.alpha.as_ref().expect("it is partly transparent");
+            assert_eq!(alpha.len(), (view.photo.width * view.photo.height) as usize);
+            // White over black: the photo is its alpha.
+            let worst = view.photo.rgb.iter().step_by(3).zip(alpha.iter());
+            let worst = worst.map(|(p, a)| p.abs_diff(*a)).max().unwrap();
+            assert!(worst <= 1, "{worst}");
+            assert!(alpha.contains(&255) && alpha.iter().any(|a| a.abs_diff(102) <= 1));
+        }
+    }
+}
