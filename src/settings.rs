@@ -389,7 +389,7 @@ settings! {
         "Training views that one sweep edits, evenly spread, the next sweep others; steps then train on edited views only. 0: all.";
     sweep: Sweep = Sweep::Interleaved, "sweep", "Sweep", Kind::Choice(Sweep::CHOICES), "", Advanced, EDIT,
         "interleaved: one view is edited before each step; frozen: all views are edited before the next step.";
-    color_rate: f64 = 1.0, "color-rate", "Color learning rate", Kind::Float { min: 0.1, max: 20.0 }, "times", Advanced, EDIT,
+    color_rate: f64 = 1.0, "color-rate", "Color learning rate", Kind::Float { min: 0.1, max: 20.0 }, "×", Advanced, EDIT,
         "How much faster than in a reconstruction the colors of splats follow an edit; higher shows it sooner, and wavers more.";
     edit_rate: u32 = 10u32, "edit-rate", "Edit every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, EDIT,
         "in2n: steps from one view edit to the next; sds: steps from one picture in the strip to the next.";
@@ -429,9 +429,9 @@ settings! {
         "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
     rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,
         "Width and height of those pictures.";
-    rig_arc: f64 = 360.0, "arc", "Arc", Kind::Float { min: 0.0, max: 360.0 }, "degrees", Advanced, VIEWS,
+    rig_arc: f64 = 360.0, "arc", "Arc", Kind::Float { min: 0.0, max: 360.0 }, "°", Advanced, VIEWS,
         "How far around the scene they are spread; less than 360 for a scene that was seen from one side.";
-    rig_fov: f64 = 50.0, "fov", "Angle of view", Kind::Float { min: 10.0, max: 120.0 }, "degrees", Advanced, VIEWS,
+    rig_fov: f64 = 50.0, "fov", "Angle of view", Kind::Float { min: 10.0, max: 120.0 }, "°", Advanced, VIEWS,
         "Their angle of view.";
     up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS,
         "Which axis of the splat file points up; many files from the web have -y.";

@@ -94,6 +94,9 @@ fn name(
     response
 }
 
+/// Width of a letter of a unit, points.
+const UNIT_LETTER: f32 = 8.0;
+
 fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Response {
     let suffix = match setting.unit {
         unit if unit.is_empty() || setting.label.to_lowercase().contains(unit) => String::new(),
@@ -101,8 +104,10 @@ fn control(ui: &mut egui::Ui, setting: &Setting, value: &mut Value) -> egui::Res
     };
     match (setting.kind, value) {
         (Kind::Float { min, max }, Value::Float(v)) => {
-            ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(40.0);
-            ui.spacing_mut().interact_size = egui::vec2(46.0, 20.0);
+            // The number has its unit with it: what a longer one takes, the slider gives.
+            let number = 46.0 + UNIT_LETTER * suffix.chars().count() as f32;
+            ui.spacing_mut().slider_width = (ui.available_width() - number - 10.0).max(40.0);
+            ui.spacing_mut().interact_size = egui::vec2(number, 20.0);
             ui.spacing_mut().button_padding.y = 1.0;
             let slider = egui::Slider::new(v, min..=max)
                 .max_decimals(if max - min >= 1.0 { 2 } else { 5 })

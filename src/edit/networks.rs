@@ -111,7 +111,10 @@ impl NetworkDevice {
         photo_weight: f32,
     ) -> Result<ImageGradient> {
         let [_, _, height, width] = d_picture.dims();
-        let loss = read(loss)?.first().copied().unwrap_or_default();
+        let loss = read(loss)?
+            .first()
+            .copied()
+            .ok_or_else(|| Error::Gpu("a network gave no loss".into()))?;
         let planes = if self.to_tensor.is_some() {
             tensor_to_storage(&self.gpu, d_picture)?
         } else {

@@ -447,6 +447,10 @@ fn a_splat_file_offers_views_made_from_where_the_artist_stands() {
     assert!(!window.has("Start edit"), "there is nothing to edit yet");
     window.set_number("Views", 20.0);
     window.keep_picture("splat-file");
+    for (role, name, rect) in window.controls() {
+        let is_inside = rect.min.x >= -1.0 && rect.max.x <= 1281.0;
+        assert!(is_inside, "{role:?} {name} is cut off: {rect:?}");
+    }
     window.click("Make views to edit");
     window.click("Turn another axis up");
     window.click("Make views to edit");
