@@ -178,7 +178,8 @@ fn a_cancel_reaches_the_other_end_within_a_step() {
         &long,
         &mut Watch {
             cancel: &cancel,
-            wants_previews: false,
+            // A step with its preview takes many times as long as a message: 800 are not over before the cancel arrives.
+            wants_previews: true,
             on_update: &mut |update| {
                 if matches!(update, EditUpdate::Denoised(step) if step.done == 2) {
                     cancel.cancel();
