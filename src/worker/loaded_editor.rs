@@ -45,12 +45,16 @@ pub fn load_editor<'a>(
             detail: "loading the edit model".into(),
             ..Default::default()
         });
-        Box::new(Ip2pEditor::load(
+        let editor = Ip2pEditor::load(
             gpu.clone(),
             &Bundle::find().model_path(&settings.model)?,
             &settings.edit_device,
             settings.precision,
-        )?)
+        )?;
+        if let Some(notice) = editor.precision_notice() {
+            control.emit(Event::Warning(notice.into()));
+        }
+        Box::new(editor)
     } else {
         control.progress(Progress {
             job: control.running,
