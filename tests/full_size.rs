@@ -8,6 +8,9 @@ use luxedit::diffusion::{InstructPix2Pix, Place, Precision, TextEncoder, UNet, V
 use safetensors::{Dtype, SafeTensors};
 use std::path::{Path, PathBuf};
 
+#[path = "full_size/adapter.rs"]
+mod adapter;
+
 /// Relative L2 in f32.
 const TOLERANCE: f64 = 1e-4;
 
