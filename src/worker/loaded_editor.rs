@@ -4,7 +4,7 @@ use super::{Event, Progress, control::Control, edit_loss::PerceptualKey};
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor},
+    edit::{ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions},
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
 };
@@ -65,6 +65,7 @@ pub fn load_editor<'a>(
             gpu.clone(),
             &addresses,
             &expected_model(&settings.model)?,
+            &RemoteOptions::from_environment(),
             &control.cancel,
         )?;
         for warning in warnings {
