@@ -17,7 +17,7 @@ pub use kind::{Drawable, SceneState, no_splats};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
-    RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
+    RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
 pub use scene::{StepLoss, TrainableScene};
 pub use schedule::{EditDraw, Schedule, StepPlan};
