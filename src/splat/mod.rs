@@ -14,6 +14,7 @@ mod init;
 mod optimizer;
 mod prune;
 mod rasterizer;
+mod rows;
 mod schedule;
 mod scratch;
 mod sort;
