@@ -65,7 +65,8 @@ impl LuxenRenderer {
     }
 
     /// Record `pixels` of a picture, counted row by row, into `image`. `appearance`: the training view whose appearance it
-    /// has, else the mean. `depth`: `[h, w]` f32, sum of weight × camera z.
+    /// has, else the mean. `depth`: `[h, w]` or `[2, h, w]` f32: sum of weight × camera z, then camera z where half of
+    /// the ray is stopped, 0 where that does not happen.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the buffers of a chunk do not fit the adapter.
