@@ -110,12 +110,8 @@ impl Work {
 
     /// Its cost, in pixels with all samples.
     fn pixels(&self) -> f64 {
-        let pictures = if self.frame.before.is_some() {
-            2.0
-        } else {
-            1.0
-        };
-        let pixels = self.frame.image.pixels() as f64 * pictures;
+        let pictures = 1 + u32::from(self.frame.before.is_some());
+        let pixels = self.frame.image.pixels() as f64 * f64::from(pictures);
         work_of(pixels, self.frame.key.is_coarse)
     }
 }
@@ -420,12 +416,13 @@ impl Canvas {
 
     /// Steer the next slice towards its time.
     fn learn_from_slice(&mut self, pixels: u32, secs: f64) {
+        // The last slice of a frame may be short, and quick for that.
+        if pixels < self.slice_pixels && secs < SLICE_SECS {
+            return;
+        }
         let change = (SLICE_SECS / secs.max(1e-6)).clamp(0.5, 2.0);
         let wanted = (f64::from(pixels) * change) as u32;
-        // The last slice of a frame is short and tells nothing about longer ones.
-        if pixels >= self.slice_pixels || wanted < self.slice_pixels {
-            self.slice_pixels = wanted.max(LEAST_SLICE).next_multiple_of(64);
-        }
+        self.slice_pixels = wanted.max(LEAST_SLICE).next_multiple_of(64);
     }
 
     /// Buffers for a frame, those of a past one where they fit.
