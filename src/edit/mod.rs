@@ -19,7 +19,7 @@ pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{StepLoss, TrainableScene};
+pub use scene::{StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{
