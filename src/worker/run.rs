@@ -93,9 +93,14 @@ impl Worker {
             }),
             Command::EditCopy(folder) => self.job(Job::Edit, |w| {
                 w.session.wanted_folder = Some(folder);
-                let begun = w.begin_edit();
-                w.session.wanted_folder = None;
-                begun?;
+                if let Err(e) = w.begin_edit() {
+                    // What was refused leaves the open project as it was.
+                    w.session.wanted_folder = None;
+                    if let Some(project) = &w.session.project {
+                        w.control.settings = project.manifest.settings.clone();
+                    }
+                    return Err(e);
+                }
                 w.run_job()
             }),
             Command::ResumeJob => {
