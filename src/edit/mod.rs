@@ -20,7 +20,7 @@ pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{Depths, StepLoss, TrainableScene};
+pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

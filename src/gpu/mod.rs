@@ -257,9 +257,15 @@ impl Gpu {
             .min(limits.max_buffer_size)
     }
 
+<<<<<<< HEAD
     /// Largest buffer the device allows, in bytes; kernels bind it in parts where it passes [`Self::binding_limit`].
     pub fn buffer_limit(&self) -> u64 {
         self.device.limits().max_buffer_size
+=======
+    /// What a storage buffer for `bytes` takes.
+    pub fn storage_bytes(bytes: u64) -> u64 {
+        bytes.max(16).next_multiple_of(16)
+>>>>>>> combos
     }
 
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.
@@ -275,7 +281,7 @@ impl Gpu {
     fn storage_with(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(16),
+            size: Self::storage_bytes(bytes),
             usage: usage
                 | wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC
