@@ -14,6 +14,7 @@ pub enum UiCommand {
     SaveAs,
     Export,
     ExportAsSplats,
+    ExportMesh,
     Quit,
     Reconstruct,
     StartEdit,
@@ -265,6 +266,8 @@ commands! {
             unless(!f.is_luxen, "The scene is made of splats: \"Export PLY…\" writes them")?;
             needs_idle(f)
         };
+    ExportMesh, File, "Export mesh…", None,
+        "Write the surface with its colors as PLY, OBJ or GLB", |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };

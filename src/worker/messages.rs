@@ -114,6 +114,10 @@ pub enum Command {
 pub enum Delivery {
     /// A splat file of any format. A Luxen's splats are made first, with the current settings.
     Splats,
+    /// The surface, with vertex colors: PLY, OBJ or GLB.
+    Mesh,
+    /// Points on the surface, with colors: PLY.
+    Points,
 }
 
 /// Splats that were made of a Luxen, and how well they show it.

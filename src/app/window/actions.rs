@@ -108,6 +108,7 @@ impl App {
         let suggestion = match purpose {
             Purpose::SaveProject => format!("{stem}.luxedit"),
             Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
+            Purpose::ExportMesh => format!("{stem}.glb"),
             Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
@@ -124,15 +125,15 @@ impl App {
             Purpose::ExportPly => {
                 self.send(Command::Export(with_ending(path, "ply")));
             }
-            Purpose::ExportAsSplats => {
-                self.send_settings(true);
-                self.send(Command::Deliver {
-                    output: with_ending(path, "ply"),
-                    delivery: Delivery::Splats,
-                });
-            }
+            Purpose::ExportAsSplats => self.deliver(with_ending(path, "ply"), Delivery::Splats),
+            Purpose::ExportMesh => self.deliver(with_ending(path, "glb"), Delivery::Mesh),
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
         }
+    }
+
+    fn deliver(&mut self, output: PathBuf, delivery: Delivery) {
+        self.send_settings(true);
+        self.send(Command::Deliver { output, delivery });
     }
 
     fn get_model(&mut self) {
@@ -237,6 +238,7 @@ impl App {
             UiCommand::Save => self.send(Command::Save),
             UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
+            UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
             UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {
