@@ -306,7 +306,7 @@ commands! {
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;
     TurnUpright, View, "Turn another axis up", plain(Key::U),
-        "Files of different tools stand, lie or hang; press until this one stands",
+        "Files of different tools stand, lie or hang; press until this one stands. Views that are made of it remember, the file itself does not",
         |f| { needs_splats(f)?; unless(f.views > 0, "Photos say which way is up") };
     PreviousView, View / group, "Previous training view", plain(Key::Comma),
         "Look through the camera of the photo before this one",

@@ -278,7 +278,7 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let (views, (center, radius, up), missing) = match &session.dataset {
         Some(d) => {
             let cameras: Vec<_> = d.views.iter().map(|v| v.camera).collect();
-            let Gaze { center, radius, up } = Gaze::of(&cameras);
+            let Gaze { center, radius, up } = Gaze::upright(&cameras, d.up);
             (view_infos(d), (center, radius, up), d.missing.clone())
         }
         None => {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     formats::{self, LoadOptions, picture},
-    scene::{Camera, Photo, orbit},
+    scene::{Camera, Dataset, Photo, orbit},
 };
 use std::path::{Path, PathBuf};
 
@@ -31,25 +31,25 @@ impl Session {
         side: Option<u32>,
         control: &Control,
     ) -> Result<Vec<(String, Camera)>> {
-        let captured = match cameras {
-            Some(path) => cameras_of(path, control)?,
-            None => self
-                .dataset()
-                .map_err(|_| {
-                    Error::invalid(
-                        "a splat file has no cameras of its own: name a capture with --cameras",
-                    )
-                })?
-                .views
-                .iter()
-                .map(|v| (v.name.clone(), v.camera))
-                .collect(),
+        let read;
+        let dataset = match cameras {
+            Some(path) => {
+                read = cameras_of(path, control)?;
+                &read
+            }
+            None => self.dataset().map_err(|_| {
+                Error::invalid(
+                    "a splat file has no cameras of its own: name a capture with --cameras",
+                )
+            })?,
         };
+        let views = dataset.views.iter();
+        let captured: Vec<_> = views.map(|v| (v.name.clone(), v.camera)).collect();
         let mut chosen = match orbit {
             None => captured,
             Some(count) => {
                 let cameras: Vec<Camera> = captured.into_iter().map(|(_, c)| c).collect();
-                let path = orbit::within(&cameras, count as usize);
+                let path = orbit::around(&cameras, dataset.up, count as usize);
                 let named = path.into_iter().enumerate();
                 named.map(|(i, c)| (format!("orbit_{i:04}"), c)).collect()
             }
@@ -219,16 +219,11 @@ fn picture_paths(folder: &Path, names: &[&str], extension: &str) -> Vec<PathBuf>
         .collect()
 }
 
-/// Cameras in the frame that the capture is opened in.
-fn cameras_of(path: &Path, control: &Control) -> Result<Vec<(String, Camera)>> {
+/// A capture in the frame that it is opened in.
+fn cameras_of(path: &Path, control: &Control) -> Result<Dataset> {
     let options = LoadOptions {
         downscale: Some(control.settings.downscale).filter(|&d| d > 0),
         ..Default::default()
     };
-    let dataset = formats::open_dataset(path, &options, &|_, _| {}, &control.cancel)?;
-    Ok(dataset
-        .views
-        .into_iter()
-        .map(|v| (v.name, v.camera))
-        .collect())
+    formats::open_dataset(path, &options, &|_, _| {}, &control.cancel)
 }
