@@ -33,6 +33,10 @@ pub enum UiCommand {
     LeaveView,
     ToggleCameras,
     ToggleWipe,
+    ShowColor,
+    ShowDepth,
+    ShowAccumulation,
+    ShowNormals,
     ToggleReel,
     ToggleTimeline,
     ToggleSidePanel,
@@ -321,6 +325,10 @@ commands! {
     ToggleWipe, View, "Compare before and after", plain(Key::B),
         "A wipe between now and before: the photo, when looking through a training view, else the scene before the edit",
         |f| { needs_splats(f)?; unless(!f.has_before, "Nothing to compare with: look through a training view, or start an edit") };
+    ShowColor, View / group, "Show colors", None, "The scene as it looks", needs_splats;
+    ShowDepth, View, "Show depth", None, "How far away things are: the nearer the brighter", needs_splats;
+    ShowAccumulation, View, "Show accumulation", None, "How opaque things are: white lets nothing through", needs_splats;
+    ShowNormals, View, "Show normals", None, "Which way surfaces face: red, green and blue are x, y and z", needs_splats;
     ToggleReel, View / group, "Show edited views", plain(Key::V), "The strip of edited views", always;
     ToggleTimeline, View, "Show timeline", plain(Key::T), "The snapshots of the run", always;
     ToggleSidePanel, View, "Show side panel", plain(Key::N), "Instruction, progress and settings", always;

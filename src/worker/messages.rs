@@ -3,7 +3,7 @@
 
 use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
-    edit::Drawable,
+    edit::{Drawable, Look},
     hub::{FetchProgress, Offer},
     scene::{Camera, Photo, rig::Stance},
     settings::{Precision, Settings},
@@ -80,6 +80,8 @@ pub enum Command {
         side: Option<u32>,
         output: PathBuf,
         format: RenderFormat,
+        /// What the pictures show of it.
+        look: Look,
     },
     /// Make a capture of the open splat file: pictures from a rig of cameras around `stance` (`None`: one that is found)
     /// in `folder` (`None`: beside the projects), then open it with the scene when `opens`.

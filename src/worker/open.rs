@@ -284,11 +284,9 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
         None => {
             let gpu = session.gpu.clone();
             let splats = session.trainer()?.splats().ok_or_else(no_splats)?;
-            (
-                Vec::new(),
-                splat_bounds(&splats.download(&gpu)?),
-                Vec::new(),
-            )
+            let bounds = splat_bounds(&splats.download(&gpu)?);
+            session.center = bounds.0;
+            (Vec::new(), bounds, Vec::new())
         }
     };
     let title = session

@@ -235,10 +235,11 @@ fn spread(colors: &mut [Option<DVec3>], mesh: &Mesh) {
     }
 }
 
-/// A box around most of the places of `seeds`, with room at its sides: a few strays must not make the grid coarse.
+/// A box around most of `positions`, with a little room at its sides: a few strays must not make the grid coarse, nor what
+/// lies unseen below a subject become a part of it.
 pub fn region_of(positions: &[DVec3]) -> Option<[DVec3; 2]> {
     const STRAYS: f64 = 0.0005;
-    const ROOM: f64 = 0.05;
+    const ROOM: f64 = 0.005;
     if positions.is_empty() {
         return None;
     }
