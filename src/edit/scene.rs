@@ -57,6 +57,17 @@ pub trait TrainableScene {
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()>;
 
+    /// [`Self::render`] in the mean exposure, with depths: `[h, w]` f32, sum of weight × camera z.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()>;
+
     /// [`Self::render`] in the mean exposure, and how far away things are.
     ///
     /// # Errors
@@ -124,10 +135,18 @@ impl TrainableScene for SplatTrainer {
     fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, target)
     }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, target, Some(depth))
+    }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let sums = gpu.storage("depth", target.pixels() as u64 * 4);
-        self.render_with_depth(camera, target, Some(&sums))?;
+        Self::render_with_depth(self, camera, target, Some(&sums))?;
         let rgba = target.read_rgba(&gpu)?;
         let expected = expected_depths(gpu.read(&sums, target.pixels())?, &rgba);
         let alphas = rgba.as_chunks::<4>().0.iter().map(|p| p[3]);
@@ -214,11 +233,19 @@ impl TrainableScene for LuxenTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, view.map(|v| v as u32), target)
     }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, None, target, Some(depth))
+    }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let pixels = target.pixels();
         let planes = gpu.storage("depths", 2 * pixels as u64 * 4);
-        self.render_with_depth(camera, None, target, Some(&planes))?;
+        Self::render_with_depth(self, camera, None, target, Some(&planes))?;
         let mut sums: Vec<f32> = gpu.read(&planes, 2 * pixels)?;
         let surface = sums.split_off(pixels);
         let expected = expected_depths(sums, &target.read_rgba(&gpu)?);

@@ -515,10 +515,10 @@ impl LuxenTrainer {
         }
     }
 
-<<<<<<< HEAD
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
-=======
+    }
+
     /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.
     pub fn allocated(&self) -> u64 {
         let FieldBuffers { groups, cells } = &self.field;
@@ -533,7 +533,6 @@ impl LuxenTrainer {
             .chain(occupancy)
             .map(wgpu::Buffer::size)
             .sum()
->>>>>>> combos
     }
 
     pub fn config(&self) -> &LuxenConfig {
