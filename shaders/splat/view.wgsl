@@ -25,7 +25,8 @@ struct View {
     // What is bound of a list that is bound in parts: splats of SH coefficients, slots of gradients.
     first: u32,
     end: u32,
-    padding: u32,
+    // 1: splats are fainter by as much as the blur widens them.
+    antialiased: u32,
 }
 
 const NEAR: f32 = 0.01;

@@ -146,8 +146,7 @@ impl Rasterizer {
         let view = View::new(
             camera,
             options,
-            splats.count,
-            splats.sh_degree,
+            splats,
             self.tile_size.pixels(),
             self.intersections.room,
             depth.is_some(),
@@ -417,9 +416,9 @@ impl Rasterizer {
                     slots.halves[0].as_entire_binding(),
                     slots.halves[1].as_entire_binding(),
                     d_projected.as_entire_binding(),
+                    splats.logit_opacities.as_entire_binding(),
                     gradients.logit_opacities.as_entire_binding(),
                     gradients.mean2d.as_entire_binding(),
-                    gradients.radii.as_entire_binding(),
                 ],
             );
             kernels
@@ -439,6 +438,7 @@ impl Rasterizer {
                     gradients.sh_dc.as_entire_binding(),
                     part.of(&gradients.sh_rest, rest_words),
                     gradients.means.as_entire_binding(),
+                    gradients.radii.as_entire_binding(),
                 ],
             );
             color

@@ -26,6 +26,9 @@ pub struct Progress {
     #[serde(default)]
     pub refined_at: u64,
     pub sh_degree: u32,
+    /// See [`Splats::antialiased`].
+    #[serde(default)]
+    pub antialiased: bool,
 }
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,
@@ -110,6 +113,7 @@ impl TrainState {
         };
         Ok(Splats {
             sh_degree,
+            antialiased: self.progress.antialiased,
             means: get(0)?,
             quats: get(1)?,
             log_scales: get(2)?,

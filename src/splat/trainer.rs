@@ -93,6 +93,7 @@ impl SplatTrainer {
             phase_step: 0,
             refined_at: 0,
             sh_degree: splats.sh_degree,
+            antialiased: splats.antialiased,
         };
         Self::build(gpu, &splats, None, None, config, progress)
     }

@@ -15,7 +15,7 @@ use crate::{
     bundle::Bundle,
     edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Watch},
     luxen::{LuxenConfig, LuxenTrainer},
-    settings::{Loss, SceneKind, Settings},
+    settings::{Antialias, Loss, SceneKind, Settings},
     splat::{
         GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
     },
@@ -91,6 +91,7 @@ impl Session {
         let init = InitConfig {
             seed: settings.seed,
             sh_degree: settings.sh_degree,
+            antialiased: settings.antialias == Antialias::On,
             random_count: settings.splat_count,
             most: cap.splats,
             ..Default::default()

@@ -36,6 +36,7 @@ fn splats(count: usize) -> Splats {
     };
     Splats {
         sh_degree: 0,
+        antialiased: false,
         means: scaled(count * 3, 0.1, -1.0, 1.0),
         quats: scaled(count * 4, 0.2, -1.0, 1.0),
         log_scales: scaled(count * 3, 0.3, -2.5, -1.2),

@@ -121,6 +121,9 @@ struct Projected {
     color: [Dual; 3],
     /// Basis values of the active coefficients.
     basis: Vec<f64>,
+    /// Share of the opacity that antialiasing leaves; 1 without.
+    compensation: Dual,
+    /// Compensated.
     opacity: f64,
 }
 
@@ -210,6 +213,10 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         cov[1][1] + Dual::of(0.3),
     );
     let determinant = a * c - b * b;
+    let compensation = match splats.antialiased {
+        true => ((cov[0][0] * cov[1][1] - b * b) / determinant).sqrt(),
+        false => one,
+    };
 
     let eye = camera.position();
     let offset = [
@@ -243,7 +250,8 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         depth: p[2],
         color,
         basis: basis.iter().map(|b| b.v).collect(),
-        opacity: 1.0 / (1.0 + f64::from(-splats.logit_opacities[index]).exp()),
+        compensation,
+        opacity: compensation.v / (1.0 + f64::from(-splats.logit_opacities[index]).exp()),
     })
 }
 
@@ -347,6 +355,26 @@ pub struct Cotangents {
     pub depth: Vec<f32>,
 }
 
+/// The sum of what is drawn times its cotangents.
+pub fn loss(
+    splats: &Splats,
+    camera: &Camera,
+    background: [f32; 3],
+    degree: u32,
+    cotangents: &Cotangents,
+) -> f64 {
+    let picture = forward(splats, camera, background, degree);
+    let sum = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    sum(&picture.rgb, &cotangents.rgb)
+        + sum(&picture.alpha, &cotangents.alpha)
+        + sum(&picture.depth, &cotangents.depth)
+}
+
 /// dL/d(image plane) of one splat.
 #[derive(Clone, Default)]
 struct Plane {
@@ -412,6 +440,7 @@ pub fn backward(
     let rest = splats.rest_count() * 3;
     let mut gradients = Splats {
         sh_degree: splats.sh_degree,
+        antialiased: splats.antialiased,
         means: vec![0.0; n * 3],
         quats: vec![0.0; n * 4],
         log_scales: vec![0.0; n * 3],
@@ -421,6 +450,7 @@ pub fn backward(
     };
     let mut mean2d = [vec![0.0; n * 2], vec![0.0; n * 2]];
     for (splat, plane) in sorted.iter().zip(&planes) {
+        let opacity = splat.opacity / splat.compensation.v;
         let outputs = [
             (splat.mean2d[0], plane.mean2d[0]),
             (splat.mean2d[1], plane.mean2d[1]),
@@ -431,6 +461,7 @@ pub fn backward(
             (splat.color[0], plane.color[0]),
             (splat.color[1], plane.color[1]),
             (splat.color[2], plane.color[2]),
+            (splat.compensation, plane.opacity * opacity),
         ];
         let d: [f32; 10] =
             std::array::from_fn(|k| outputs.iter().map(|(o, g)| o.d[k] * g).sum::<f64>() as f32);
@@ -438,8 +469,7 @@ pub fn backward(
         gradients.means[i * 3..i * 3 + 3].copy_from_slice(&d[..3]);
         gradients.quats[i * 4..i * 4 + 4].copy_from_slice(&d[3..7]);
         gradients.log_scales[i * 3..i * 3 + 3].copy_from_slice(&d[7..]);
-        gradients.logit_opacities[i] =
-            (plane.opacity * splat.opacity * (1.0 - splat.opacity)) as f32;
+        gradients.logit_opacities[i] = (plane.opacity * splat.opacity * (1.0 - opacity)) as f32;
         for channel in 0..3 {
             if splat.color[channel].v > 0.0 {
                 for (k, basis) in splat.basis.iter().enumerate() {

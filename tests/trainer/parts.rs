@@ -27,6 +27,7 @@ fn splats() -> Splats {
     };
     Splats {
         sh_degree: 3,
+        antialiased: false,
         means: fill(SPLATS * 3, -1.0, 1.0),
         quats: fill(SPLATS * 4, -1.0, 1.0),
         log_scales: fill(SPLATS * 3, -4.0, -2.7),
