@@ -51,6 +51,6 @@ fn main(
     if tiles == 0u {
         projected[PROJECTED * i + 1u] = vec4(0.0);
     }
-    depth_keys[i] = select(SKIPPED_KEY, bitcast<u32>(p.z), tiles > 0u);
+    depth_keys[i] = select(SKIPPED_KEY, bitcast<u32>(p.z) - NEAR_BITS, tiles > 0u);
     slot_ranges[i] = vec2(0u, tiles);
 }

@@ -23,7 +23,8 @@ pub struct StepLoss {
 /// Something that can be rendered from a camera and optimized towards pictures.
 pub trait TrainableScene {
     /// The whole picture in evaluation mode: all detail, the capture's fixed background. `view`: position among the
-    /// training views of the one whose exposure the picture is to have, where the scene knows such; else the mean.
+    /// training views of the one whose exposure and learnt pose the picture is to have, where the scene knows such; else
+    /// the mean exposure, from `camera` as it is.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
@@ -84,8 +85,8 @@ pub trait TrainableScene {
 }
 
 impl TrainableScene for SplatTrainer {
-    fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
-        Self::render(self, camera, target)
+    fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
+        Self::render_view(self, view.map(|v| v as u32), camera, target)
     }
     fn step(
         &mut self,
@@ -96,7 +97,8 @@ impl TrainableScene for SplatTrainer {
         let view = views
             .get(position)
             .ok_or_else(|| Error::Invalid(format!("there is no training view {position}")))?;
-        let report = Self::step_with(self, &view.camera, &view.target, gradient)?;
+        let at = Some(position as u32);
+        let report = Self::step_with(self, at, &view.camera, &view.target, gradient)?;
         Ok(report.refined.cap_reached.then(|| self.config().growth.cap))
     }
     fn takes_gradients(&self) -> bool {

@@ -5,6 +5,7 @@ use super::{
     SplatBuffers, TrainConfig,
     growth::STATISTICS,
     optimizer::{GROUPS, Moments, row_shapes},
+    poses::Poses,
 };
 use crate::{
     Error, Result,
@@ -33,7 +34,8 @@ pub struct Progress {
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,
 /// log_scales, logit_opacities, sh_dc, sh_rest, with shapes as in [`Splats`]; and `growth.statistics`, `[n, 3]` (sum of
-/// gradients, views, largest extent), while the set grows by them.
+/// gradients, views, largest extent), while the set grows by them; and `poses.*` of the training views whose cameras have
+/// moved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainState {
     pub config: TrainConfig,
@@ -49,6 +51,7 @@ impl TrainState {
         splats: &SplatBuffers,
         moments: &[Moments; 6],
         statistics: Option<&wgpu::Buffer>,
+        poses: &Poses,
     ) -> Result<Self> {
         let count = splats.count as usize;
         let mut tensors = Vec::with_capacity(3 * GROUPS.len());
@@ -77,6 +80,7 @@ impl TrainState {
                 data: gpu.read(statistics, count * STATISTICS)?,
             });
         }
+        tensors.extend(poses.tensors());
         Ok(Self {
             config,
             progress,

@@ -15,9 +15,10 @@ use crate::{
     bundle::Bundle,
     edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Watch},
     luxen::{LuxenConfig, LuxenTrainer},
-    settings::{Antialias, Loss, SceneKind, Settings},
+    settings::{Antialias, Loss, PoseRefinement, SceneKind, Settings},
     splat::{
-        GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
+        GrowthConfig, InitConfig, PoseRates, SplatCap, SplatTrainer, TrainConfig, initialize,
+        scene_extent,
     },
 };
 use std::time::{Duration, Instant};
@@ -79,6 +80,10 @@ impl Session {
         let cap = self.splat_cap(settings)?;
         let config = TrainConfig {
             seed: settings.seed,
+            pose_rates: match settings.refine_poses {
+                PoseRefinement::Off => PoseRates::OFF,
+                PoseRefinement::On => PoseRates::ON,
+            },
             ..TrainConfig::reconstruct(u64::from(steps), extent, dataset.background)
         };
         let config = growing(
