@@ -29,7 +29,7 @@ pub use capacity::{CapReason, SplatCap, training_bytes};
 pub use config::TrainConfig;
 pub use drawable::Drawable;
 pub use growth::{GrowthConfig, GrowthRule, Refinement};
-pub use init::{InitConfig, initialize, scene_extent};
+pub use init::{InitConfig, Seed, initialize, initialize_at, scene_extent};
 pub use kernels::{SHADERS, TileSize};
 pub use optimizer::LearningRates;
 pub use poses::PoseRates;
