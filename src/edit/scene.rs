@@ -51,7 +51,8 @@ pub struct Turn<'a> {
 /// Something that can be rendered from a camera and optimized towards pictures.
 pub trait TrainableScene {
     /// The whole picture in evaluation mode: all detail, the capture's fixed background. `view`: position among the
-    /// training views of the one whose exposure the picture is to have, where the scene knows such; else the mean.
+    /// training views of the one whose exposure and learnt pose the picture is to have, where the scene knows such; else
+    /// the mean exposure, from `camera` as it is.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
@@ -132,8 +133,8 @@ pub trait TrainableScene {
 }
 
 impl TrainableScene for SplatTrainer {
-    fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
-        Self::render(self, camera, target)
+    fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
+        Self::render_view(self, view.map(|v| v as u32), camera, target)
     }
     fn render_with_depth(
         &mut self,
@@ -176,7 +177,8 @@ impl TrainableScene for SplatTrainer {
                 return Err(Error::invalid("splats learn from whole views, not patches"));
             }
         };
-        let report = Self::step_with(self, &view.camera, &view.target, gradient)?;
+        let at = Some(position as u32);
+        let report = Self::step_with(self, at, &view.camera, &view.target, gradient)?;
         Ok(report.refined.cap_reached.then(|| self.config().growth.cap))
     }
     fn patches(&mut self, _turn: Turn<'_>) -> Result<Option<Patches>> {
