@@ -3,6 +3,8 @@
 
 #[path = "formats/archives.rs"]
 mod archives;
+#[path = "formats/camera_paths.rs"]
+mod camera_paths;
 #[path = "formats/captures.rs"]
 mod captures;
 #[path = "formats/damaged.rs"]

@@ -14,6 +14,7 @@ pub enum UiCommand {
     SaveAs,
     Export,
     ExportAsSplats,
+    ExportFilm,
     Quit,
     Reconstruct,
     StartEdit,
@@ -203,6 +204,7 @@ pub fn job_label(job: Job) -> &'static str {
         Job::EditImage => "The picture edit",
         Job::TryOut => "A try-out",
         Job::Render => "The rendering",
+        Job::Poses => "The search for poses",
         Job::Convert => "The conversion",
     }
 }
@@ -244,9 +246,9 @@ commands! {
     OpenDemo, File, "Open demo", None, "The scene that comes with luxedit, ready to edit",
         |f| { needs_idle(f)?; f.demo_refusal.clone().map_or(Ok(()), Err) };
     OpenFolder, File, "Open capture folder…", command(Key::O),
-        "A folder of photos with poses (COLMAP, nerfstudio, Blender), or a luxedit project", needs_idle;
+        "A folder of photos, with poses (COLMAP, nerfstudio, LLFF, Blender) or without, or a luxedit project", needs_idle;
     OpenFile, File, "Open file…", command_shift(Key::O),
-        "A splat file, or a capture's transforms.json", needs_idle;
+        "A splat file, a capture's transforms.json or .zip, or a video", needs_idle;
     Save, File / group, "Save project", command(Key::S),
         "Write the project now; it is also saved by itself while a job runs",
         |f| { needs_scene(f)?; unless(!f.has_project, "Choose a place with \"Save project as…\" first") };
@@ -265,6 +267,9 @@ commands! {
             unless(!f.is_luxen, "The scene is made of splats: \"Export PLY…\" writes them")?;
             needs_idle(f)
         };
+    ExportFilm, File, "Export film…", None,
+        "A loop around the scene as a video (by ffmpeg), an animated GIF, or a camera path for nerfstudio",
+        |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };

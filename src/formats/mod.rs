@@ -4,6 +4,7 @@
 
 mod animation;
 pub mod atomic;
+mod camera_path;
 pub mod capture;
 pub mod colmap;
 pub mod distortion;
@@ -23,6 +24,7 @@ pub mod undistort;
 
 pub use animation::write_gif;
 pub use atomic::write_atomic;
+pub use camera_path::{CameraPath, read_camera_path, write_camera_path};
 pub use distortion::{Distortion, Lens};
 pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
 pub use normalize::Normalize;
@@ -142,6 +144,12 @@ fn no_capture(file: &Path, what: &str) -> Error {
 /// It cannot be read; it is a PLY file with a damaged header.
 pub fn is_splat_scene(path: &Path) -> Result<bool> {
     Ok(splats::recognize(path)?.is_some() || ply::is_ply(path))
+}
+
+/// Whether `path` is anything that luxedit opens, damaged or not.
+pub fn is_capture(path: &Path) -> bool {
+    let is_splats = splats::recognize(path).is_ok_and(|found| found.is_some());
+    is_splats || !path.is_dir() || !matches!(find_capture(path), Ok(None))
 }
 
 /// What `path` holds, without decoding photos.

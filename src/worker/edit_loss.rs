@@ -15,7 +15,7 @@ pub(super) type PerceptualKey = (LpipsClassifier, String, EditDevice);
 
 impl LoadedEditor {
     /// Load LPIPS where the settings ask for it, and say which loss runs. [`Loss::Auto`] falls back to the method's loss
-    /// without LPIPS, with a warning. `takes_gradients`: whether the scene learns from networks too.
+    /// without LPIPS, and says so. `takes_gradients`: whether the scene learns from networks too.
     ///
     /// # Errors
     /// [`Error::Invalid`] when LPIPS was asked for by name and its weights are not there, and when the scene cannot learn
@@ -53,7 +53,7 @@ impl LoadedEditor {
                     Method::Igs2gs => (Loss::L1Ssim, "L1 + SSIM"),
                     _ => (Loss::L1, "L1"),
                 };
-                control.emit(Event::Warning(format!(
+                control.emit(Event::Note(format!(
                     "the edit goes without LPIPS, with {name} as loss: {why}"
                 )));
                 Ok(loss)
@@ -74,7 +74,7 @@ fn loss_of_rays(settings: &Settings, control: &Control) -> Result<Loss> {
     }
     match settings.loss {
         Loss::L1 => {}
-        Loss::Auto => control.emit(Event::Warning(
+        Loss::Auto => control.emit(Event::Note(
             "the edit goes without LPIPS and SSIM, with L1 as loss: a Luxen learns from single rays".into(),
         )),
         Loss::L1Lpips | Loss::L1Ssim => {

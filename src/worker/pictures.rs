@@ -4,6 +4,7 @@ use super::{
     Event, Grid, Job, Progress, RenderFormat, Trial,
     contact_sheet::contact_sheet,
     control::Control,
+    films::Film,
     loaded_editor::{LoadedEditor, load_editor},
     session::Session,
     try_out::{Subject, try_out},
@@ -11,16 +12,13 @@ use super::{
 use crate::{
     Error, Result,
     formats::{self, LoadOptions, picture},
-    scene::{Camera, Photo, orbit},
+    scene::{Camera, orbit},
 };
 use std::path::{Path, PathBuf};
 
-/// How long an animation shows each picture, hundredths of a second.
-const FRAME_CENTISECS: u16 = 8;
-
 impl Session {
     /// Cameras with names: those of the capture `cameras` (`None`: of the open one), or `orbit` many of a loop within
-    /// what they saw. `side`: longer side of the pictures, pixels.
+    /// what they saw.
     ///
     /// # Errors
     /// When the cameras cannot be read, or there are none.
@@ -28,7 +26,6 @@ impl Session {
         &self,
         cameras: Option<&Path>,
         orbit: Option<u32>,
-        side: Option<u32>,
         control: &Control,
     ) -> Result<Vec<(String, Camera)>> {
         let captured = match cameras {
@@ -45,7 +42,7 @@ impl Session {
                 .map(|v| (v.name.clone(), v.camera))
                 .collect(),
         };
-        let mut chosen = match orbit {
+        Ok(match orbit {
             None => captured,
             Some(count) => {
                 let cameras: Vec<Camera> = captured.into_iter().map(|(_, c)| c).collect();
@@ -53,25 +50,17 @@ impl Session {
                 let named = path.into_iter().enumerate();
                 named.map(|(i, c)| (format!("orbit_{i:04}"), c)).collect()
             }
-        };
-        if let Some(side) = side {
-            for (_, camera) in &mut chosen {
-                let k = camera.intrinsics;
-                let scale = f64::from(side) / f64::from(k.width.max(k.height).max(1));
-                let scaled = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
-                camera.intrinsics = k.resized(scaled(k.width), scaled(k.height));
-            }
-        }
-        Ok(chosen)
+        })
     }
 
-    /// Draw the live scene from every camera into the folder `output`, or as an animation into the file `output`.
+    /// Draw the live scene from every camera into the folder `output`, or as a film into the file `output`.
     ///
     /// # Errors
     /// When there is no scene, or a file cannot be written.
     pub fn render_pictures(
         &mut self,
         cameras: Vec<(String, Camera)>,
+        film: Film,
         output: &Path,
         format: RenderFormat,
         control: &mut Control,
@@ -79,7 +68,10 @@ impl Session {
         let extension = match format {
             RenderFormat::Png => "png",
             RenderFormat::Exr => "exr",
-            RenderFormat::Gif => return self.render_animation(&cameras, output, control),
+            film_format => {
+                let cameras: Vec<Camera> = cameras.into_iter().map(|(_, camera)| camera).collect();
+                return self.render_film(&cameras, film, output, film_format, control);
+            }
         };
         let folder = output;
         let names: Vec<&str> = cameras.iter().map(|(name, _)| name.as_str()).collect();
@@ -106,29 +98,6 @@ impl Session {
             control.emit(Event::Exported(path));
             tell_rendered(done + 1, total, control);
         }
-        Ok(())
-    }
-
-    fn render_animation(
-        &mut self,
-        cameras: &[(String, Camera)],
-        output: &Path,
-        control: &mut Control,
-    ) -> Result<()> {
-        if output.exists() {
-            return Err(Error::Invalid(format!(
-                "{} exists already; choose another file",
-                output.display()
-            )));
-        }
-        let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
-        for (_, camera) in cameras {
-            control.cancel.check()?;
-            photos.push(self.render(camera)?.1);
-            tell_rendered(photos.len(), cameras.len(), control);
-        }
-        formats::write_gif(output, &photos, FRAME_CENTISECS)?;
-        control.emit(Event::Exported(output.to_owned()));
         Ok(())
     }
 
@@ -217,6 +186,34 @@ fn picture_paths(folder: &Path, names: &[&str], extension: &str) -> Vec<PathBuf>
             folder.join(inside)
         })
         .collect()
+}
+
+/// The cameras of a camera path, whose rate `film` takes where it has none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn path_cameras(
+    path: &Path,
+    film: &mut Film,
+    control: &Control,
+) -> Result<Vec<(String, Camera)>> {
+    let path = formats::read_camera_path(path)?;
+    for warning in path.warnings {
+        control.emit(Event::Warning(warning));
+    }
+    film.frames_per_sec = film.frames_per_sec.or(Some(path.frames_per_sec));
+    let named = path.cameras.into_iter().enumerate();
+    Ok(named.map(|(i, c)| (format!("frame_{i:05}"), c)).collect())
+}
+
+/// Give every picture a longer side of `side` pixels.
+pub(super) fn resize(cameras: &mut [(String, Camera)], side: u32) {
+    for (_, camera) in cameras {
+        let k = camera.intrinsics;
+        let scale = f64::from(side) / f64::from(k.width.max(k.height).max(1));
+        let scaled = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
+        camera.intrinsics = k.resized(scaled(k.width), scaled(k.height));
+    }
 }
 
 /// Cameras in the frame that the capture is opened in.

@@ -3,7 +3,7 @@
 //! was done to poses and points before they were written, so that neither is applied again.
 
 mod camera;
-mod json;
+pub(super) mod json;
 mod write;
 
 pub use write::write_transforms;
