@@ -133,7 +133,8 @@ impl VideoWriter {
             .args(["-color_primaries", "bt709", "-color_trc", "iec61966-2-1"]);
         let has_ending = |e: &str| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e));
         if has_ending("mp4") || has_ending("m4v") || has_ending("mov") {
-            encode.args(["-movflags", "+faststart"]);
+            // Of H.264's scale: hardly to be told from the pictures.
+            encode.args(["-crf", "18", "-movflags", "+faststart"]);
         }
         let mut child = encode
             .arg(&beside)
