@@ -22,6 +22,7 @@ pub mod jobs {
     /// `serve-editor`.
     pub const SERVE: u16 = 128;
     pub const CONVERT: u16 = 256;
+    pub const POSES: u16 = 512;
 }
 use jobs::*;
 
@@ -321,6 +322,10 @@ choice! {
     PoseRefinement { Off = "off", On = "on" }
 }
 choice! {
+    /// Which photos are compared with which, to find where they were taken.
+    Matching { Auto = "auto", Exhaustive = "exhaustive", Sequential = "sequential" }
+}
+choice! {
     /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
     /// axis, so that pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024).
     GradientSum { Signed = "signed", Absolute = "absolute" }
@@ -476,6 +481,14 @@ settings! {
         "What the photos show, for CLIP: \"a photo of a man\".";
     caption_after: String = "", "caption-after", "Caption after", Kind::Text, "", Advanced, EVAL,
         "What the edited scene shows, for CLIP: \"a photo of a bronze statue\".";
+    matching: Matching = Matching::Auto, "matching", "Compare photos", Kind::Choice(Matching::CHOICES), "", Advanced, POSES,
+        "Which photos COLMAP compares: exhaustive: all with all; sequential: each with those before and after it; auto: all with all up to 300 photos, in sequence for more and for videos.";
+    video_frames: u32 = 150u32, "frames", "Pictures of a video", Kind::Int { min: 3, max: 5000 }, "pictures", Advanced, POSES,
+        "Pictures taken of a video, evenly over its length.";
+    colmap: String = "", "colmap", "COLMAP", Kind::Text, "", Advanced, POSES,
+        "The program COLMAP; empty: the one on the PATH.";
+    ffmpeg: String = "", "ffmpeg", "ffmpeg", Kind::Text, "", Advanced, POSES | RENDER,
+        "The program ffmpeg, for videos; empty: the one on the PATH.";
     seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE | CONVERT,
         "Seed of every random choice: same seed, same views, noise levels and noises.";
 }
