@@ -509,7 +509,10 @@ impl InstructPix2Pix {
     }
 
     /// Wait for the device, so that no more than one step is ever queued and its errors surface here.
-    pub(super) fn settle(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when it fails.
+    pub fn settle(&self) -> Result<()> {
         self.device
             .sync()
             .map_err(|e| Error::Gpu(format!("the device that runs the edit model failed: {e:?}")))

@@ -4,11 +4,12 @@
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
     networks::NetworkDevice,
+    preparation::{Preparation, Stage, tell},
 };
 use crate::{
     Error, Result,
     diffusion::{
-        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
+        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix, Place,
         PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
     gpu::{Gpu, GpuImage},
@@ -36,6 +37,7 @@ pub struct Ip2pEditor {
     /// Of the last picture that belongs to no scene, with that limit.
     photo: Option<(Photo, u32, Tensor<4>)>,
     precision_notice: Option<String>,
+    preparation: Preparation,
 }
 
 impl Ip2pEditor {
@@ -56,6 +58,7 @@ impl Ip2pEditor {
                 &networks.device,
                 &networks.name,
             ),
+            preparation: Preparation::new(model.place() != Place::Processor),
             networks,
             model,
             embedding: None,
@@ -109,6 +112,24 @@ impl Ip2pEditor {
         }
     }
 
+    /// `part` of an edit, told of and waited for where it `is_first`.
+    fn prepared<T>(
+        &mut self,
+        is_first: bool,
+        watch: &mut Watch<'_>,
+        stage: Stage,
+        part: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        watch.cancel.check()?;
+        tell(watch, is_first, stage);
+        let done = part(self)?;
+        if is_first {
+            self.model.settle()?;
+        }
+        watch.cancel.check()?;
+        Ok(done)
+    }
+
     /// A photo as the model sees it.
     fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
         let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
@@ -141,11 +162,16 @@ impl Ip2pEditor {
     }
 }
 
+/// Height and width at which a picture is edited.
+fn size_of(width: u32, height: u32, side: u32) -> [usize; 2] {
+    let (width, height) = detail::edited_size(width, height, side);
+    [height as usize, width as usize]
+}
+
 /// `[1, 3, height, width]`, averaged to the size at which it is edited.
 fn shrunk(picture: Tensor<4>, side: u32) -> Tensor<4> {
     let [_, _, height, width] = picture.dims();
-    let (w, h) = detail::edited_size(width as u32, height as u32, side);
-    let size = [h as usize, w as usize];
+    let size = size_of(width as u32, height as u32, side);
     if size == [height, width] {
         picture
     } else {
@@ -171,10 +197,12 @@ fn edit_settings(instruction: &Instruction) -> EditSettings {
     }
 }
 
-/// Run `edit` with a callback that tells `watch` of its steps. Pictures have `size`: height, width.
+/// Run `edit` with a callback that tells `watch` of its steps, and where it `is_first`, of the decoding after them.
+/// Pictures have `size`: height, width.
 fn watched<T>(
     model: &InstructPix2Pix,
     [height, width]: [usize; 2],
+    is_first: bool,
     watch: &mut Watch<'_>,
     edit: impl FnOnce(&mut dyn FnMut(&EditStep)) -> Result<T>,
 ) -> Result<T> {
@@ -196,6 +224,7 @@ fn watched<T>(
             steps: step.steps,
             preview,
         }));
+        tell(watch, is_first && step.done == step.steps, Stage::Picture);
     })?;
     match failure {
         Some(e) => Err(e),
@@ -219,16 +248,20 @@ impl ImageEditor for Ip2pEditor {
         instruction: &Instruction,
         watch: &mut Watch<'_>,
     ) -> Result<FloatImage> {
-        let embedding = self.embed(&instruction.prompt)?;
         let side = instruction.edited_side;
-        let condition = self.condition(view, original, side)?;
-        watch.cancel.check()?;
+        let size = size_of(render.width, render.height, side);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.condition(view, original, side)
+        })?;
         let image = shrunk(self.networks.picture(render)?, side);
-        let [_, _, height, width] = image.dims();
-        let size = [height, width];
         let noise = self.noise(size, instruction);
+        tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let edited = watched(model, size, watch, |on_step| {
+        let edited = watched(model, size, is_first, watch, |on_step| {
             model.edit(
                 image,
                 &condition,
@@ -240,7 +273,9 @@ impl ImageEditor for Ip2pEditor {
                 on_step,
             )
         })?;
-        self.restored(tensor_to_image(edited)?, original, instruction)
+        let edited = tensor_to_image(edited)?;
+        self.preparation.finish(size);
+        self.restored(edited, original, instruction)
     }
 
     fn edit_photo(
@@ -249,17 +284,22 @@ impl ImageEditor for Ip2pEditor {
         instruction: &Instruction,
         watch: &mut Watch<'_>,
     ) -> Result<Photo> {
-        let embedding = self.embed(&instruction.prompt)?;
         let side = instruction.edited_side;
-        let condition = self.photo_condition(photo, side)?;
+        let size = size_of(photo.width, photo.height, side);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.photo_condition(photo, side)
+        })?;
         let mut scheduler = self.model.scheduler.clone();
         if instruction.solver == EditSolver::DpmPlusPlus {
             scheduler.solver = Solver::DpmPlusPlus;
         }
+        tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let (width, height) = detail::edited_size(photo.width, photo.height, side);
-        let size = [height as usize, width as usize];
-        let edited = watched(model, size, watch, |on_step| {
+        let edited = watched(model, size, is_first, watch, |on_step| {
             model.edit_encoded(
                 condition,
                 size,
@@ -271,7 +311,9 @@ impl ImageEditor for Ip2pEditor {
                 on_step,
             )
         })?;
-        let edited = self.restored(tensor_to_image(edited)?, photo, instruction)?;
+        let edited = tensor_to_image(edited)?;
+        self.preparation.finish(size);
+        let edited = self.restored(edited, photo, instruction)?;
         Ok(edited.to_photo())
     }
 
@@ -284,10 +326,16 @@ impl ImageEditor for Ip2pEditor {
         with_estimate: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Distilled> {
-        let embedding = self.embed(&instruction.prompt)?;
-        let condition = self.condition(view, original, 0)?;
-        watch.cancel.check()?;
-        let noise = self.noise([render.height as usize, render.width as usize], instruction);
+        let size = size_of(render.width, render.height, 0);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.condition(view, original, 0)
+        })?;
+        let noise = self.noise(size, instruction);
+        tell(watch, is_first, Stage::FirstStep);
         let found = self.model.distill(
             self.networks.picture(render)?,
             &condition,
@@ -297,8 +345,9 @@ impl ImageEditor for Ip2pEditor {
             &noise,
             watch.cancel,
         )?;
+        self.preparation.finish(size);
         let estimate = if with_estimate {
-            let (height, width) = (render.height as usize, render.width as usize);
+            let [height, width] = size;
             Some(tensor_to_image(self.model.decode(
                 found.estimate,
                 height,

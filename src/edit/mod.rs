@@ -8,6 +8,7 @@ pub mod detail;
 mod editor;
 mod kind;
 mod networks;
+mod preparation;
 mod remote;
 mod scene;
 mod schedule;
@@ -71,6 +72,8 @@ pub enum EditUpdate {
     Waiting(String),
     /// It goes on.
     Resumed,
+    /// Something is done once, before the first edit: what, for the person.
+    Preparing(String),
 }
 
 /// Who watches an edit, and may stop it.

@@ -14,6 +14,7 @@ pub use packer::{Packer, Slice};
 pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use std::sync::{
     Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -168,6 +169,9 @@ impl Gpu {
     pub fn burn_device(&self) -> Result<burn::tensor::Device> {
         self.burn
             .get_or_init(|| {
+                if self.is_software() {
+                    tune_briefly();
+                }
                 burn::tensor::Device::wgpu_options()
                     .setup(burn::tensor::wgpu::WgpuSetup {
                         instance: self.instance.clone(),
@@ -314,6 +318,22 @@ impl Gpu {
             .chunks_exact(size_of::<T>())
             .map(bytemuck::pod_read_unaligned)
             .collect())
+    }
+}
+
+/// Kernels are timed once each instead of up to ten times: on a software adapter a single time tells them apart, and
+/// tuning is most of what a first run takes. A configuration that was read before stays.
+fn tune_briefly() {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    let bench = &mut config.autotune.bench;
+    (
+        bench.min_samples,
+        bench.max_samples,
+        bench.short_circuit_samples,
+    ) = (1, 1, 1);
+    bench.speed_factor = 1.0;
+    if !CubeClRuntimeConfig::try_set(config) {
+        log::debug!("burn has read its configuration already");
     }
 }
 

@@ -6,9 +6,14 @@ use crate::diffusion::{cases, ids, tensor, values};
 use crate::fixture::{Fixture, path_or_skip};
 use burn::tensor::{DType, Tensor};
 use luxedit::diffusion::{
-    InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae, precision_notice,
+    EditSolver, GuidanceRange, InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae,
+    precision_notice,
 };
+use luxedit::edit::{EditUpdate, ImageEditor, Instruction, Ip2pEditor, Watch};
+use luxedit::error::Cancel;
 use luxedit::gpu::Gpu;
+use luxedit::scene::Photo;
+use luxedit::settings::{self, EditDevice};
 use std::sync::Arc;
 
 /// Relative L2.
@@ -120,4 +125,66 @@ fn a_model_in_half_precision_takes_half_the_memory() {
     let ratio = full.weights as f64 / half.weights as f64;
     assert!((1.8..=2.0).contains(&ratio), "{ratio}");
     assert_eq!(load(Precision::Full).place(), Place::Card(Precision::Full));
+}
+
+/// An edit in half precision is the edit; what is done once before it is said, in order, and said once.
+#[test]
+fn an_edit_in_half_precision_is_the_edit() {
+    let Some(model) = path_or_skip("ip2p_tiny") else {
+        return;
+    };
+    let Some(gpu) = adapter() else { return };
+    let pixels = (0..24 * 16 * 3).map(|i| ((i * 7) % 251) as u8).collect();
+    let photo = Photo::new(24, 16, pixels);
+    let instruction = Instruction {
+        prompt: "make it snow".into(),
+        guidance_scale: 7.5,
+        image_guidance_scale: 1.5,
+        diffusion_steps: 2,
+        solver: EditSolver::Ddim,
+        guidance_range: GuidanceRange::ALL,
+        edited_side: 0,
+        photo_detail: 0.0,
+        timestep: 800,
+        seed: 3,
+        noise_stream: 0,
+    };
+    let edit = |device: &EditDevice, times: usize| {
+        let editor = Ip2pEditor::load(gpu.clone(), &model, device, settings::Precision::Half);
+        let mut editor = editor.expect("an editor");
+        println!("{}: {:?}", editor.device_name(), editor.precision_notice());
+        let mut said = Vec::new();
+        let mut edited = None;
+        for _ in 0..times {
+            let mut watch = Watch {
+                cancel: &Cancel::default(),
+                wants_previews: false,
+                on_update: &mut |update| match update {
+                    EditUpdate::Preparing(what) => said.push(what),
+                    EditUpdate::Denoised(step) => said.push(format!("step {}", step.done)),
+                    other => panic!("{other:?}"),
+                },
+            };
+            let picture = editor.edit_photo(&photo, &instruction, &mut watch);
+            edited = Some(picture.expect("an edit"));
+        }
+        (edited.expect("an edit"), said)
+    };
+    let (here, said) = edit(&EditDevice::Cpu, 1);
+    assert_eq!(said, ["step 1", "step 2"], "the CPU prepares nothing");
+    let (there, said) = edit(&EditDevice::Gpu(None), 2);
+    println!("{said:#?}");
+    let expected = [
+        "1 of 4", "2 of 4", "3 of 4", "step 1", "step 2", "4 of 4", "step 1", "step 2",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.contains(expected), "{said}: not {expected}");
+    }
+    let pairs = here.rgb.iter().zip(&there.rgb);
+    let squares = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    let mean = squares.sum::<f64>() / here.rgb.len() as f64;
+    let psnr = 10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10();
+    println!("{psnr:.1} dB");
+    assert!(psnr > 35.0, "{psnr}");
 }
