@@ -3,7 +3,7 @@
 //! matrices lie as [`super::element::stored`] says, everything of one axis (biases, norms) in f32. Where the names come from (a safetensors header, a checkpoint's pickle) is settled before: here a part of a model
 //! is a table of places in a file.
 
-use super::budget::Place;
+use super::budget::{Cut, Place};
 use super::element::{Element, stored};
 use super::hash::Fnv;
 use super::host_gemm::StoredMatrix;
@@ -163,6 +163,7 @@ pub(crate) struct Weights {
     device: Device,
     /// Of tensors of more than one axis.
     stored: DType,
+    pub cut: Cut,
     /// Present: look, don't load.
     tally: Option<Rc<RefCell<Tally>>>,
     /// Look at the table only.
@@ -240,6 +241,7 @@ impl Weights {
             table,
             device: device.clone(),
             stored: DType::F32,
+            cut: Cut::WHOLE,
             tally: None,
             counting: false,
             used: RefCell::default(),
@@ -255,6 +257,11 @@ impl Weights {
             stored: stored(precision, &self.device),
             ..self
         }
+    }
+
+    /// For layers that work in such parts.
+    pub fn cut_into(self, cut: Cut) -> Self {
+        Self { cut, ..self }
     }
 
     pub fn device(&self) -> &Device {
@@ -470,6 +477,11 @@ impl<'a> Scope<'a> {
 
     pub fn device(&self) -> Device {
         self.weights.device().clone()
+    }
+
+    /// The parts in which layers work.
+    pub fn cut(&self) -> Cut {
+        self.weights.cut
     }
 
     /// What tensors of more than one axis are kept in.

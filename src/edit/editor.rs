@@ -9,12 +9,12 @@ use super::{
 use crate::{
     Error, Result,
     diffusion::{
-        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix, Place,
-        PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
+        self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
+        MemoryLimit, Place, PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision, Scheduler},
+    settings::{EditDevice, Precision, Scheduler, Settings},
 };
 use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -27,6 +27,21 @@ pub fn weights_of(precision: Precision) -> diffusion::Precision {
     }
 }
 
+/// What the settings let an edit model take of a graphics card; `None`: no limit.
+pub fn memory_limit(settings: &Settings) -> Option<MemoryLimit> {
+    let side = match settings.edited_side {
+        0 => USUAL_SIDE,
+        side => side as usize,
+    };
+    (settings.edit_memory_mib > 0).then(|| MemoryLimit {
+        bytes: u64::from(settings.edit_memory_mib) << 20,
+        size: [side, side],
+    })
+}
+
+/// Side of the pictures that InstructPix2Pix was made for, pixels.
+pub const USUAL_SIDE: usize = 512;
+
 /// InstructPix2Pix, loaded.
 pub struct Ip2pEditor {
     networks: NetworkDevice,
@@ -36,7 +51,7 @@ pub struct Ip2pEditor {
     conditions: HashMap<usize, (u32, Tensor<4>)>,
     /// Of the last picture that belongs to no scene, with that limit.
     photo: Option<(Photo, u32, Tensor<4>)>,
-    precision_notice: Option<String>,
+    notices: Vec<String>,
     preparation: Preparation,
 }
 
@@ -48,16 +63,15 @@ impl Ip2pEditor {
         path: &Path,
         device: &EditDevice,
         precision: Precision,
+        limit: Option<MemoryLimit>,
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
         let precision = weights_of(precision);
-        let model = InstructPix2Pix::load(path, &networks.device, precision)?;
+        let model = InstructPix2Pix::load_within(path, &networks.device, precision, limit)?;
+        let of_precision = diffusion::precision_notice(precision, &networks.device, &networks.name);
+        let notices = of_precision.into_iter().chain(model.cut_notice()).collect();
         Ok(Self {
-            precision_notice: diffusion::precision_notice(
-                precision,
-                &networks.device,
-                &networks.name,
-            ),
+            notices,
             preparation: Preparation::new(model.place() != Place::Processor),
             networks,
             model,
@@ -72,9 +86,9 @@ impl Ip2pEditor {
         &self.networks.name
     }
 
-    /// Why it does not run in the precision that was asked for, in words.
-    pub fn precision_notice(&self) -> Option<&str> {
-        self.precision_notice.as_deref()
+    /// What runs otherwise than was asked for, and why: sentences for the person.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {

@@ -13,9 +13,11 @@ mod remote;
 mod scene;
 mod schedule;
 
-pub use editor::{Ip2pEditor, weights_of};
+pub use editor::{Ip2pEditor, USUAL_SIDE, memory_limit, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
-pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
+pub use networks::{
+    PerceptualLoss, PerceptualSearch, choose_device, cpu_device, runs_on_processor,
+};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,

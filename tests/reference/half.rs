@@ -6,8 +6,8 @@ use crate::diffusion::{cases, ids, tensor, values};
 use crate::fixture::{Fixture, path_or_skip};
 use burn::tensor::{DType, Tensor};
 use luxedit::diffusion::{
-    EditSolver, GuidanceRange, InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae,
-    precision_notice,
+    EditSettings, EditSolver, GuidanceRange, InstructPix2Pix, MemoryLimit, Place, Precision,
+    SeededNoise, TextEncoder, UNet, Vae, precision_notice,
 };
 use luxedit::edit::{EditUpdate, ImageEditor, Instruction, Ip2pEditor, Watch};
 use luxedit::error::Cancel;
@@ -151,9 +151,9 @@ fn an_edit_in_half_precision_is_the_edit() {
     };
     let render = GpuImage::from_float(&gpu, &photo.to_float());
     let edit = |device: &EditDevice, times: usize| {
-        let editor = Ip2pEditor::load(gpu.clone(), &model, device, settings::Precision::Half);
+        let editor = Ip2pEditor::load(gpu.clone(), &model, device, settings::Precision::Half, None);
         let mut editor = editor.expect("an editor");
-        println!("{}: {:?}", editor.device_name(), editor.precision_notice());
+        println!("{}: {:?}", editor.device_name(), editor.notices());
         let mut said = Vec::new();
         let mut edited = None;
         for _ in 0..times {
@@ -190,4 +190,72 @@ fn an_edit_in_half_precision_is_the_edit() {
     // The tiny model's weights are random: the spread of its posterior multiplies what rounding leaves. An unrelated
     // picture is at 8 dB.
     assert!(psnr > 18.0, "{psnr}");
+}
+
+/// A limit that the whole exceeds cuts the edit into parts, with the same picture; one that nothing fits is refused with
+/// the numbers.
+#[test]
+fn a_small_card_gets_smaller_parts_or_the_numbers() {
+    let Some(model) = path_or_skip("ip2p_tiny") else {
+        return;
+    };
+    let Some(gpu) = adapter() else { return };
+    let device = gpu.burn_device().expect("a device");
+    let load = |bytes: u64, size: [usize; 2]| {
+        let limit = MemoryLimit { bytes, size };
+        InstructPix2Pix::load_within(&model, &device, Precision::Full, Some(limit))
+    };
+    // Large enough that parts matter; nothing is computed at this size.
+    let size = [2048, 2048];
+    let whole = load(u64::MAX, size).expect("all fits");
+    let place = Place::Card(Precision::Full);
+    let need = |model: &InstructPix2Pix| model.memory_need(size[0], size[1], place);
+    let most = need(&whole);
+    println!("whole: {most}, {:?}", whole.cut_notice());
+    assert_eq!(whole.cut_notice(), None);
+    let refusal = match load(1 << 20, size) {
+        Ok(_) => panic!("nothing fits a MiB"),
+        Err(e) => e.to_string(),
+    };
+    println!("{refusal}");
+    for says in ["--edit-memory", "0.00 GiB", "--edited-side", "weights"] {
+        assert!(refusal.contains(says), "{says}: {refusal}");
+    }
+
+    let mut limit = most.total() - 1;
+    let mut cuts = Vec::new();
+    while let Ok(cut) = load(limit, size) {
+        let (need, notice) = (need(&cut), cut.cut_notice().expect("it was cut"));
+        println!("{} bytes: {need}, {notice}", limit);
+        assert!(need.total() <= limit);
+        limit = need.total() - 1;
+        cuts.push((cut, notice));
+    }
+    assert!(cuts.len() >= 2, "{} cuts", cuts.len());
+    let (smallest, notice) = cuts.pop().expect("a cut");
+    assert!(notice.contains("on the processor"), "{notice}");
+    assert!(need(&smallest).weights < most.weights);
+    let embed = |model: &InstructPix2Pix| {
+        let embedding = model.encode_prompt("make it snow", "");
+        values(&embedding.expect("an embedding").prompt)
+    };
+    let on_processor = embed(&smallest);
+    for (a, b) in on_processor.iter().zip(embed(&whole)) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+    // A picture beyond what was planned for is refused before it runs.
+    let picture = Tensor::<4>::zeros([1, 3, 4096, 4096], &device);
+    let embedding = smallest.encode_prompt("", "").expect("an embedding");
+    let refused = smallest.edit_image(
+        picture,
+        &embedding,
+        &EditSettings::default(),
+        &smallest.scheduler,
+        &mut SeededNoise::new(0),
+        &Cancel::default(),
+        &mut |_| {},
+    );
+    let refused = refused.err().map(|e| e.to_string()).unwrap_or_default();
+    println!("{refused}");
+    assert!(refused.contains("--edit-memory"), "{refused}");
 }
