@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 
 /// Jobs of the command line and the window that read a setting.
 pub mod jobs {
-    pub const RECONSTRUCT: u8 = 1;
-    pub const EDIT: u8 = 2;
-    pub const EDIT_IMAGE: u8 = 4;
-    pub const RENDER: u8 = 8;
-    pub const EVAL: u8 = 16;
+    pub const RECONSTRUCT: u16 = 1;
+    pub const EDIT: u16 = 2;
+    pub const EDIT_IMAGE: u16 = 4;
+    pub const RENDER: u16 = 8;
+    pub const EVAL: u16 = 16;
     /// `model check`.
-    pub const CHECK: u8 = 32;
-    pub const VIEWS: u8 = 64;
+    pub const CHECK: u16 = 32;
+    pub const VIEWS: u16 = 64;
     /// `serve-editor`.
-    pub const SERVE: u8 = 128;
+    pub const SERVE: u16 = 128;
+    pub const CONVERT: u16 = 256;
 }
 use jobs::*;
 
@@ -82,7 +83,7 @@ pub struct Setting {
     pub unit: &'static str,
     pub tier: Tier,
     /// Which [`jobs`] read it.
-    pub jobs: u8,
+    pub jobs: u16,
     pub help: &'static str,
     pub get: fn(&Settings) -> Value,
     set: fn(&mut Settings, Value),
@@ -142,7 +143,7 @@ impl Setting {
     }
 
     /// The flag in a job's own command: the steps of a reconstruction are plain `--steps` there.
-    pub fn flag_in(&self, job: u8) -> &'static str {
+    pub fn flag_in(&self, job: u16) -> &'static str {
         if job == RECONSTRUCT && self.key == "reconstruct_steps" {
             "steps"
         } else {
@@ -312,6 +313,14 @@ choice! {
     Strategy { Default = "default", Mcmc = "mcmc", None = "none" }
 }
 choice! {
+    /// Whether splats are drawn fainter by as much as the blur of the screen widens them.
+    Antialias { Auto = "auto", On = "on", Off = "off" }
+}
+choice! {
+    /// Whether a reconstruction moves the photos' cameras a little, to where they fit best.
+    PoseRefinement { Off = "off", On = "on" }
+}
+choice! {
     /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
     /// axis, so that pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024).
     GradientSum { Signed = "signed", Absolute = "absolute" }
@@ -427,6 +436,10 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
+    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
+    refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
     rig_count: u32 = 48u32, "count", "Views", Kind::Int { min: 4, max: 1000 }, "views", Advanced, VIEWS,
         "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
     rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,
@@ -447,6 +460,10 @@ settings! {
         "Binary logarithm of the entries a level of a Luxen's hash grid; 0: 19, small 16.";
     luxen_appearance: Appearance = Appearance::Auto, "luxen-appearance", "Exposure a photo", Kind::Choice(Appearance::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "Whether a Luxen learns an exposure for each photo; auto: except for synthetic captures.";
+    convert_steps: u32 = 1500u32, "steps", "Conversion steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, CONVERT,
+        "Optimization steps of splats that are made of a Luxen, towards its own renders.";
+    mesh_resolution: u32 = 256u32, "resolution", "Mesh resolution", Kind::Int { min: 8, max: 1024 }, "", Advanced, CONVERT,
+        "Grid spacings along the longest side of a mesh.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,
@@ -461,7 +478,7 @@ settings! {
         "What the photos show, for CLIP: \"a photo of a man\".";
     caption_after: String = "", "caption-after", "Caption after", Kind::Text, "", Advanced, EVAL,
         "What the edited scene shows, for CLIP: \"a photo of a bronze statue\".";
-    seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE,
+    seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE | CONVERT,
         "Seed of every random choice: same seed, same views, noise levels and noises.";
 }
 

@@ -13,6 +13,8 @@ pub enum Purpose {
     OpenFile,
     SaveProject,
     ExportPly,
+    ExportAsSplats,
+    ExportMesh,
     EditModel,
 }
 
@@ -23,6 +25,8 @@ impl Purpose {
             Self::OpenFile => "Open file",
             Self::SaveProject => "Save project as",
             Self::ExportPly => "Export PLY",
+            Self::ExportAsSplats => "Convert to splats",
+            Self::ExportMesh => "Export mesh",
             Self::EditModel => "Choose edit model",
         }
     }
@@ -31,7 +35,7 @@ impl Purpose {
         match self {
             Self::OpenFolder | Self::OpenFile => "Open this path",
             Self::SaveProject => "Save here",
-            Self::ExportPly => "Export here",
+            Self::ExportPly | Self::ExportAsSplats | Self::ExportMesh => "Export here",
             Self::EditModel => "Use this model",
         }
     }
@@ -42,6 +46,10 @@ impl Purpose {
             Self::OpenFile => "A splat file, or a capture's transforms.json",
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
+            Self::ExportMesh => "A new file; its ending says the format: .glb, .ply or .obj",
+            Self::ExportAsSplats => {
+                "A new file; its ending says the format, such as /home/me/statue.ply or .spz"
+            }
             Self::EditModel => "The folder of an InstructPix2Pix model in diffusers layout",
         }
     }
@@ -113,10 +121,19 @@ impl Chooser {
                         .pick_file(),
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
-                Purpose::ExportPly => Box::pin(
+                Purpose::ExportMesh => Box::pin(
                     dialog
                         .set_file_name(suggestion)
-                        .add_filter("PLY", &["ply"])
+                        .add_filter("Meshes", &["glb", "ply", "obj"])
+                        .save_file(),
+                ),
+                Purpose::ExportPly | Purpose::ExportAsSplats => Box::pin(
+                    dialog
+                        .set_file_name(suggestion)
+                        .add_filter(
+                            "Splat files",
+                            &["ply", "spz", "sog", "splat", "glb", "html"],
+                        )
                         .save_file(),
                 ),
             };

@@ -19,7 +19,7 @@ use clap::ArgMatches;
 pub fn settings(
     driver: &mut Driver,
     matches: &ArgMatches,
-    job: u8,
+    job: u16,
     base: Settings,
     loads_photos: bool,
 ) -> Result<Settings> {

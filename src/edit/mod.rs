@@ -4,9 +4,11 @@
 //! ([`Schedule`]) decides which view is edited when; it is plain data, so that a saved project resumes in the middle of
 //! a sweep with the very view, noise level and noise that come next.
 
+pub mod convert;
 pub mod detail;
 mod editor;
 mod kind;
+mod look;
 mod networks;
 mod preparation;
 mod remote;
@@ -15,6 +17,7 @@ mod schedule;
 
 pub use editor::{Ip2pEditor, USUAL_SIDE, memory_limit, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
+pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use networks::{
     PerceptualLoss, PerceptualSearch, choose_device, cpu_device, runs_on_processor,
 };
@@ -22,7 +25,7 @@ pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{StepLoss, TrainableScene};
+pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

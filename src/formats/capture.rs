@@ -5,14 +5,14 @@ use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use crate::scene::{DatasetKind, PointCloud};
-use glam::{DMat3, DMat4};
+use glam::{DMat3, DMat4, DVec3};
 use std::path::{Path, PathBuf};
 
 /// Photos are shrunk no further than this without being asked to.
 const MAX_AUTO_SIDE: u32 = 1600;
 
 /// Endings tried for photos listed without one, as Blender's exporter lists them.
-const PHOTO_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
+const PHOTO_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG", "webp", "exr"];
 
 /// Which list of the capture a frame is in, where it has such lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Capture {
     /// What the format's own tools do.
     pub normalize: Normalize,
     pub background: [f32; 3],
+    /// Up direction in the frame of the files, where they say it; not of unit length.
+    pub up: Option<DVec3>,
     /// For captures whose frames have no role.
     pub split: EvalSplit,
     pub warnings: Vec<String>,

@@ -167,11 +167,13 @@ impl Control {
             }
             Command::Reconstruct
             | Command::Edit
+            | Command::EditCopy(_)
             | Command::ResumeJob
             | Command::Evaluate
             | Command::EditImage { .. }
             | Command::TryOut { .. }
             | Command::Render { .. }
+            | Command::Deliver { .. }
             | Command::MakeViews { .. } => self.after.push_back(command),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
-    edit::Drawable,
+    edit::{Drawable, Look},
     hub::{FetchProgress, Offer},
     scene::{Camera, Photo, rig::Stance},
     settings::{Precision, Settings},
@@ -38,6 +38,8 @@ pub enum Command {
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,
+    /// As [`Command::Edit`], in a copy of the open project that is made once the edit can begin.
+    EditCopy(PathBuf),
     /// Go on with the job that the opened project was interrupted in.
     ResumeJob,
     Pause,
@@ -80,6 +82,8 @@ pub enum Command {
         side: Option<u32>,
         output: PathBuf,
         format: RenderFormat,
+        /// What the pictures show of it.
+        look: Look,
     },
     /// Make a capture of the open splat file: pictures from a rig of cameras around `stance` (`None`: one that is found)
     /// in `folder` (`None`: beside the projects), then open it with the scene when `opens`.
@@ -87,6 +91,11 @@ pub enum Command {
         stance: Option<Stance>,
         folder: Option<PathBuf>,
         opens: bool,
+    },
+    /// Write the live scene as something else, see [`Delivery`].
+    Deliver {
+        output: PathBuf,
+        delivery: Delivery,
     },
     /// Ask what the Hub has of a model. Answered by [`Event::ModelOffered`] or [`Event::ModelFailed`], beside whatever
     /// job is under way.
@@ -102,6 +111,42 @@ pub enum Command {
     Save,
     /// Stop, save, end the thread. When the save fails the thread stays, says so, and ends at the next shut-down.
     ShutDown,
+}
+
+/// What a scene is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A splat file of any format. A Luxen's splats are made first, with the current settings.
+    Splats,
+    /// The surface, with vertex colors: PLY, OBJ or GLB.
+    Mesh,
+    /// Points on the surface, with colors: PLY.
+    Points,
+}
+
+/// Splats that were made of a Luxen, and how well they show it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Delivered {
+    pub splats: u32,
+    pub steps: u32,
+    /// Held-out cameras from which both were drawn.
+    pub views: u32,
+    /// Of the splats' renders against the Luxen's own, dB, the mean over `views`; `None` where there are none.
+    pub psnr: Option<f64>,
+}
+
+impl std::fmt::Display for Delivered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} splats after {} steps", self.splats, self.steps)?;
+        match self.psnr {
+            Some(psnr) => write!(
+                f,
+                ", {psnr:.1} dB from the Luxen's own renders over {} held-out views",
+                self.views
+            ),
+            None => Ok(()),
+        }
+    }
 }
 
 /// File format of rendered pictures.
@@ -126,6 +171,7 @@ pub enum Job {
     EditImage,
     TryOut,
     Render,
+    Convert,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,6 +324,7 @@ pub enum Event {
     /// The project folder, after a save.
     Saved(PathBuf),
     Exported(PathBuf),
+    Delivered(Delivered),
     ModelOffered(Box<Offer>),
     /// The model is in the cache.
     ModelFetched {

@@ -10,12 +10,22 @@ use crate::{
         get_model::{Fetch, GetModel},
         try_out::TryOut,
     },
+    edit::Look,
     hub::FetchProgress,
     settings::Settings,
-    worker::{Command, SnapshotId, Trial},
+    worker::{Command, Delivery, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file name that says what is in it.
+fn with_ending(path: PathBuf, ending: &str) -> PathBuf {
+    if path.extension().is_none() {
+        path.with_extension(ending)
+    } else {
+        path
+    }
+}
 
 impl App {
     pub(super) fn facts(&self) -> Facts {
@@ -25,6 +35,7 @@ impl App {
             has_scene: scene.is_some(),
             views: scene.map_or(0, |s| s.views.len()),
             has_splats: self.model.has_splats && scene.is_some(),
+            is_luxen: self.viewport.is_luxen(),
             has_project: scene.is_some_and(|s| s.project.is_some()),
             run: self.model.run,
             edit_refusal: self
@@ -97,7 +108,8 @@ impl App {
         });
         let suggestion = match purpose {
             Purpose::SaveProject => format!("{stem}.luxedit"),
-            Purpose::ExportPly => format!("{stem}.ply"),
+            Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
+            Purpose::ExportMesh => format!("{stem}.glb"),
             Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
@@ -112,15 +124,17 @@ impl App {
                 self.send(Command::Save);
             }
             Purpose::ExportPly => {
-                let path = if path.extension().is_none() {
-                    path.with_extension("ply")
-                } else {
-                    path
-                };
-                self.send(Command::Export(path));
+                self.send(Command::Export(with_ending(path, "ply")));
             }
+            Purpose::ExportAsSplats => self.deliver(with_ending(path, "ply"), Delivery::Splats),
+            Purpose::ExportMesh => self.deliver(with_ending(path, "glb"), Delivery::Mesh),
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
         }
+    }
+
+    fn deliver(&mut self, output: PathBuf, delivery: Delivery) {
+        self.send_settings(true);
+        self.send(Command::Deliver { output, delivery });
     }
 
     fn get_model(&mut self) {
@@ -225,6 +239,8 @@ impl App {
             UiCommand::Save => self.send(Command::Save),
             UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
+            UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
+            UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {
                 self.send_settings(true);
@@ -264,6 +280,10 @@ impl App {
             UiCommand::LeaveView => self.viewport.camera.leave_view(),
             UiCommand::ToggleCameras => self.viewport.cameras_on = !self.viewport.cameras_on,
             UiCommand::ToggleWipe => self.viewport.wipe_on = !self.viewport.wipe_on,
+            UiCommand::ShowColor => self.viewport.look = Look::Color,
+            UiCommand::ShowDepth => self.viewport.look = Look::Depth,
+            UiCommand::ShowAccumulation => self.viewport.look = Look::Accumulation,
+            UiCommand::ShowNormals => self.viewport.look = Look::Normals,
             UiCommand::ToggleReel => self.shown.reel = !self.shown.reel,
             UiCommand::ToggleTimeline => self.shown.timeline = !self.shown.timeline,
             UiCommand::ToggleSidePanel => self.shown.side_panel = !self.shown.side_panel,
@@ -307,6 +327,10 @@ impl App {
         match command {
             UiCommand::ToggleCameras => Some(self.viewport.cameras_on),
             UiCommand::ToggleWipe => Some(self.viewport.wipe_on),
+            UiCommand::ShowColor => Some(self.viewport.look == Look::Color),
+            UiCommand::ShowDepth => Some(self.viewport.look == Look::Depth),
+            UiCommand::ShowAccumulation => Some(self.viewport.look == Look::Accumulation),
+            UiCommand::ShowNormals => Some(self.viewport.look == Look::Normals),
             UiCommand::ToggleReel => Some(self.shown.reel),
             UiCommand::ToggleTimeline => Some(self.shown.timeline),
             UiCommand::ToggleSidePanel => Some(self.shown.side_panel),
