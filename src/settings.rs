@@ -306,7 +306,7 @@ choice! {
     UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
 }
 choice! {
-    /// Which weights of the model folder are read.
+    /// What an edit model is read from and kept in.
     Precision { Full = "full", Half = "half" }
 }
 choice! {
@@ -417,8 +417,10 @@ settings! {
         "Weight file of the LPIPS classifier; empty: torchvision's file in torch's cache.";
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Device, "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK | SERVE,
         "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter; gpu:N: the Nth card; ws://…: remote editors that `serve-editor` runs, which share the views.";
-    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
-        "Which weight files of the model folder are preferred.";
+    precision: Precision = Precision::Half, "precision", "Precision", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
+        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same.";
+    edit_memory_mib: u32 = 0u32, "edit-memory", "Memory for edits", Kind::Int { min: 0, max: 10_000_000 }, "MiB", Advanced, EDIT | EDIT_IMAGE | SERVE,
+        "Graphics memory that the edit model may take, MiB; where that is too little, it works in smaller parts, then reads the instruction on the processor; 0: no limit.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
     view_side: u32 = 0u32, "view-side", "Largest photo side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, RECONSTRUCT | EDIT,
@@ -559,8 +561,8 @@ impl Settings {
             Method::In2nSmall | Method::In2nTiny => 30_000,
         };
         self.precision = match self.method {
-            Method::Igs2gs | Method::In2n | Method::Sds => Precision::Full,
-            Method::In2nSmall | Method::In2nTiny => Precision::Half,
+            Method::In2n | Method::Sds => Precision::Full,
+            Method::Igs2gs | Method::In2nSmall | Method::In2nTiny => Precision::Half,
         };
         self.loss = match self.method {
             Method::In2nTiny => Loss::L1,

@@ -478,6 +478,7 @@ impl Session {
                             );
                         }
                         EditUpdate::Waiting(reason) => progress.waiting = Some(reason),
+                        EditUpdate::Preparing(what) => progress.detail = what,
                         EditUpdate::Resumed => {}
                     }
                     control.progress(progress.clone());
