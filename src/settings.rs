@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 
 /// Jobs of the command line and the window that read a setting.
 pub mod jobs {
-    pub const RECONSTRUCT: u8 = 1;
-    pub const EDIT: u8 = 2;
-    pub const EDIT_IMAGE: u8 = 4;
-    pub const RENDER: u8 = 8;
-    pub const EVAL: u8 = 16;
+    pub const RECONSTRUCT: u16 = 1;
+    pub const EDIT: u16 = 2;
+    pub const EDIT_IMAGE: u16 = 4;
+    pub const RENDER: u16 = 8;
+    pub const EVAL: u16 = 16;
     /// `model check`.
-    pub const CHECK: u8 = 32;
-    pub const VIEWS: u8 = 64;
+    pub const CHECK: u16 = 32;
+    pub const VIEWS: u16 = 64;
     /// `serve-editor`.
-    pub const SERVE: u8 = 128;
+    pub const SERVE: u16 = 128;
+    pub const CONVERT: u16 = 256;
 }
 use jobs::*;
 
@@ -82,7 +83,7 @@ pub struct Setting {
     pub unit: &'static str,
     pub tier: Tier,
     /// Which [`jobs`] read it.
-    pub jobs: u8,
+    pub jobs: u16,
     pub help: &'static str,
     pub get: fn(&Settings) -> Value,
     set: fn(&mut Settings, Value),
@@ -142,7 +143,7 @@ impl Setting {
     }
 
     /// The flag in a job's own command: the steps of a reconstruction are plain `--steps` there.
-    pub fn flag_in(&self, job: u8) -> &'static str {
+    pub fn flag_in(&self, job: u16) -> &'static str {
         if job == RECONSTRUCT && self.key == "reconstruct_steps" {
             "steps"
         } else {
@@ -445,6 +446,8 @@ settings! {
         "Binary logarithm of the entries a level of a Luxen's hash grid; 0: 19, small 16.";
     luxen_appearance: Appearance = Appearance::Auto, "luxen-appearance", "Exposure a photo", Kind::Choice(Appearance::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "Whether a Luxen learns an exposure for each photo; auto: except for synthetic captures.";
+    convert_steps: u32 = 1500u32, "steps", "Conversion steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, CONVERT,
+        "Optimization steps of splats that are made of a Luxen, towards its own renders.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,
@@ -459,7 +462,7 @@ settings! {
         "What the photos show, for CLIP: \"a photo of a man\".";
     caption_after: String = "", "caption-after", "Caption after", Kind::Text, "", Advanced, EVAL,
         "What the edited scene shows, for CLIP: \"a photo of a bronze statue\".";
-    seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE,
+    seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE | CONVERT,
         "Seed of every random choice: same seed, same views, noise levels and noises.";
 }
 

@@ -350,6 +350,22 @@ fn the_viewport_shows_the_render_and_leaves_what_the_camera_left() {
     let frame = &canvas.shown().unwrap().image;
     assert_eq!([frame.width, frame.height], size);
     let coarse = frame.read_rgba(&gpu).unwrap();
+    // A camera that never stops is shown frames all the same.
+    let mut shown = 0;
+    for step in 0..2000 {
+        let camera = at(step % 2, size);
+        canvas
+            .request((&scene, 1), None, &camera, Pace::Moving)
+            .unwrap();
+        gpu.device.poll(wgpu::PollType::Poll).unwrap();
+        shown += usize::from(canvas.poll().unwrap());
+        if shown == 3 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(shown, 3, "frames in a lasting motion");
+
     // At rest the same size has all its samples again.
     let resting = at(2, size);
     settle(&mut canvas, &resting, Pace::Still);

@@ -5,6 +5,8 @@
 mod fixture;
 #[path = "trainer/growth.rs"]
 mod growth;
+#[path = "trainer/parts.rs"]
+mod parts;
 #[path = "trainer/start.rs"]
 mod start;
 

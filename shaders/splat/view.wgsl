@@ -22,9 +22,10 @@ struct View {
     capacity: u32,
     // 1 when depth is wanted.
     depth: u32,
-    padding_0: u32,
-    padding_1: u32,
-    padding_2: u32,
+    // What is bound of a list that is bound in parts: splats of SH coefficients, slots of gradients.
+    first: u32,
+    end: u32,
+    padding: u32,
 }
 
 const NEAR: f32 = 0.01;

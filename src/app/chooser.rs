@@ -13,6 +13,7 @@ pub enum Purpose {
     OpenFile,
     SaveProject,
     ExportPly,
+    ExportAsSplats,
     EditModel,
 }
 
@@ -23,6 +24,7 @@ impl Purpose {
             Self::OpenFile => "Open file",
             Self::SaveProject => "Save project as",
             Self::ExportPly => "Export PLY",
+            Self::ExportAsSplats => "Convert to splats",
             Self::EditModel => "Choose edit model",
         }
     }
@@ -31,7 +33,7 @@ impl Purpose {
         match self {
             Self::OpenFolder | Self::OpenFile => "Open this path",
             Self::SaveProject => "Save here",
-            Self::ExportPly => "Export here",
+            Self::ExportPly | Self::ExportAsSplats => "Export here",
             Self::EditModel => "Use this model",
         }
     }
@@ -42,6 +44,9 @@ impl Purpose {
             Self::OpenFile => "A splat file, or a capture's transforms.json",
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
+            Self::ExportAsSplats => {
+                "A new file; its ending says the format, such as /home/me/statue.ply or .spz"
+            }
             Self::EditModel => "The folder of an InstructPix2Pix model in diffusers layout",
         }
     }
@@ -113,10 +118,13 @@ impl Chooser {
                         .pick_file(),
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
-                Purpose::ExportPly => Box::pin(
+                Purpose::ExportPly | Purpose::ExportAsSplats => Box::pin(
                     dialog
                         .set_file_name(suggestion)
-                        .add_filter("PLY", &["ply"])
+                        .add_filter(
+                            "Splat files",
+                            &["ply", "spz", "sog", "splat", "glb", "html"],
+                        )
                         .save_file(),
                 ),
             };

@@ -13,6 +13,7 @@ pub enum UiCommand {
     Save,
     SaveAs,
     Export,
+    ExportAsSplats,
     Quit,
     Reconstruct,
     StartEdit,
@@ -82,6 +83,8 @@ pub struct Facts {
     /// Views of the capture; 0 for a splat file.
     pub views: usize,
     pub has_splats: bool,
+    /// The scene is a Luxen.
+    pub is_luxen: bool,
     pub has_project: bool,
     pub run: RunState,
     /// Why the settings do not make an edit.
@@ -200,6 +203,7 @@ pub fn job_label(job: Job) -> &'static str {
         Job::EditImage => "The picture edit",
         Job::TryOut => "A try-out",
         Job::Render => "The rendering",
+        Job::Convert => "The conversion",
     }
 }
 
@@ -249,7 +253,18 @@ commands! {
     SaveAs, File, "Save project as…", command_shift(Key::S),
         "Keep the project in a folder of your choice", needs_scene;
     Export, File / group, "Export PLY…", command(Key::E),
-        "Write the scene that is shown, live or snapshot, as a splat file that other tools open", needs_splats;
+        "Write the scene that is shown, live or snapshot, as a splat file that other tools open",
+        |f| {
+            needs_splats(f)?;
+            unless(f.is_luxen, "A Luxen has no splats: \"Convert to splats…\" makes some")
+        };
+    ExportAsSplats, File, "Convert to splats…", None,
+        "Make splats that look like this Luxen, and write them as a splat file; takes some minutes",
+        |f| {
+            needs_splats(f)?;
+            unless(!f.is_luxen, "The scene is made of splats: \"Export PLY…\" writes them")?;
+            needs_idle(f)
+        };
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };

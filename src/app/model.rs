@@ -189,6 +189,9 @@ impl Model {
                 }
             }
             Event::Exported(path) => self.notice = format!("Exported {}", path.display()),
+            Event::Delivered(delivered) => {
+                self.notice = format!("{}: {delivered}", self.notice);
+            }
             Event::Interrupted(job) => {
                 if let Some(scene) = &mut self.scene {
                     scene.interrupted = job;
@@ -221,7 +224,7 @@ impl Model {
                     }
                     Job::Edit => self.notice = format!("Edit {ended} at step {}", thousands(step)),
                     Job::TryOut => self.trials.ended(),
-                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render => {}
+                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render | Job::Convert => {}
                 }
             }
         }

@@ -118,6 +118,7 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             (_, Job::EditImage) => "Editing a picture…",
             (_, Job::TryOut) => "Trying on one view…",
             (_, Job::Render) => "Rendering…",
+            (_, Job::Convert) => "Converting…",
         };
         ui.horizontal(|ui| {
             theme::section(ui, title);

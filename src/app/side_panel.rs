@@ -229,7 +229,7 @@ fn advanced(
     actions: &mut Vec<Action>,
 ) {
     let preset = models.preset();
-    let rows = |job: u8, other: u8| {
+    let rows = |job: u16, other: u16| {
         SETTINGS
             .iter()
             .filter(move |s| s.tier == Tier::Advanced && s.jobs & job != 0 && s.jobs & other == 0)

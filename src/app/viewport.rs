@@ -129,6 +129,10 @@ impl Viewport {
         }
     }
 
+    pub fn is_luxen(&self) -> bool {
+        matches!(&self.drawable, Some((Drawable::Luxen(_), _)))
+    }
+
     /// Keep a copy of what is drawn now as the scene before the edit.
     pub fn keep_before(&mut self) {
         if let Some((drawable, _)) = &self.drawable {

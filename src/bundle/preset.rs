@@ -114,7 +114,7 @@ impl Preset {
     pub fn explanation(
         &self,
         settings: &Settings,
-        job: u8,
+        job: u16,
         shrinks_photos: bool,
     ) -> Option<String> {
         let rows = SETTINGS.iter().filter_map(|row| {

@@ -1,24 +1,47 @@
-//! `luxedit convert IN OUT`: a splat file in another format. Needs no graphics adapter.
+//! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; or a Luxen as splats.
 
-use super::flags;
-use crate::{Error, Result, worker};
+use super::{driver::Driver, flags};
+use crate::{
+    Error, Result,
+    settings::{SceneKind, Settings, jobs::CONVERT},
+    worker::{self, Delivery},
+};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+use std::path::Path;
 
 const AXES: [&str; 3] = ["x", "y", "z"];
 
 pub fn command() -> Command {
-    Command::new("convert")
-        .about("Write a splat file in another format: PLY, compressed PLY, .splat, SPZ, SOG, GLB or a web page")
-        .arg(flags::input("input", "IN", "Project, or splat file: PLY, compressed PLY, .splat, .ksplat, SPZ, SOG, glTF or GLB"))
-        .arg(flags::input("out", "OUT", "File to write; its ending says the format"))
-        .arg(
-            Arg::new("turn")
-                .long("turn")
-                .value_name("AXIS")
-                .action(ArgAction::Append)
-                .value_parser(AXES)
-                .help("Turn the scene upside down: half a turn about an axis (for files of tools with another frame)"),
-        )
+    flags::add(
+        Command::new("convert")
+            .about(
+                "Write a splat file in another format (PLY, compressed PLY, .splat, SPZ, SOG, GLB, a web page), or splats \
+                 that look like a Luxen",
+            )
+            .arg(flags::input(
+                "input",
+                "IN",
+                "Project, or splat file: PLY, compressed PLY, .splat, .ksplat, SPZ, SOG, glTF or GLB",
+            ))
+            .arg(flags::input(
+                "out",
+                "OUT",
+                "File to write; its ending says the format",
+            ))
+            .arg(
+                Arg::new("turn")
+                    .long("turn")
+                    .value_name("AXIS")
+                    .action(ArgAction::Append)
+                    .value_parser(AXES)
+                    .help(
+                        "Turn the scene upside down: half a turn about an axis (for files of tools with another frame); \
+                         not for a Luxen",
+                    ),
+            ),
+        CONVERT,
+    )
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
@@ -29,11 +52,25 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .flatten()
         .filter_map(|axis| AXES.iter().position(|a| a == axis))
         .collect();
+    if worker::scene_kind(&input)? == Some(SceneKind::Luxen) {
+        if !turns.is_empty() {
+            return Err(Error::invalid(
+                "a Luxen is converted in its own frame: leave --turn out, and turn the file that comes of it",
+            ));
+        }
+        return deliver(matches, &input, &output);
+    }
+    if let Some(setting) = flags::given(matches, CONVERT).next() {
+        return Err(Error::Invalid(format!(
+            "--{} is for Luxens: splats are written as they are",
+            setting.flag
+        )));
+    }
     let done = worker::convert(&input, &output, &turns)?;
     if matches.get_flag("json") {
         let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
         json["command"] = "convert".into();
-        json["written"] = serde_json::json!([output]);
+        json["written"] = json!([output]);
         println!("{json}");
         return Ok(());
     }
@@ -50,4 +87,32 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         println!("note: {} {loss}", done.output_format.name());
     }
     Ok(())
+}
+
+fn deliver(matches: &ArgMatches, input: &Path, output: &Path) -> Result<()> {
+    let mut settings = Settings::default();
+    flags::apply(matches, CONVERT, &mut settings)?;
+    let mut driver = Driver::start(matches.get_flag("json"))?;
+    driver.settings(&settings)?;
+    if !driver.run(worker::Command::OpenReadOnly(input.to_owned()))? {
+        return Err(Error::Cancelled);
+    }
+    if let Some(scene) = &driver.scene {
+        // A project brings settings of its own.
+        settings = scene.settings.clone();
+        flags::apply(matches, CONVERT, &mut settings)?;
+        driver.settings(&settings)?;
+    }
+    driver.run(worker::Command::Deliver {
+        output: output.to_owned(),
+        delivery: Delivery::Splats,
+    })?;
+    let delivered = driver.delivered;
+    let line = delivered.map(|d| d.to_string());
+    driver.finish(
+        "convert",
+        Some(&settings),
+        json!({ "delivered": delivered }),
+        line.as_slice(),
+    )
 }

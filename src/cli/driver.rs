@@ -6,7 +6,7 @@ use crate::{
     error::Cancel,
     gpu::Gpu,
     settings::Settings,
-    worker::{Command, Event, Job, Metrics, SceneInfo, WorkerHandle},
+    worker::{Command, Delivered, Event, Job, Metrics, SceneInfo, WorkerHandle},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ pub struct Driver {
     pub is_software: bool,
     pub scene: Option<SceneInfo>,
     pub metrics: Option<Metrics>,
+    pub delivered: Option<Delivered>,
     pub exported: Vec<PathBuf>,
     pub project: Option<PathBuf>,
     warnings: Vec<String>,
@@ -88,6 +89,7 @@ impl Driver {
             is_software: gpu.is_software(),
             scene: None,
             metrics: None,
+            delivered: None,
             exported: Vec::new(),
             project: None,
             warnings: Vec::new(),
@@ -188,6 +190,7 @@ impl Driver {
             Event::Saved(folder) => self.project = Some(folder),
             Event::Exported(path) if !self.exported.contains(&path) => self.exported.push(path),
             Event::Metrics(metrics) => self.metrics = Some(metrics),
+            Event::Delivered(delivered) => self.delivered = Some(delivered),
             Event::ViewEdited(_) => self.edits += 1,
             Event::Snapshot(_) => self.snapshots += 1,
             Event::SnapshotRemoved(_) => self.snapshots = self.snapshots.saturating_sub(1),
@@ -224,6 +227,7 @@ impl Driver {
             Some(Job::Edit | Job::EditImage | Job::TryOut) => "editing",
             Some(Job::Render) => "rendering",
             Some(Job::Evaluate) => "measuring",
+            Some(Job::Convert) => "converting",
             None => "working",
         };
         self.bar.set_prefix(what);

@@ -8,12 +8,12 @@ use crate::{
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 
-fn of(job: u8) -> impl Iterator<Item = &'static Setting> {
+fn of(job: u16) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |s| s.jobs & job != 0)
 }
 
 /// Add the flags that `job` reads.
-pub fn add(command: Command, job: u8) -> Command {
+pub fn add(command: Command, job: u16) -> Command {
     command.args(of(job).map(|s| {
         let arg = Arg::new(s.key)
             .long(s.flag_in(job))
@@ -38,7 +38,7 @@ fn help(setting: &Setting) -> String {
 }
 
 /// The flags of `job` that were given.
-pub fn given(matches: &ArgMatches, job: u8) -> impl Iterator<Item = &'static Setting> {
+pub fn given(matches: &ArgMatches, job: u16) -> impl Iterator<Item = &'static Setting> {
     of(job).filter(|s| matches.contains_id(s.key))
 }
 
@@ -46,7 +46,7 @@ pub fn given(matches: &ArgMatches, job: u8) -> impl Iterator<Item = &'static Set
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] names the flag and its range.
-pub fn apply(matches: &ArgMatches, job: u8, settings: &mut Settings) -> Result<()> {
+pub fn apply(matches: &ArgMatches, job: u16, settings: &mut Settings) -> Result<()> {
     apply_over(&Preset::default(), matches, job, settings)
 }
 
@@ -57,7 +57,7 @@ pub fn apply(matches: &ArgMatches, job: u8, settings: &mut Settings) -> Result<(
 pub fn apply_over(
     preset: &Preset,
     matches: &ArgMatches,
-    job: u8,
+    job: u16,
     settings: &mut Settings,
 ) -> Result<()> {
     for setting in of(job) {

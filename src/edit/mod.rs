@@ -4,6 +4,7 @@
 //! ([`Schedule`]) decides which view is edited when; it is plain data, so that a saved project resumes in the middle of
 //! a sweep with the very view, noise level and noise that come next.
 
+pub mod convert;
 pub mod detail;
 mod editor;
 mod kind;
@@ -17,9 +18,9 @@ pub use kind::{Drawable, SceneState, no_splats};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
-    RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
+    RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{StepLoss, TrainableScene, Turn};
+pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

@@ -31,6 +31,23 @@ pub struct Turn<'a> {
     pub drawn: &'a [usize],
 }
 
+/// Camera z of what a picture shows, `[h, w]`, world units.
+pub struct Depths {
+    /// The mean, weighted by what each part adds to the pixel; 0 where there is nothing.
+    pub expected: Vec<f32>,
+    /// Of the surface, 0 where less than half of the light is stopped: where half of it is, in a Luxen, whose mean lies
+    /// before a surface with haze in front of it; the mean in splats.
+    pub surface: Vec<f32>,
+}
+
+/// The weighted sums of z over the opacities of `rgba`.
+fn expected_depths(mut sums: Vec<f32>, rgba: &[f32]) -> Vec<f32> {
+    for (z, pixel) in sums.iter_mut().zip(rgba.as_chunks::<4>().0) {
+        *z = if pixel[3] > 1e-3 { *z / pixel[3] } else { 0.0 };
+    }
+    sums
+}
+
 /// Something that can be rendered from a camera and optimized towards pictures.
 pub trait TrainableScene {
     /// The whole picture in evaluation mode: all detail, the capture's fixed background. `view`: position among the
@@ -39,6 +56,12 @@ pub trait TrainableScene {
     /// # Errors
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()>;
+
+    /// [`Self::render`] in the mean exposure, and how far away things are.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths>;
 
     /// One optimization step. `gradient`: what a network said of the present [`Self::render`] of the only view drawn, or
     /// of [`Self::patches`], beside or in place of the pictures. Returns the bound on the number of splats where it kept
@@ -100,6 +123,21 @@ pub trait TrainableScene {
 impl TrainableScene for SplatTrainer {
     fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, target)
+    }
+    fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
+        let gpu = self.gpu().clone();
+        let sums = gpu.storage("depth", target.pixels() as u64 * 4);
+        self.render_with_depth(camera, target, Some(&sums))?;
+        let rgba = target.read_rgba(&gpu)?;
+        let expected = expected_depths(gpu.read(&sums, target.pixels())?, &rgba);
+        let alphas = rgba.as_chunks::<4>().0.iter().map(|p| p[3]);
+        let surface = expected.iter().zip(alphas);
+        Ok(Depths {
+            surface: surface
+                .map(|(&z, alpha)| if alpha < 0.5 { 0.0 } else { z })
+                .collect(),
+            expected,
+        })
     }
     fn step(
         &mut self,
@@ -175,6 +213,16 @@ impl TrainableScene for SplatTrainer {
 impl TrainableScene for LuxenTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, view.map(|v| v as u32), target)
+    }
+    fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
+        let gpu = self.gpu().clone();
+        let pixels = target.pixels();
+        let planes = gpu.storage("depths", 2 * pixels as u64 * 4);
+        self.render_with_depth(camera, None, target, Some(&planes))?;
+        let mut sums: Vec<f32> = gpu.read(&planes, 2 * pixels)?;
+        let surface = sums.split_off(pixels);
+        let expected = expected_depths(sums, &target.read_rgba(&gpu)?);
+        Ok(Depths { expected, surface })
     }
     fn step(
         &mut self,

@@ -65,7 +65,8 @@ impl LuxenRenderer {
     }
 
     /// Record `pixels` of a picture, counted row by row, into `image`. `appearance`: the training view whose appearance it
-    /// has, else the mean. `depth`: `[h, w]` f32, sum of weight × camera z.
+    /// has, else the mean. `depth`: `[h, w]` or `[2, h, w]` f32: sum of weight × camera z, then camera z where half of
+    /// the ray is stopped, 0 where that does not happen.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the buffers of a chunk do not fit the adapter.
@@ -168,7 +169,8 @@ impl LuxenRenderer {
         if self.kernels.as_ref().is_none_or(|(s, _)| *s != size) {
             self.kernels = Some((size, ForwardKernels::new(&self.gpu, size)));
         }
-        let wanted = pixels.min(CHUNK_RAYS).next_multiple_of(64);
+        // In powers of two: slices of a picture grow a little at a time, buffers for each would be made in vain.
+        let wanted = pixels.clamp(64, CHUNK_RAYS).next_power_of_two();
         let key = (size, scene.config.samples, wanted);
         let fits = |(k, _): &(Key, Workspace)| (k.0, k.1) == (key.0, key.1) && k.2 >= key.2;
         let kept = match self.spaces.iter().position(fits) {

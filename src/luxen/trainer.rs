@@ -422,6 +422,20 @@ impl LuxenTrainer {
         appearance: Option<u32>,
         target: &GpuImage,
     ) -> Result<()> {
+        self.render_with_depth(camera, appearance, target, None)
+    }
+
+    /// [`Self::render`] with the depths of [`LuxenRenderer::record`].
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        appearance: Option<u32>,
+        target: &GpuImage,
+        depth: Option<&wgpu::Buffer>,
+    ) -> Result<()> {
         self.finish()?;
         let scene = self.drawable();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -432,7 +446,7 @@ impl LuxenTrainer {
             appearance,
             0..u32::MAX,
             target,
-            None,
+            depth,
         )?;
         self.gpu.queue.submit([encoder.finish()]);
         self.gpu.wait()
@@ -515,6 +529,10 @@ impl LuxenTrainer {
             .chain(occupancy)
             .map(wgpu::Buffer::size)
             .sum()
+    }
+
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
     }
 
     pub fn config(&self) -> &LuxenConfig {

@@ -69,12 +69,12 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
         )));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut points: Vec<Point> = match &dataset.points {
+    let mut points: Vec<Seed> = match &dataset.points {
         Some(PointCloud { positions, colors }) if positions.len() >= 4 => positions
             .iter()
             .zip(colors)
             .filter(|(p, _)| p.is_finite())
-            .map(|(p, c)| Point {
+            .map(|(p, c)| Seed {
                 position: *p,
                 color: c.map(|v| f32::from(v) / 255.0),
                 max_scale: f64::INFINITY,
@@ -91,15 +91,32 @@ pub fn initialize(dataset: &Dataset, config: &InitConfig) -> Result<Splats> {
             random_points(&views, empty, count as usize, &mut rng)?
         }
     };
+    Ok(grow_from(&mut points, config, &mut rng))
+}
+
+/// Splats at known places. The same seeds and configuration give the same splats.
+///
+/// # Errors
+/// [`Error::Invalid`] without seeds.
+pub fn initialize_at(mut seeds: Vec<Seed>, config: &InitConfig) -> Result<Splats> {
+    if seeds.is_empty() {
+        return Err(Error::invalid("there is no surface to put splats on"));
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    Ok(grow_from(&mut seeds, config, &mut rng))
+}
+
+/// Of too many points, some at random.
+fn grow_from(points: &mut Vec<Seed>, config: &InitConfig, rng: &mut ChaCha8Rng) -> Splats {
     let most = config.most.max(1) as usize;
     if points.len() > most {
         for i in 0..most {
-            let other = i + uniform_index(&mut rng, points.len() - i);
+            let other = i + uniform_index(rng, points.len() - i);
             points.swap(i, other);
         }
         points.truncate(most);
     }
-    Ok(splats_at(&points, config, &mut rng))
+    splats_at(points, config, rng)
 }
 
 /// Radius of the training cameras around their centre, ×1.1 (as 3D Gaussian Splatting defines it), in world units; for
@@ -115,12 +132,13 @@ pub fn scene_extent<'a>(cameras: impl IntoIterator<Item = &'a Camera>) -> f64 {
 }
 
 /// Where a splat starts.
-struct Point {
-    position: DVec3,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seed {
+    pub position: DVec3,
     /// Display-referred rgb.
-    color: [f32; 3],
+    pub color: [f32; 3],
     /// World units; what its share of the picture measures at its depth.
-    max_scale: f64,
+    pub max_scale: f64,
 }
 
 /// The point nearest to all optical axes, and the mean distance of the cameras from it. Axes that hardly converge are
@@ -168,7 +186,7 @@ fn random_points(
     empty: Option<[u8; 3]>,
     count: usize,
     rng: &mut ChaCha8Rng,
-) -> Result<Vec<Point>> {
+) -> Result<Vec<Seed>> {
     let cameras: Vec<Camera> = views.iter().map(|v| v.camera).collect();
     let (focus, distance) = common_focus(&cameras);
     // Around a synthetic object there is nothing; behind a real one there is the world.
@@ -192,7 +210,7 @@ fn random_points(
         seen >= quorum
     };
     let sweep = Sweep::new(views, focus);
-    let mut points: Vec<Point> = Vec::with_capacity(count);
+    let mut points: Vec<Seed> = Vec::with_capacity(count);
     for round in 0..MAX_ROUNDS {
         let missing = count - points.len();
         if missing == 0 {
@@ -209,7 +227,7 @@ fn random_points(
                 (view, pixel, uniform(rng) as f32, uniform(rng) as f32)
             })
             .collect();
-        let found: Vec<Point> = tries
+        let found: Vec<Seed> = tries
             .into_par_iter()
             .filter_map(|(index, pixel, offset, random)| {
                 let view = views[index];
@@ -235,7 +253,7 @@ fn random_points(
                 };
                 let position = at(depth);
                 let pixels_each = f64::from(k.width) * f64::from(k.height) / count as f64;
-                allowed(position).then(|| Point {
+                allowed(position).then(|| Seed {
                     position,
                     color: color.map(|v| f32::from(v) / 255.0),
                     max_scale: f64::from(depth) / k.fx.min(k.fy) * pixels_each.sqrt().max(1.0),
@@ -271,7 +289,7 @@ fn color_at(view: &View, point: DVec3) -> Option<[u8; 3]> {
 }
 
 /// Round splats of the size of the gaps between them.
-fn splats_at(points: &[Point], config: &InitConfig, rng: &mut ChaCha8Rng) -> Splats {
+fn splats_at(points: &[Seed], config: &InitConfig, rng: &mut ChaCha8Rng) -> Splats {
     let tree = RTree::bulk_load(
         points
             .iter()

@@ -229,7 +229,7 @@ impl ColorKernels {
 }
 
 /// Floats in each half of a slot, as `splat/*_gradients.wgsl` have them.
-pub(super) fn half_slot(gradient: GradientSum) -> u64 {
+pub(super) fn half_slot(gradient: GradientSum) -> u32 {
     match gradient {
         GradientSum::Signed => 5,
         GradientSum::Absolute => 6,

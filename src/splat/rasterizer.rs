@@ -5,13 +5,14 @@
 use super::{
     SplatBuffers, SplatGradients, TileSize,
     kernels::{ColorKernels, Kernels, SumKernels, half_slot},
-    scratch::{self, IntersectionScratch, PictureScratch, SplatScratch},
+    rows::Rows,
+    scratch::{self, IntersectionScratch, PictureScratch, SlotPart, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
     uniforms::{SCAN_TO_INTERSECTIONS, Scan, View},
 };
 use crate::{
     Error, Result,
-    gpu::{Gpu, GpuImage, Packer},
+    gpu::{Gpu, GpuImage, Packer, Slice},
     scene::Camera,
     settings::GradientSum,
 };
@@ -65,7 +66,8 @@ impl Rasterizer {
     /// [`Error::Gpu`] when the adapter cannot run the kernels.
     pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
         let tile_size = TileSize::of(&gpu);
-        Self::with(gpu, tile_size, INITIAL_INTERSECTIONS)
+        let most = IntersectionScratch::most(&gpu).min(INITIAL_INTERSECTIONS.into());
+        Self::with(gpu, tile_size, most as u32)
     }
 
     /// With a chosen tile size and room for exactly `intersections` to begin with.
@@ -178,6 +180,11 @@ impl Rasterizer {
         let tiles = view.tiles[0] * view.tiles[1];
         let mut packer = Packer::new(gpu);
         let view_at = packer.add(&view);
+        let rest_words = view.rest_words();
+        let rest_parts: Vec<(Rows, Slice)> = Rows::parts(gpu, view.splats, rest_words)
+            .into_iter()
+            .map(|part| (part, packer.add(&view.with_part(part))))
+            .collect();
         let depth_plan = sort::plan(
             &mut packer,
             *sort_shape,
@@ -224,17 +231,21 @@ impl Rasterizer {
             ],
         );
         kernels.project.dispatch(&mut pass, &bind, by_splat);
-        let bind = color.forward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                splats.means.as_entire_binding(),
-                splats.sh_dc.as_entire_binding(),
-                splats.sh_rest.as_entire_binding(),
-                per_splat.projected.as_entire_binding(),
-            ],
-        );
-        color.forward.dispatch(&mut pass, &bind, by_splat);
+        for (part, view_of_part) in rest_parts {
+            let bind = color.forward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    splats.means.as_entire_binding(),
+                    splats.sh_dc.as_entire_binding(),
+                    part.of(&splats.sh_rest, rest_words),
+                    per_splat.projected.as_entire_binding(),
+                ],
+            );
+            color
+                .forward
+                .dispatch(&mut pass, &bind, groups_for(part.count()));
+        }
 
         let side = recorder.sort(&mut pass, &depth_plan, &per_splat.depth_sort);
         let order = &per_splat.depth_sort.values[side];
@@ -356,69 +367,84 @@ impl Rasterizer {
             status: _,
             last: _,
         } = &*self;
-        let (Some(color), Some([slots_a, slots_b]), Some(d_projected)) = (
-            &colors[view.active_degree as usize],
-            &intersections.slots,
-            &per_splat.d_projected,
-        ) else {
+        let (Some(color), Some(d_projected)) =
+            (&colors[view.active_degree as usize], &per_splat.d_projected)
+        else {
             return Err(Error::Gpu("the backward pass has no memory".into()));
         };
         let mut packer = Packer::new(gpu);
         let view_at = packer.add(&view);
+        let rest_words = view.rest_words();
+        let rest_parts: Vec<(Rows, Slice)> = Rows::parts(gpu, view.splats, rest_words)
+            .into_iter()
+            .map(|part| (part, packer.add(&view.with_part(part))))
+            .collect();
+        let slot_parts: Vec<(&SlotPart, Slice)> = intersections
+            .slots
+            .iter()
+            .map(|slots| (slots, packer.add(&view.with_part(slots.rows))))
+            .collect();
         let uniforms = packer.finish(gpu);
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        let bind = kernels.sums.rasterize_backward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                per_splat.projected.as_entire_binding(),
-                intersections.intersections.as_entire_binding(),
-                picture.tile_ranges.as_entire_binding(),
-                picture.pixel_ends.as_entire_binding(),
-                d_image.as_entire_binding(),
-                d_depth.unwrap_or(no_depth).as_entire_binding(),
-                slots_a.as_entire_binding(),
-                slots_b.as_entire_binding(),
-            ],
-        );
-        let [across, down] = view.tiles;
-        kernels
-            .sums
-            .rasterize_backward
-            .dispatch(&mut pass, &bind, [across, down, 1]);
         let by_splat = groups_for(view.splats);
-        let bind = kernels.sums.gather_slots.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                per_splat.projected.as_entire_binding(),
-                per_splat.slot_ranges.as_entire_binding(),
-                slots_a.as_entire_binding(),
-                slots_b.as_entire_binding(),
-                d_projected.as_entire_binding(),
-                gradients.logit_opacities.as_entire_binding(),
-                gradients.mean2d.as_entire_binding(),
-                gradients.radii.as_entire_binding(),
-            ],
-        );
-        kernels
-            .sums
-            .gather_slots
-            .dispatch(&mut pass, &bind, by_splat);
-        let bind = color.backward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                splats.means.as_entire_binding(),
-                splats.sh_rest.as_entire_binding(),
-                per_splat.projected.as_entire_binding(),
-                d_projected.as_entire_binding(),
-                gradients.sh_dc.as_entire_binding(),
-                gradients.sh_rest.as_entire_binding(),
-                gradients.means.as_entire_binding(),
-            ],
-        );
-        color.backward.dispatch(&mut pass, &bind, by_splat);
+        let [across, down] = view.tiles;
+        // Slots that are bound in parts: each part's pass goes over all pixels again, and keeps its own.
+        for (slots, view_of_part) in slot_parts {
+            let bind = kernels.sums.rasterize_backward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    per_splat.projected.as_entire_binding(),
+                    intersections.intersections.as_entire_binding(),
+                    picture.tile_ranges.as_entire_binding(),
+                    picture.pixel_ends.as_entire_binding(),
+                    d_image.as_entire_binding(),
+                    d_depth.unwrap_or(no_depth).as_entire_binding(),
+                    slots.halves[0].as_entire_binding(),
+                    slots.halves[1].as_entire_binding(),
+                ],
+            );
+            kernels
+                .sums
+                .rasterize_backward
+                .dispatch(&mut pass, &bind, [across, down, 1]);
+            let bind = kernels.sums.gather_slots.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    per_splat.projected.as_entire_binding(),
+                    per_splat.slot_ranges.as_entire_binding(),
+                    slots.halves[0].as_entire_binding(),
+                    slots.halves[1].as_entire_binding(),
+                    d_projected.as_entire_binding(),
+                    gradients.logit_opacities.as_entire_binding(),
+                    gradients.mean2d.as_entire_binding(),
+                    gradients.radii.as_entire_binding(),
+                ],
+            );
+            kernels
+                .sums
+                .gather_slots
+                .dispatch(&mut pass, &bind, by_splat);
+        }
+        for (part, view_of_part) in rest_parts {
+            let bind = color.backward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    splats.means.as_entire_binding(),
+                    part.of(&splats.sh_rest, rest_words),
+                    per_splat.projected.as_entire_binding(),
+                    d_projected.as_entire_binding(),
+                    gradients.sh_dc.as_entire_binding(),
+                    part.of(&gradients.sh_rest, rest_words),
+                    gradients.means.as_entire_binding(),
+                ],
+            );
+            color
+                .backward
+                .dispatch(&mut pass, &bind, groups_for(part.count()));
+        }
         let bind = kernels.geometry_backward.bind(
             gpu,
             &[

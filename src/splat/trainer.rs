@@ -234,13 +234,26 @@ impl SplatTrainer {
     /// # Errors
     /// As [`Self::step`].
     pub fn render(&mut self, camera: &Camera, target: &GpuImage) -> Result<()> {
+        self.render_with_depth(camera, target, None)
+    }
+
+    /// [`Self::render`] with the depth of [`Rasterizer::render`].
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: Option<&wgpu::Buffer>,
+    ) -> Result<()> {
         self.finish()?;
         let options = RenderOptions {
             background: self.config.background,
             active_sh_degree: self.splats.sh_degree,
         };
         self.rasterizer
-            .render(&self.splats, camera, &options, target, None)
+            .render(&self.splats, camera, &options, target, depth)
     }
 
     /// Everything for an exact resume. Waits for the GPU.
@@ -317,6 +330,10 @@ impl SplatTrainer {
     /// Changes when the parameter buffers were replaced.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
     }
 
     pub fn config(&self) -> &TrainConfig {

@@ -1,6 +1,6 @@
 //! What the kernels read as uniforms, laid out as their WGSL structs.
 
-use super::RenderOptions;
+use super::{RenderOptions, rows::Rows};
 use crate::scene::{Camera, Intrinsics};
 use bytemuck::{Pod, Zeroable};
 
@@ -23,7 +23,10 @@ pub(super) struct View {
     pub capacity: u32,
     /// 1 when depth is rendered, or has a cotangent.
     pub depth: u32,
-    padding: [u32; 3],
+    /// The part of a list that is bound.
+    pub first: u32,
+    pub end: u32,
+    padding: u32,
 }
 const _: () = assert!(size_of::<View>() == 176);
 
@@ -64,6 +67,19 @@ pub(super) fn scan_to_word(position: usize) -> u32 {
 }
 
 impl View {
+    /// The same with another part bound.
+    pub fn with_part(self, part: Rows) -> Self {
+        Self {
+            first: part.first,
+            end: part.end,
+            ..self
+        }
+    }
+
+    pub fn rest_words(&self) -> u32 {
+        3 * self.rest_count
+    }
+
     pub fn new(
         camera: &Camera,
         options: &RenderOptions,
@@ -106,7 +122,9 @@ impl View {
             rest_count: (sh_degree + 1) * (sh_degree + 1) - 1,
             capacity,
             depth: u32::from(depth),
-            padding: [0; 3],
+            first: 0,
+            end: splats,
+            padding: 0,
         }
     }
 }

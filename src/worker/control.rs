@@ -173,6 +173,7 @@ impl Control {
             | Command::EditImage { .. }
             | Command::TryOut { .. }
             | Command::Render { .. }
+            | Command::Deliver { .. }
             | Command::MakeViews { .. } => self.after.push_back(command),
         }
     }

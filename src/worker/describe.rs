@@ -1,7 +1,7 @@
 //! What a path holds, in words and as JSON, without a graphics adapter and without decoding photos.
 
 use super::project::{Access, Project};
-use crate::{Error, Result, formats, scene::Photo};
+use crate::{Error, Result, formats, scene::Photo, settings::SceneKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -21,6 +21,18 @@ pub fn describe(path: &Path) -> Result<Description> {
     let json = serde_json::to_value(&info).map_err(|e| Error::file(path, e.to_string()))?;
     let lines = info.to_string().lines().map(str::to_owned).collect();
     Ok(Description { json, lines })
+}
+
+/// What the scene of a project is made of; `None` for what is no project, or holds no scene yet.
+///
+/// # Errors
+/// As [`Project::open`].
+pub fn scene_kind(path: &Path) -> Result<Option<SceneKind>> {
+    if !Project::is_project(path) {
+        return Ok(None);
+    }
+    let project = Project::open(path, Access::Read)?;
+    Ok(project.manifest.live.map(|live| live.kind))
 }
 
 /// One picture of the capture or the program, for the window.

@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// The most splats that a reconstruction of the open capture may have.
-    fn splat_cap(&self, settings: &Settings) -> Result<SplatCap> {
+    pub(super) fn splat_cap(&self, settings: &Settings) -> Result<SplatCap> {
         let dataset = self.dataset()?;
         let mut pixels: Vec<u64> = dataset
             .split
@@ -545,7 +545,7 @@ impl Session {
 }
 
 /// `config` with the settings of how the set of splats grows.
-fn growing(
+pub(super) fn growing(
     config: TrainConfig,
     settings: &Settings,
     cap: SplatCap,

@@ -90,6 +90,11 @@ pub enum Command {
         folder: Option<PathBuf>,
         opens: bool,
     },
+    /// Write the live scene as something else, see [`Delivery`].
+    Deliver {
+        output: PathBuf,
+        delivery: Delivery,
+    },
     /// Ask what the Hub has of a model. Answered by [`Event::ModelOffered`] or [`Event::ModelFailed`], beside whatever
     /// job is under way.
     OfferModel {
@@ -104,6 +109,38 @@ pub enum Command {
     Save,
     /// Stop, save, end the thread. When the save fails the thread stays, says so, and ends at the next shut-down.
     ShutDown,
+}
+
+/// What a scene is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A splat file of any format. A Luxen's splats are made first, with the current settings.
+    Splats,
+}
+
+/// Splats that were made of a Luxen, and how well they show it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Delivered {
+    pub splats: u32,
+    pub steps: u32,
+    /// Held-out cameras from which both were drawn.
+    pub views: u32,
+    /// Of the splats' renders against the Luxen's own, dB, the mean over `views`; `None` where there are none.
+    pub psnr: Option<f64>,
+}
+
+impl std::fmt::Display for Delivered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} splats after {} steps", self.splats, self.steps)?;
+        match self.psnr {
+            Some(psnr) => write!(
+                f,
+                ", {psnr:.1} dB from the Luxen's own renders over {} held-out views",
+                self.views
+            ),
+            None => Ok(()),
+        }
+    }
 }
 
 /// File format of rendered pictures.
@@ -128,6 +165,7 @@ pub enum Job {
     EditImage,
     TryOut,
     Render,
+    Convert,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +318,7 @@ pub enum Event {
     /// The project folder, after a save.
     Saved(PathBuf),
     Exported(PathBuf),
+    Delivered(Delivered),
     ModelOffered(Box<Offer>),
     /// The model is in the cache.
     ModelFetched {

@@ -5,6 +5,7 @@
 mod contact_sheet;
 mod control;
 mod convert;
+mod deliver;
 mod describe;
 mod edit_loss;
 mod fetch;
@@ -24,7 +25,7 @@ mod try_out;
 mod view_edit;
 
 pub use convert::{Conversion, convert};
-pub use describe::{Description, describe, picture};
+pub use describe::{Description, describe, picture, scene_kind};
 pub use handle::WorkerHandle;
 pub use messages::*;
 pub use project::{Access, EditRecord, Manifest, Project, SnapshotRecord, StateRecord};

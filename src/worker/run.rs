@@ -177,6 +177,9 @@ impl Worker {
                 }
                 Ok(true)
             }),
+            Command::Deliver { output, delivery } => self.job(Job::Convert, |w| {
+                w.session.deliver(&output, delivery, &mut w.control)
+            }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
             other => Err(Error::Invalid(format!(
                 "{other:?} cannot wait for a job's end"

@@ -12,10 +12,19 @@ use crate::{
     },
     hub::FetchProgress,
     settings::Settings,
-    worker::{Command, SnapshotId, Trial},
+    worker::{Command, Delivery, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file name that says what is in it.
+fn with_ending(path: PathBuf, ending: &str) -> PathBuf {
+    if path.extension().is_none() {
+        path.with_extension(ending)
+    } else {
+        path
+    }
+}
 
 impl App {
     pub(super) fn facts(&self) -> Facts {
@@ -25,6 +34,7 @@ impl App {
             has_scene: scene.is_some(),
             views: scene.map_or(0, |s| s.views.len()),
             has_splats: self.model.has_splats && scene.is_some(),
+            is_luxen: self.viewport.is_luxen(),
             has_project: scene.is_some_and(|s| s.project.is_some()),
             run: self.model.run,
             edit_refusal: self
@@ -97,7 +107,7 @@ impl App {
         });
         let suggestion = match purpose {
             Purpose::SaveProject => format!("{stem}.luxedit"),
-            Purpose::ExportPly => format!("{stem}.ply"),
+            Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
             Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
@@ -112,12 +122,14 @@ impl App {
                 self.send(Command::Save);
             }
             Purpose::ExportPly => {
-                let path = if path.extension().is_none() {
-                    path.with_extension("ply")
-                } else {
-                    path
-                };
-                self.send(Command::Export(path));
+                self.send(Command::Export(with_ending(path, "ply")));
+            }
+            Purpose::ExportAsSplats => {
+                self.send_settings(true);
+                self.send(Command::Deliver {
+                    output: with_ending(path, "ply"),
+                    delivery: Delivery::Splats,
+                });
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
         }
@@ -225,6 +237,7 @@ impl App {
             UiCommand::Save => self.send(Command::Save),
             UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
+            UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {
                 self.send_settings(true);

@@ -92,6 +92,7 @@ impl SplatTrainer {
                 &mut encoder,
                 label,
                 source,
+                self.splats.count,
                 row_width(group, sh_degree),
                 &plan.rows,
                 plan.count,
