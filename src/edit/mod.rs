@@ -8,6 +8,7 @@ pub mod convert;
 pub mod detail;
 mod editor;
 mod kind;
+mod nerfacto;
 mod networks;
 mod remote;
 mod scene;
@@ -15,6 +16,7 @@ mod schedule;
 
 pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
+pub use nerfacto::luxen_of;
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
