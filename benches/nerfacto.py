@@ -1,60 +1,17 @@
 """nerfstudio's half of nerfacto.rs: takes as many steps as each line of stdin says, on the rays that the other side draws;
 prints wall and processor seconds and the mean squared difference."""
-import importlib.machinery
-import importlib.util
 import json
 import math
 import sys
 import time
-import types
-import warnings
-from unittest.mock import MagicMock
 
-warnings.filterwarnings("ignore")
-
-
-class Absent(types.ModuleType):
-    """Stands for a package that nerfstudio imports and its nerfacto does not use."""
-
-    __path__ = []
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return MagicMock(name=name)
-
-
-class AbsentFinder:
-    def __init__(self, names):
-        self.names = names
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in self.names:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        return Absent(spec.name)
-
-    def exec_module(self, module):
-        pass
-
-
-UNUSED = ("av appdirs comet_ml cv2 gdown gsplat h5py matplotlib mediapy msgpack msgpack_numpy open3d plotly pymeshlab "
-          "pytorch_msssim rawpy splines tensorboard torchvision trimesh viser wandb xatlas").split()
-sys.meta_path.append(AbsentFinder({n for n in UNUSED if importlib.util.find_spec(n) is None}))
-sys.modules["torch.utils.tensorboard"] = Absent("torch.utils.tensorboard")
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import torchmetrics.image.lpip as lpip  # noqa: E402
-from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig  # noqa: E402
-from nerfstudio.cameras.rays import RayBundle  # noqa: E402
-from nerfstudio.data.scene_box import SceneBox  # noqa: E402
-from nerfstudio.models.nerfacto import NerfactoModelConfig  # noqa: E402
-
-# Its weights would be fetched, for pictures of the evaluation.
-lpip.LearnedPerceptualImagePatchSimilarity = lambda **_: torch.nn.Identity()
+import nerfstudio_alone  # noqa: F401  (first)
+import numpy as np
+import torch
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.models.nerfacto import NerfactoModelConfig
 
 
 def pcg(value):

@@ -7,8 +7,8 @@ use crate::{
     Error, Result,
     formats::nerfstudio::{Model, Options},
     luxen::{
-        Background, FieldShape, GridConfig, GridSemantics, LayerWeights, LuxenConfig, LuxenProgress,
-        LuxenState, ProposalLayout, Size,
+        Background, FieldShape, GridConfig, GridSemantics, LayerWeights, LuxenConfig,
+        LuxenProgress, LuxenState, ProposalLayout, Size,
     },
     scene::NamedTensor,
 };
@@ -44,7 +44,10 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
     };
     let poses = model.tensors.get("camera_optimizer.pose_adjustment");
     if poses.is_some_and(|t| t.data.iter().any(|v| *v != 0.0)) {
-        warnings.push("the cameras that nerfacto moved a little are taken from where the capture has them".into());
+        warnings.push(
+            "the cameras that nerfacto moved a little are taken from where the capture has them"
+                .into(),
+        );
     }
     let config = config_of(model, &options)?;
     let views = match model.tensors.get(EMBEDDING) {
@@ -56,14 +59,18 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
     for level in 0..2 {
         let prefix = format!("proposal_networks.{level}.mlp_base.");
         let rows = shape.grids[level].rows as usize;
-        groups[2 * level] = model.tensor(&format!("{prefix}0.hash_table"), &[rows, 2])?.to_vec();
+        groups[2 * level] = model
+            .tensor(&format!("{prefix}0.hash_table"), &[rows, 2])?
+            .to_vec();
         for (i, layer) in ProposalLayout::layers().iter().enumerate() {
             let linear = Linear::read(model, &format!("{prefix}1.layers.{i}"), &layer.weights)?;
             linear.place(&mut groups[2 * level + 1], &layer.weights, 0);
         }
     }
     let rows = shape.grids[2].rows as usize;
-    groups[4] = model.tensor(&format!("{BASE}0.hash_table"), &[rows, 2])?.to_vec();
+    groups[4] = model
+        .tensor(&format!("{BASE}0.hash_table"), &[rows, 2])?
+        .to_vec();
     let [base0, base1, geometry, head, color, ray] = shape.layout.layers().map(|l| l.weights);
     let network = &mut groups[5];
     for (name, weights) in [
@@ -124,7 +131,10 @@ fn config_of(model: &Model, options: &Options) -> Result<LuxenConfig> {
     let unlike = |what: String| Err(Error::file(&model.path, what));
     let count = |name: &str| -> Result<u32> {
         let [value] = *model.tensor(name, &[])? else {
-            return Err(Error::file(&model.path, format!("has no single number {name}")));
+            return Err(Error::file(
+                &model.path,
+                format!("has no single number {name}"),
+            ));
         };
         Ok(value as u32)
     };
@@ -212,7 +222,9 @@ impl Linear {
         Ok(Self {
             rows,
             columns,
-            weight: model.tensor(&format!("{name}.weight"), &[rows, columns])?.to_vec(),
+            weight: model
+                .tensor(&format!("{name}.weight"), &[rows, columns])?
+                .to_vec(),
             bias: model.tensor(&format!("{name}.bias"), &[rows])?.to_vec(),
         })
     }
@@ -236,7 +248,9 @@ impl Linear {
         for row in self.weight.chunks_exact_mut(self.columns) {
             let old: [f64; HARMONICS] = std::array::from_fn(|i| f64::from(row[i]));
             for (column, value) in row.iter_mut().take(HARMONICS).enumerate() {
-                *value = (0..HARMONICS).map(|i| old[i] * matrix[i][column]).sum::<f64>() as f32;
+                *value = (0..HARMONICS)
+                    .map(|i| old[i] * matrix[i][column])
+                    .sum::<f64>() as f32;
             }
         }
     }
@@ -247,7 +261,11 @@ impl Linear {
             row.drain(gone.clone());
             row
         };
-        self.weight = self.weight.chunks_exact(self.columns).flat_map(kept).collect();
+        self.weight = self
+            .weight
+            .chunks_exact(self.columns)
+            .flat_map(kept)
+            .collect();
         self.columns -= gone.len();
     }
 }

@@ -78,9 +78,10 @@ pub struct LuxenInfo {
 
 impl LuxenInfo {
     pub(super) fn of(model: &Model) -> Self {
-        let parameters = model.tensors.iter().filter(|(name, _)| {
-            name.starts_with("field.") || name.contains(".mlp_base.")
-        });
+        let parameters = model
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("field.") || name.contains(".mlp_base."));
         let embedding = model
             .tensors
             .get("field.embedding_appearance.embedding.weight");
@@ -88,7 +89,10 @@ impl LuxenInfo {
             path: model.path.clone(),
             steps: model.step + 1,
             parameters: parameters.map(|(_, t)| t.data.len()).sum(),
-            views: embedding.and_then(|t| t.shape.first()).copied().unwrap_or(0),
+            views: embedding
+                .and_then(|t| t.shape.first())
+                .copied()
+                .unwrap_or(0),
             has_config: model.options.is_some(),
         }
     }
@@ -235,7 +239,11 @@ impl fmt::Display for Info {
                 writeln!(f, "  steps    {steps}")?;
                 writeln!(f, "  size     {parameters} parameters")?;
                 writeln!(f, "  photos   {views}")?;
-                let config = if *has_config { "config.yml" } else { "none found" };
+                let config = if *has_config {
+                    "config.yml"
+                } else {
+                    "none found"
+                };
                 writeln!(f, "  config   {config}")
             }
         }

@@ -142,9 +142,11 @@ fn no_capture(file: &Path, what: &str) -> Error {
 /// # Errors
 /// It cannot be read; it is a PLY file with a damaged header, or a damaged checkpoint.
 pub fn is_splat_scene(path: &Path) -> Result<bool> {
-    Ok(splats::recognize(path)?.is_some()
-        || ply::is_ply(path)
-        || nerfstudio::find(path)?.is_some())
+    Ok(
+        splats::recognize(path)?.is_some()
+            || ply::is_ply(path)
+            || nerfstudio::find(path)?.is_some(),
+    )
 }
 
 /// What `path` holds, without decoding photos.

@@ -34,7 +34,10 @@ pub fn splats(path: &Path, bytes: &[u8]) -> Result<Splats> {
             .map(<[f32]>::to_vec)
     };
     let rest_name = named("features_rest");
-    let coefficients = model.tensors.get(&rest_name).map_or(0, |t| t.shape.get(1).copied().unwrap_or(0));
+    let coefficients = model
+        .tensors
+        .get(&rest_name)
+        .map_or(0, |t| t.shape.get(1).copied().unwrap_or(0));
     let sh_degree = match coefficients {
         0 => 0,
         3 => 1,
@@ -43,7 +46,9 @@ pub fn splats(path: &Path, bytes: &[u8]) -> Result<Splats> {
         other => {
             return Err(Error::file(
                 path,
-                format!("has {other} spherical harmonics beyond the first; 0, 3, 8 or 15 are known"),
+                format!(
+                    "has {other} spherical harmonics beyond the first; 0, 3, 8 or 15 are known"
+                ),
             ));
         }
     };
