@@ -133,7 +133,7 @@ fn a_nerfacto_has_the_densities_and_colors_that_nerfstudio_gives_it() {
 }
 
 #[test]
-fn a_nerfacto_is_drawn_as_nerfstudio_draws_it_and_learns_on() {
+fn a_nerfacto_is_drawn_as_nerfstudio_draws_it() {
     let Some(gpu) = gpu() else { return };
     let mut state = nerfacto();
     // In evaluation, nerfstudio's rays begin at the camera.
