@@ -184,6 +184,7 @@ fn ball() -> Dataset {
         points: None,
         world_from_file: WorldFromFile::IDENTITY,
         background: [1.0; 3],
+        up: None,
         missing: Vec::new(),
         warnings: Vec::new(),
         listed: 12,

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod detail;
 mod editor;
 mod kind;
+mod look;
 mod nerfacto;
 mod networks;
 mod remote;
@@ -16,6 +17,7 @@ mod schedule;
 
 pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
+pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use nerfacto::luxen_of;
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{

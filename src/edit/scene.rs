@@ -51,11 +51,23 @@ fn expected_depths(mut sums: Vec<f32>, rgba: &[f32]) -> Vec<f32> {
 /// Something that can be rendered from a camera and optimized towards pictures.
 pub trait TrainableScene {
     /// The whole picture in evaluation mode: all detail, the capture's fixed background. `view`: position among the
-    /// training views of the one whose exposure the picture is to have, where the scene knows such; else the mean.
+    /// training views of the one whose exposure and learnt pose the picture is to have, where the scene knows such; else
+    /// the mean exposure, from `camera` as it is.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()>;
+
+    /// [`Self::render`] in the mean exposure, with depths: `[h, w]` f32, sum of weight × camera z.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()>;
 
     /// [`Self::render`] in the mean exposure, and how far away things are.
     ///
@@ -121,13 +133,21 @@ pub trait TrainableScene {
 }
 
 impl TrainableScene for SplatTrainer {
-    fn render(&mut self, camera: &Camera, _view: Option<usize>, target: &GpuImage) -> Result<()> {
-        Self::render(self, camera, target)
+    fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
+        Self::render_view(self, view.map(|v| v as u32), camera, target)
+    }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, target, Some(depth))
     }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let sums = gpu.storage("depth", target.pixels() as u64 * 4);
-        self.render_with_depth(camera, target, Some(&sums))?;
+        Self::render_with_depth(self, camera, target, Some(&sums))?;
         let rgba = target.read_rgba(&gpu)?;
         let expected = expected_depths(gpu.read(&sums, target.pixels())?, &rgba);
         let alphas = rgba.as_chunks::<4>().0.iter().map(|p| p[3]);
@@ -157,7 +177,8 @@ impl TrainableScene for SplatTrainer {
                 return Err(Error::invalid("splats learn from whole views, not patches"));
             }
         };
-        let report = Self::step_with(self, &view.camera, &view.target, gradient)?;
+        let at = Some(position as u32);
+        let report = Self::step_with(self, at, &view.camera, &view.target, gradient)?;
         Ok(report.refined.cap_reached.then(|| self.config().growth.cap))
     }
     fn patches(&mut self, _turn: Turn<'_>) -> Result<Option<Patches>> {
@@ -214,11 +235,19 @@ impl TrainableScene for LuxenTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, view.map(|v| v as u32), target)
     }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, None, target, Some(depth))
+    }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let pixels = target.pixels();
         let planes = gpu.storage("depths", 2 * pixels as u64 * 4);
-        self.render_with_depth(camera, None, target, Some(&planes))?;
+        Self::render_with_depth(self, camera, None, target, Some(&planes))?;
         let mut sums: Vec<f32> = gpu.read(&planes, 2 * pixels)?;
         let surface = sums.split_off(pixels);
         let expected = expected_depths(sums, &target.read_rgba(&gpu)?);

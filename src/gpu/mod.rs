@@ -257,14 +257,14 @@ impl Gpu {
             .min(limits.max_buffer_size)
     }
 
-    /// What a storage buffer for `bytes` takes.
-    pub fn storage_bytes(bytes: u64) -> u64 {
-        bytes.max(16).next_multiple_of(16)
-    }
-
     /// Largest buffer the device allows, in bytes; kernels bind it in parts where it passes [`Self::binding_limit`].
     pub fn buffer_limit(&self) -> u64 {
         self.device.limits().max_buffer_size
+    }
+
+    /// What a storage buffer for `bytes` takes.
+    pub fn storage_bytes(bytes: u64) -> u64 {
+        bytes.max(16).next_multiple_of(16)
     }
 
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.

@@ -13,12 +13,13 @@ use super::{
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{Denoised, Drawable, EditUpdate, Schedule, StepPlan, TrainableScene, Turn, Watch},
+    edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Turn, Watch},
     loss::NetworkGradient,
     luxen::{LuxenConfig, LuxenMemory, LuxenTrainer},
-    settings::{Loss, SceneKind, Settings},
+    settings::{Antialias, Loss, PoseRefinement, SceneKind, Settings},
     splat::{
-        GrowthConfig, InitConfig, SplatCap, SplatTrainer, TrainConfig, initialize, scene_extent,
+        GrowthConfig, InitConfig, PoseRates, SplatCap, SplatTrainer, TrainConfig, initialize,
+        scene_extent,
     },
 };
 use std::time::{Duration, Instant};
@@ -84,6 +85,10 @@ impl Session {
         let cap = self.splat_cap(settings)?;
         let config = TrainConfig {
             seed: settings.seed,
+            pose_rates: match settings.refine_poses {
+                PoseRefinement::Off => PoseRates::OFF,
+                PoseRefinement::On => PoseRates::ON,
+            },
             ..TrainConfig::reconstruct(u64::from(steps), extent, dataset.background)
         };
         let config = growing(
@@ -96,6 +101,7 @@ impl Session {
         let init = InitConfig {
             seed: settings.seed,
             sh_degree: settings.sh_degree,
+            antialiased: settings.antialias == Antialias::On,
             random_count: settings.splat_count,
             most: cap.splats,
             ..Default::default()

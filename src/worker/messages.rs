@@ -3,7 +3,7 @@
 
 use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
-    edit::Drawable,
+    edit::{Drawable, Look},
     hub::{FetchProgress, Offer},
     scene::{Camera, Photo, rig::Stance},
     settings::{Precision, Settings},
@@ -82,6 +82,8 @@ pub enum Command {
         side: Option<u32>,
         output: PathBuf,
         format: RenderFormat,
+        /// What the pictures show of it.
+        look: Look,
     },
     /// Make a capture of the open splat file: pictures from a rig of cameras around `stance` (`None`: one that is found)
     /// in `folder` (`None`: beside the projects), then open it with the scene when `opens`.
@@ -116,6 +118,10 @@ pub enum Command {
 pub enum Delivery {
     /// A splat file of any format. A Luxen's splats are made first, with the current settings.
     Splats,
+    /// The surface, with vertex colors: PLY, OBJ or GLB.
+    Mesh,
+    /// Points on the surface, with colors: PLY.
+    Points,
 }
 
 /// Splats that were made of a Luxen, and how well they show it.

@@ -16,7 +16,7 @@ use crate::{
         splats,
     },
     scene::{Dataset, Photo, Splats, orbit::Gaze},
-    settings::Settings,
+    settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::DVec3;
@@ -134,7 +134,12 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
     if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
         return attach_nerfacto(&file, session, control);
     }
-    let splats = splats::read_splats(path)?;
+    let mut splats = splats::read_splats(path)?;
+    match control.settings.antialias {
+        Antialias::Auto => {}
+        Antialias::On => splats.antialiased = true,
+        Antialias::Off => splats.antialiased = false,
+    }
     let (background, extent) = match &session.dataset {
         Some(d) => (
             d.background,
@@ -310,7 +315,7 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let (views, (center, radius, up), missing) = match &session.dataset {
         Some(d) => {
             let cameras: Vec<_> = d.views.iter().map(|v| v.camera).collect();
-            let Gaze { center, radius, up } = Gaze::of(&cameras);
+            let Gaze { center, radius, up } = Gaze::upright(&cameras, d.up);
             (view_infos(d), (center, radius, up), d.missing.clone())
         }
         None => {
@@ -320,6 +325,7 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
                 // nerfstudio's frame: the cameras within a cube of side 2, up along z.
                 None => (DVec3::ZERO, 1.0, DVec3::Z),
             };
+            session.center = bounds.0;
             (Vec::new(), bounds, Vec::new())
         }
     };

@@ -150,12 +150,13 @@ impl Worker {
                 side,
                 output,
                 format,
+                look,
             } => self.job(Job::Render, |w| {
                 let cameras =
                     w.session
                         .render_cameras(cameras.as_deref(), orbit, side, &w.control)?;
                 w.session
-                    .render_pictures(cameras, &output, format, &mut w.control)
+                    .render_pictures(cameras, &output, (format, look), &mut w.control)
                     .map(|()| true)
             }),
             Command::MakeViews {

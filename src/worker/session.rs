@@ -17,6 +17,7 @@ use crate::{
         orbit::{self, Gaze},
     },
 };
+use glam::DVec3;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -60,6 +61,8 @@ pub struct Session {
     /// What photos were shrunk by on load; see [`super::Manifest`].
     pub downscale: u32,
     pub camera: Option<Camera>,
+    /// Middle of a scene without photos, world space.
+    pub center: DVec3,
 }
 
 impl Session {
@@ -82,6 +85,7 @@ impl Session {
             is_kept: true,
             downscale: 0,
             camera: None,
+            center: DVec3::ZERO,
         }
     }
 

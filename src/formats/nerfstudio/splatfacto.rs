@@ -65,8 +65,13 @@ pub fn splats(path: &Path, bytes: &[u8]) -> Result<Splats> {
             *value = (1.0 / (1.0 + (-*value).exp()) - 0.5) / SH_0;
         }
     }
+    let mode = model
+        .options
+        .as_ref()
+        .and_then(|o| o.text("rasterize_mode"));
     Ok(Splats {
         sh_degree,
+        antialiased: mode == Some("antialiased"),
         means: rows("means", 3)?,
         quats: rows("quats", 4)?,
         log_scales: rows("scales", 3)?,
