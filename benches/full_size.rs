@@ -3,19 +3,19 @@
 //! diffusers and transformers. The two take turns, so that whatever else the machine does falls on both; of each the
 //! quickest run counts. A processor second is one core's: wall time on an idle machine is that over the cores, at best.
 
+#[path = "python/mod.rs"]
+mod python;
+
 use burn::tensor::{Device, Tensor};
 use luxedit::diffusion::{NoiseSource, Precision, SeededNoise, UNet, Vae, read};
+use python::{Failure, Python, cpu_secs};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 /// Side of the picture in pixels.
 const SIDE: usize = 256;
 const ROUNDS: usize = 3;
-
-type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     // Cargo adds `--bench`.
@@ -39,14 +39,21 @@ fn main() -> Result<(), Failure> {
     );
     let mut torch = python
         .first()
-        .map(|python| Torch::start(python, &model))
+        .map(|python| {
+            let threads = rayon::current_num_threads().to_string();
+            let (side, model) = (SIDE.to_string(), model.display().to_string());
+            Python::start(python, "full_size.py", &[&model, &side, &threads])
+        })
         .transpose()?;
     let mut best: BTreeMap<&str, [Times; 2]> = BTreeMap::new();
     for round in 0..=ROUNDS {
         for name in ["unet", "vae.decode", "vae.encode"] {
             let ours = parts.time(name)?;
             let theirs = match &mut torch {
-                Some(torch) => torch.time(name)?,
+                Some(torch) => match torch.ask(name)?[..] {
+                    [wall, cpu] => Times { wall, cpu },
+                    _ => return Err("PyTorch tells no two times".into()),
+                },
                 None => Times::NONE,
             };
             // The first round warms both up.
@@ -142,66 +149,5 @@ impl Parts {
             wall: wall.elapsed().as_secs_f64(),
             cpu: cpu_secs()? - cpu,
         })
-    }
-}
-
-/// Processor seconds of this process, all threads; zero where the system doesn't tell as Linux does.
-fn cpu_secs() -> Result<f64, Failure> {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
-        return Ok(0.0);
-    };
-    // After the name in parentheses: fields 14 and 15, in hundredths.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
-}
-
-/// A Python that times what it is asked for, a name a line.
-struct Torch {
-    child: Child,
-    ask: ChildStdin,
-    answer: BufReader<ChildStdout>,
-}
-
-impl Torch {
-    fn start(python: &Path, model: &Path) -> Result<Self, Failure> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/full_size.py");
-        let threads = rayon::current_num_threads().to_string();
-        let mut child = Command::new(python)
-            .arg(script)
-            .args([
-                model.as_os_str(),
-                SIDE.to_string().as_ref(),
-                threads.as_ref(),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let (Some(ask), Some(answer)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("no pipe to Python".into());
-        };
-        Ok(Self {
-            child,
-            ask,
-            answer: BufReader::new(answer),
-        })
-    }
-
-    fn time(&mut self, name: &str) -> Result<Times, Failure> {
-        writeln!(self.ask, "{name}")?;
-        let mut line = String::new();
-        self.answer.read_line(&mut line)?;
-        let seconds: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
-        match seconds.as_slice() {
-            [wall, cpu] => Ok(Times {
-                wall: *wall,
-                cpu: *cpu,
-            }),
-            _ => Err(format!("PyTorch answered {line:?} ({:?})", self.child.try_wait()).into()),
-        }
     }
 }

@@ -410,7 +410,7 @@ settings! {
     edit_count: u32 = 1u32, "edit-count", "Views an edit", Kind::Int { min: 1, max: 1000 }, "views", Advanced, EDIT,
         "in2n: views that are edited each time.";
     loss: Loss = Loss::Auto, "loss", "Loss", Kind::Choice(Loss::CHOICES), "", Advanced, EDIT,
-        "What steps towards edited views minimize; auto: L1 + LPIPS where its weights are found, else L1 + SSIM (igs2gs) or L1 (in2n).";
+        "What steps towards edited views minimize; auto: L1 + LPIPS where its weights are found, else L1 + SSIM (igs2gs on splats) or L1.";
     lpips_classifier: LpipsClassifier = LpipsClassifier::Alex, "lpips-net", "LPIPS classifier", Kind::Choice(LpipsClassifier::CHOICES), "", Advanced, EDIT | EVAL,
         "Whose features LPIPS compares: AlexNet, VGG16 or SqueezeNet 1.1.";
     lpips_weights: String = "", "lpips-weights", "LPIPS weights", Kind::Text, "", Advanced, EDIT | EVAL,
@@ -458,7 +458,7 @@ settings! {
     luxen_size: LuxenSize = LuxenSize::Auto, "luxen-size", "Luxen size", Kind::Choice(LuxenSize::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "full: nerfacto's published sizes; small: what a processor trains in minutes; auto: full on a graphics card, small on a software adapter.";
     luxen_rays: u32 = 0u32, "luxen-rays", "Rays a step", Kind::Int { min: 0, max: 65_536 }, "rays", Advanced, RECONSTRUCT | EDIT,
-        "Rays of a Luxen's step, rounded up to a multiple of 64; 0: 4096, small 1024.";
+        "Rays of a Luxen's step, rounded up to a multiple of 64; 0: 4096, small 1024, four times as many with LPIPS, whose patches take 1024 each.";
     luxen_samples: u32 = 0u32, "luxen-samples", "Samples a ray", Kind::Int { min: 0, max: 512 }, "", Advanced, RECONSTRUCT | EDIT,
         "Samples of a Luxen's field on each ray, rounded up to a multiple of 4; 0: 48, small 16.";
     luxen_grid: u32 = 0u32, "luxen-grid", "Grid entries", Kind::Int { min: 0, max: 24 }, "", Advanced, RECONSTRUCT | EDIT,

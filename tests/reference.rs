@@ -30,6 +30,8 @@ mod luxen_occupancy;
 mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]
 mod luxen_twin;
+#[path = "reference/nerfstudio.rs"]
+mod nerfstudio;
 #[path = "reference/sds.rs"]
 mod sds;
 #[path = "reference/splat_twin.rs"]

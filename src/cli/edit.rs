@@ -29,7 +29,7 @@ pub fn command() -> Command {
                     .long("scene")
                     .value_name("FILE")
                     .value_parser(value_parser!(PathBuf))
-                    .help("Splat file of the capture's scene, in the capture's frame"),
+                    .help("Scene of the capture, in its frame: a splat file, or a run of nerfstudio's"),
             )
             .arg(
                 Arg::new("resume")

@@ -9,6 +9,7 @@ pub mod detail;
 mod editor;
 mod kind;
 mod look;
+mod nerfacto;
 mod networks;
 mod preparation;
 mod remote;
@@ -18,6 +19,7 @@ mod schedule;
 pub use editor::{Ip2pEditor, USUAL_SIDE, memory_limit, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
 pub use look::{Look, LookKernel, SHADERS, Scale};
+pub use nerfacto::luxen_of;
 pub use networks::{
     PerceptualLoss, PerceptualSearch, choose_device, cpu_device, runs_on_processor,
 };

@@ -20,6 +20,17 @@ pub struct StepLoss {
     pub loss: f32,
 }
 
+/// Whose turn it is in a step.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// All training views with their present pictures, in the order of the split.
+    pub views: &'a [TrainView],
+    /// The view of the turn, for scenes that learn from one at a time.
+    pub position: usize,
+    /// The views that scenes which learn from many at once draw from.
+    pub drawn: &'a [usize],
+}
+
 /// Camera z of what a picture shows, `[h, w]`, world units.
 pub struct Depths {
     /// The mean, weighted by what each part adds to the pixel; 0 where there is nothing.
@@ -35,17 +46,6 @@ fn expected_depths(mut sums: Vec<f32>, rgba: &[f32]) -> Vec<f32> {
         *z = if pixel[3] > 1e-3 { *z / pixel[3] } else { 0.0 };
     }
     sums
-}
-
-/// Whose turn it is in a step.
-#[derive(Clone, Copy)]
-pub struct Turn<'a> {
-    /// All training views with their present pictures, in the order of the split.
-    pub views: &'a [TrainView],
-    /// The view of the turn, for scenes that learn from one at a time.
-    pub position: usize,
-    /// The views that scenes which learn from many at once draw from.
-    pub drawn: &'a [usize],
 }
 
 /// Something that can be rendered from a camera and optimized towards pictures.

@@ -2,6 +2,7 @@
 
 use super::capture::{Capture, Frame};
 use super::distortion::{Distortion, Lens};
+use super::nerfstudio::Model;
 use super::splats::SplatFormat;
 use crate::scene::DatasetKind;
 use glam::DVec3;
@@ -62,6 +63,41 @@ pub struct PointInfo {
     pub bounds: Option<Bounds>,
 }
 
+/// A neural field of nerfstudio's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LuxenInfo {
+    pub path: PathBuf,
+    /// Steps that it was trained for.
+    pub steps: i64,
+    pub parameters: usize,
+    /// Photos that it was trained on.
+    pub views: usize,
+    /// Whether the run's config.yml is with it.
+    pub has_config: bool,
+}
+
+impl LuxenInfo {
+    pub(super) fn of(model: &Model) -> Self {
+        let parameters = model
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("field.") || name.contains(".mlp_base."));
+        let embedding = model
+            .tensors
+            .get("field.embedding_appearance.embedding.weight");
+        Self {
+            path: model.path.clone(),
+            steps: model.step + 1,
+            parameters: parameters.map(|(_, t)| t.data.len()).sum(),
+            views: embedding
+                .and_then(|t| t.shape.first())
+                .copied()
+                .unwrap_or(0),
+            has_config: model.options.is_some(),
+        }
+    }
+}
+
 /// What [`super::inspect`] found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -69,6 +105,7 @@ pub enum Info {
     Capture(CaptureInfo),
     Splats(SplatInfo),
     PointCloud(PointInfo),
+    Luxen(LuxenInfo),
 }
 
 impl Bounds {
@@ -208,6 +245,24 @@ impl fmt::Display for Info {
                 writeln!(f, "{}: point cloud", path.display())?;
                 writeln!(f, "  points   {points}")?;
                 write_bounds(f, "bounds", *bounds)
+            }
+            Self::Luxen(LuxenInfo {
+                path,
+                steps,
+                parameters,
+                views,
+                has_config,
+            }) => {
+                writeln!(f, "{}: neural radiance field, nerfacto", path.display())?;
+                writeln!(f, "  steps    {steps}")?;
+                writeln!(f, "  size     {parameters} parameters")?;
+                writeln!(f, "  photos   {views}")?;
+                let config = if *has_config {
+                    "config.yml"
+                } else {
+                    "none found"
+                };
+                writeln!(f, "  config   {config}")
             }
         }
     }

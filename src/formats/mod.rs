@@ -14,6 +14,7 @@ mod info;
 mod llff;
 mod load;
 mod mesh;
+pub mod nerfstudio;
 pub mod normalize;
 mod npy;
 pub mod picture;
@@ -28,7 +29,7 @@ pub use animation::write_gif;
 pub use atomic::write_atomic;
 pub use camera_path::{CameraPath, read_camera_path, write_camera_path};
 pub use distortion::{Distortion, Lens};
-pub use info::{Bounds, CaptureInfo, Info, LensGroup, PointInfo, SplatInfo};
+pub use info::{Bounds, CaptureInfo, Info, LensGroup, LuxenInfo, PointInfo, SplatInfo};
 pub use mesh::{MeshFormat, write_mesh, write_points};
 pub use normalize::Normalize;
 pub use splats::SplatFormat;
@@ -107,6 +108,7 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
             Err(no_capture(&file, "a point cloud"))
         }
         Source::Splats(Recognized { file, .. }) => Err(no_capture(&file, "a splat scene")),
+        Source::Nerfacto(file) => Err(no_capture(&file, "a nerfacto")),
     }
 }
 
@@ -141,12 +143,17 @@ fn no_capture(file: &Path, what: &str) -> Error {
     )
 }
 
-/// Whether `path` is opened as a splat scene rather than as a capture: any splat file, and any PLY file.
+/// Whether `path` is opened as a scene without photos rather than as a capture: any splat file, any PLY file, and a
+/// checkpoint of nerfstudio's.
 ///
 /// # Errors
-/// It cannot be read; it is a PLY file with a damaged header.
+/// It cannot be read; it is a PLY file with a damaged header, or a damaged checkpoint.
 pub fn is_splat_scene(path: &Path) -> Result<bool> {
-    Ok(splats::recognize(path)?.is_some() || ply::is_ply(path))
+    Ok(
+        splats::recognize(path)?.is_some()
+            || ply::is_ply(path)
+            || nerfstudio::find(path)?.is_some(),
+    )
 }
 
 /// Whether `path` is anything that luxedit opens, damaged or not.
@@ -180,6 +187,7 @@ pub fn inspect(path: &Path) -> Result<Info> {
                 bounds: Bounds::of(points.positions),
             }))
         }
+        Source::Nerfacto(file) => Ok(Info::Luxen(LuxenInfo::of(&nerfstudio::read(&file)?))),
         _ => Ok(Info::Capture(CaptureInfo::of(read_capture(path, None)?))),
     }
 }
@@ -196,12 +204,17 @@ enum Source {
     Splats(Recognized),
     /// Points; splats are told apart before.
     Ply(PathBuf),
+    /// A neural field; checkpoints of splats are told apart before.
+    Nerfacto(PathBuf),
 }
 
 fn identify(path: &Path) -> Result<Source> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
     if let Some(recognized) = splats::recognize(path)? {
         return Ok(Source::Splats(recognized));
+    }
+    if let Some((file, _)) = nerfstudio::find(path)? {
+        return Ok(Source::Nerfacto(file));
     }
     if metadata.is_dir() {
         find_capture(path)?.ok_or_else(|| Error::file(path, no_capture_in("folder")))

@@ -49,8 +49,9 @@ impl LuxenMemory {
         let cells = Occupancy::bytes(config, &shape.layout.arena()).map_or(0, Gpu::storage_bytes);
         let pixels = views.iter().map(|[w, h]| u64::from(*w) * u64::from(*h));
         let largest = pixels.clone().max().unwrap_or(0);
-        let wanted = u32::try_from(largest).unwrap_or(u32::MAX).min(CHUNK_RAYS);
-        let drawn = capacity(binding_limit, &shape, config, wanted.max(1), false)?;
+        let wanted = u32::try_from(largest).unwrap_or(u32::MAX);
+        let wanted = wanted.clamp(64, CHUNK_RAYS).next_power_of_two();
+        let drawn = capacity(binding_limit, &shape, config, wanted, false)?;
         let patches = match config.patch_side {
             0 | 1 => 0,
             _ => 2 * 16 * u64::from(config.rays),

@@ -60,8 +60,8 @@ impl GridShape {
         let growth = match config.levels {
             1 => 1.0,
             n => {
-                let ratio = f64::from(config.max_resolution) / f64::from(config.base_resolution);
-                (ratio.ln() / f64::from(n - 1)).exp()
+                let [base, most] = [config.base_resolution, config.max_resolution].map(f64::from);
+                ((most.ln() - base.ln()) / f64::from(n - 1)).exp()
             }
         };
         Self::with_growth(
@@ -101,8 +101,12 @@ impl GridShape {
                         }
                     }
                     GridSemantics::Hashed => GridLevel {
-                        // nerfstudio takes the floor in f32: 16 * growth^15 may fall just short of 2048.
-                        scale: (grown + 1e-6 * grown).floor() as f32,
+                        // nerfstudio computes in f32, and the floor makes the last ulp count: of the published grid, the
+                        // finest level has a scale of 2047.
+                        scale: {
+                            let power = f64::from(growth as f32).powi(l as i32) as f32;
+                            (power * base_resolution as f32).floor()
+                        },
                         resolution: 0,
                         entries: most as u32,
                         first,

@@ -25,7 +25,7 @@ mod workspace;
 
 pub use budget::LuxenMemory;
 pub use config::{Background, Decay, LuxenConfig, PhotoLoss, PixelLoss};
-pub use field::{FieldBuffers, FieldShape};
+pub use field::{FieldBuffers, FieldShape, GROUPS};
 pub use grid::{GridConfig, GridSemantics, GridShape};
 pub use kernels::{SHADERS, Size};
 pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};

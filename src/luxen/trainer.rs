@@ -515,10 +515,6 @@ impl LuxenTrainer {
         }
     }
 
-    pub fn gpu(&self) -> &Arc<Gpu> {
-        &self.gpu
-    }
-
     /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.
     pub fn allocated(&self) -> u64 {
         let FieldBuffers { groups, cells } = &self.field;
@@ -533,6 +529,10 @@ impl LuxenTrainer {
             .chain(occupancy)
             .map(wgpu::Buffer::size)
             .sum()
+    }
+
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
     }
 
     pub fn config(&self) -> &LuxenConfig {

@@ -9,8 +9,12 @@ use super::{
 };
 use crate::{
     Error, Result,
-    edit::no_splats,
-    formats::{self, LoadOptions, splats},
+    edit::{SceneState, luxen_of},
+    formats::{
+        self, LoadOptions,
+        nerfstudio::{self, ModelKind},
+        splats,
+    },
     scene::{Dataset, Photo, Splats, orbit::Gaze},
     settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
@@ -127,6 +131,9 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
+    if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
+        return attach_nerfacto(&file, session, control);
+    }
     let mut splats = splats::read_splats(path)?;
     match control.settings.antialias {
         Antialias::Auto => {}
@@ -149,6 +156,31 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
         splats,
         config,
     )?));
+    session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
+    session.forget_edits()?;
+    session.touch();
+    Ok(())
+}
+
+/// Make a nerfacto the scene. Its frame is nerfstudio's normalized one, which a capture is opened in, too.
+fn attach_nerfacto(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
+    let (state, warnings) = luxen_of(&nerfstudio::read(path)?)?;
+    let made_from = state.progress.views as usize;
+    if let Some(dataset) = &session.dataset
+        && dataset.split.train.len() != made_from
+    {
+        return Err(Error::file(
+            path,
+            format!(
+                "was trained on {made_from} photos and the capture has {} to train on: it is of another capture",
+                dataset.split.train.len()
+            ),
+        ));
+    }
+    for warning in warnings {
+        control.emit(Event::Warning(warning));
+    }
+    session.trainer = Some(SceneState::Luxen(state).resume(session.gpu.clone())?);
     session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
     session.forget_edits()?;
     session.touch();
@@ -288,8 +320,11 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
         }
         None => {
             let gpu = session.gpu.clone();
-            let splats = session.trainer()?.splats().ok_or_else(no_splats)?;
-            let bounds = splat_bounds(&splats.download(&gpu)?);
+            let bounds = match session.trainer()?.splats() {
+                Some(splats) => splat_bounds(&splats.download(&gpu)?),
+                // nerfstudio's frame: the cameras within a cube of side 2, up along z.
+                None => (DVec3::ZERO, 1.0, DVec3::Z),
+            };
             session.center = bounds.0;
             (Vec::new(), bounds, Vec::new())
         }

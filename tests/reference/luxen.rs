@@ -174,6 +174,8 @@ fn hash_grids_encode_as_both_references() {
         let count = points.len().next_multiple_of(4);
         let width = 2 * levels.len();
         let mut arena = channels(&split(&x, 3), count);
+        // All of them inside of the cube.
+        arena.resize(4 * count, 1.0);
         arena.resize((4 + width) * count, 0.0);
         let arena = gpu.storage_from("arena", &arena);
         let table = gpu.storage_from("table", &table);

@@ -56,7 +56,7 @@ impl Field<'_> {
         )
     }
 
-    fn proposal(&self, level: usize, point: V3) -> f64 {
+    pub fn proposal(&self, level: usize, point: V3) -> f64 {
         let network = &self.groups[2 * level + 1];
         let [hidden, out] = ProposalLayout::layers();
         let h = relu(layer(
@@ -67,7 +67,7 @@ impl Field<'_> {
         self.config.average_density * layer(network, &out.weights, &h)[0].exp()
     }
 
-    fn radiance(&self, point: V3, direction: V3, view: usize) -> (f64, V3) {
+    pub fn radiance(&self, point: V3, direction: V3, view: usize) -> (f64, V3) {
         let network = &self.groups[5];
         let [base, geometry, head, head2, color, ray] = self.shape.layout.layers();
         let h = relu(layer(network, &base.weights, &self.features(2, point)));

@@ -60,7 +60,9 @@ fn limits(format: SplatFormat) -> Differences {
             color: 0.004,
             sh: 0.01,
         },
-        SplatFormat::Ksplat | SplatFormat::Html => panic!("not both read and written"),
+        SplatFormat::Ksplat | SplatFormat::Html | SplatFormat::Splatfacto => {
+            panic!("not both read and written")
+        }
     }
 }
 

@@ -30,8 +30,7 @@ pub(crate) mod zip;
 pub use turn::Similarity;
 
 use super::atomic::write_atomic;
-use super::glb;
-use super::ply;
+use super::{glb, nerfstudio, ply};
 use crate::scene::Splats;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -58,10 +57,12 @@ pub enum SplatFormat {
     Gltf,
     /// A page that shows the scene, out only.
     Html,
+    /// splatfacto's checkpoint, in only.
+    Splatfacto,
 }
 
 impl SplatFormat {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ply,
         Self::CompressedPly,
         Self::Splat,
@@ -70,6 +71,7 @@ impl SplatFormat {
         Self::Sog,
         Self::Gltf,
         Self::Html,
+        Self::Splatfacto,
     ];
 
     /// As people know it.
@@ -83,6 +85,7 @@ impl SplatFormat {
             Self::Sog => "SOG",
             Self::Gltf => "GLB",
             Self::Html => "web page",
+            Self::Splatfacto => "splatfacto checkpoint",
         }
     }
 
@@ -97,6 +100,7 @@ impl SplatFormat {
             Self::Sog => "sog",
             Self::Gltf => "glb",
             Self::Html => "html",
+            Self::Splatfacto => "ckpt",
         }
     }
 
@@ -105,13 +109,13 @@ impl SplatFormat {
     }
 
     pub fn can_write(self) -> bool {
-        self != Self::Ksplat
+        !matches!(self, Self::Ksplat | Self::Splatfacto)
     }
 
     /// What a file of it does not keep of a scene, in words that follow "it"; `None` where it keeps everything.
     pub fn loss(self) -> Option<&'static str> {
         match self {
-            Self::Ply | Self::Gltf => None,
+            Self::Ply | Self::Gltf | Self::Splatfacto => None,
             Self::CompressedPly => {
                 Some("rounds all values, positions to 1/2048 of a group of 256 neighbours")
             }
@@ -178,6 +182,10 @@ pub struct Recognized {
 /// The file cannot be read; it is a PLY file with a damaged header.
 pub fn recognize(path: &Path) -> Result<Option<Recognized>> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if let Some((file, nerfstudio::ModelKind::Splatfacto)) = nerfstudio::find(path)? {
+        let format = SplatFormat::Splatfacto;
+        return Ok(Some(Recognized { format, file }));
+    }
     let file = if metadata.is_dir() {
         path.join(sog::META)
     } else {
@@ -306,6 +314,7 @@ pub fn decode(path: &Path, bytes: &[u8], format: SplatFormat) -> Result<Splats> 
         SplatFormat::Sog if bytes.starts_with(zip::MAGIC) => sog::read_bundle(path, bytes),
         SplatFormat::Sog => sog::read_folder(path, bytes),
         SplatFormat::Gltf => gltf::read(path, bytes),
+        SplatFormat::Splatfacto => nerfstudio::splats(path, bytes),
         SplatFormat::Html => Err(Error::file(
             path,
             "is a web page, which cannot be read back",
@@ -344,6 +353,12 @@ pub fn write_splats(path: &Path, splats: &Splats, format: SplatFormat) -> Result
             return Err(Error::file(
                 path,
                 ".ksplat files can be read, but not written; SPZ is as small",
+            ));
+        }
+        SplatFormat::Splatfacto => {
+            return Err(Error::file(
+                path,
+                "checkpoints of splatfacto can be read, but not written; PLY keeps as much",
             ));
         }
     };
