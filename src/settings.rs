@@ -441,7 +441,7 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
-    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT | VIEWS,
         "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
     refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
