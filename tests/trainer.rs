@@ -7,6 +7,8 @@ mod fixture;
 mod growth;
 #[path = "trainer/parts.rs"]
 mod parts;
+#[path = "trainer/poses.rs"]
+mod poses;
 #[path = "trainer/start.rs"]
 mod start;
 

@@ -18,6 +18,7 @@ pub fn ball(count: usize, sh_degree: u32) -> Splats {
     let size = (0.7 / (count as f32).sqrt()).ln();
     Splats {
         sh_degree,
+        antialiased: false,
         means,
         quats: values(count * 4, -1.0, 1.0),
         log_scales: values(count * 3, size, size + 1.5),

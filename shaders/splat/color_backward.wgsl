@@ -8,6 +8,8 @@
 @group(0) @binding(5) var<storage, read_write> d_sh_dc: array<f32>;
 @group(0) @binding(6) var<storage, read_write> d_sh_rest: array<f32>;
 @group(0) @binding(7) var<storage, read_write> d_means: array<f32>;
+// Half the longer side of the box on the picture, pixels; 0 when culled.
+@group(0) @binding(8) var<storage, read_write> radii: array<f32>;
 
 // Gradient of one coefficient; returns d L / d basis value.
 fn coefficient(first: u32, k: u32, basis: f32, d_color: vec3<f32>) -> f32 {
@@ -29,10 +31,14 @@ fn main(
         return;
     }
     var d_color = vec3(0.0);
-    if projected[PROJECTED * i + 1u].w != 0.0 {
-        let color = projected[PROJECTED * i + 2u].rgb;
-        d_color = select(vec3(0.0), d_projected[PROJECTED * i + 2u].rgb, color > vec3(0.0));
+    var radius = 0.0;
+    let extent_x = projected[PROJECTED * i + 1u].w;
+    if extent_x != 0.0 {
+        let p2 = projected[PROJECTED * i + 2u];
+        d_color = select(vec3(0.0), d_projected[PROJECTED * i + 2u].rgb, p2.rgb > vec3(0.0));
+        radius = max(extent_x, p2.w);
     }
+    radii[i] = radius;
     let first = 3u * view.rest_count * (i - view.first);
     d_sh_dc[3u * i] = SH_0 * d_color.r;
     d_sh_dc[3u * i + 1u] = SH_0 * d_color.g;

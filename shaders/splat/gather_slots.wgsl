@@ -5,12 +5,12 @@
 // From slot `view.first` on, as `slots_b`.
 @group(0) @binding(3) var<storage, read> slots_a: array<f32>;
 @group(0) @binding(4) var<storage, read> slots_b: array<f32>;
-// Two vec4 a splat: (d_mean2d, d_conic.xx, d_conic.xy) (d_conic.yy, d_depth, 0, 0), and one: (d_rgb, 0).
+// Two vec4 a splat: (d_mean2d, d_conic.xx, d_conic.xy) (d_conic.yy, d_depth, d_log_opacity, 0), and one: (d_rgb, 0).
 @group(0) @binding(5) var<storage, read_write> d_projected: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> d_logit_opacities: array<f32>;
+@group(0) @binding(6) var<storage, read> logit_opacities: array<f32>;
+@group(0) @binding(7) var<storage, read_write> d_logit_opacities: array<f32>;
 // If ABSOLUTE, the pixels' gradients are added up without their signs.
-@group(0) @binding(7) var<storage, read_write> d_mean2d: array<vec2<f32>>;
-@group(0) @binding(8) var<storage, read_write> radii: array<f32>;
+@group(0) @binding(8) var<storage, read_write> d_mean2d: array<vec2<f32>>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -27,7 +27,6 @@ fn main(
     if p1.w == 0.0 {
         d_logit_opacities[i] = 0.0;
         d_mean2d[i] = vec2(0.0);
-        radii[i] = 0.0;
         return;
     }
     let p0 = projected[PROJECTED * i];
@@ -70,10 +69,13 @@ fn main(
     let conic = vec3(p0.zw, p1.x);
     let d_mean = vec2(conic.x * d1.x + conic.y * d1.y, conic.y * d1.x + conic.z * d1.y);
     d_projected[PROJECTED * i] = vec4(d_mean, 0.5 * d2.x, d2.y);
-    d_projected[PROJECTED * i + 1u] = vec4(0.5 * d2.z, depth, 0.0, 0.0);
+    d_projected[PROJECTED * i + 1u] = vec4(0.5 * d2.z, depth, -d0, 0.0);
     d_projected[PROJECTED * i + 2u] = vec4(color, 0.0);
-    // d alpha / d logit = alpha (1 − opacity), and d alpha / d sigma = −alpha.
-    d_logit_opacities[i] = -d0 * (1.0 - p1.y);
+    // d alpha / d logit = alpha (1 − opacity), and d alpha / d sigma = −alpha; the opacity before any compensation.
+    var opacity = p1.y;
+    if view.antialiased != 0u {
+        opacity = 1.0 / (1.0 + exp(-logit_opacities[i]));
+    }
+    d_logit_opacities[i] = -d0 * (1.0 - opacity);
     d_mean2d[i] = select(d_mean, absolute, ABSOLUTE);
-    radii[i] = max(p1.w, projected[PROJECTED * i + 2u].w);
 }

@@ -75,7 +75,13 @@ pub struct Frame {
     /// The scene before the edit, where it was asked for.
     pub before: Option<GpuImage>,
     /// `[h, w]` of `f32`: sum of weight × camera z.
-    depth: wgpu::Buffer,
+    pub depth: wgpu::Buffer,
+}
+
+impl Frame {
+    pub fn camera(&self) -> &Camera {
+        &self.key.camera
+    }
 }
 
 /// A frame that is being made.
@@ -110,12 +116,8 @@ impl Work {
 
     /// Its cost, in pixels with all samples.
     fn pixels(&self) -> f64 {
-        let pictures = if self.frame.before.is_some() {
-            2.0
-        } else {
-            1.0
-        };
-        let pixels = self.frame.image.pixels() as f64 * pictures;
+        let pictures = 1 + u32::from(self.frame.before.is_some());
+        let pixels = self.frame.image.pixels() as f64 * f64::from(pictures);
         work_of(pixels, self.frame.key.is_coarse)
     }
 }
@@ -205,6 +207,8 @@ pub struct Canvas {
     rasterizer: Rasterizer,
     marcher: LuxenRenderer,
     shown: Option<Frame>,
+    /// Frames so far.
+    finished: u64,
     /// The buffers of the frame before the shown one, for the next.
     spare: Option<Frame>,
     pending: Option<Pending>,
@@ -231,6 +235,7 @@ impl Canvas {
             marcher: LuxenRenderer::new(gpu.clone()),
             gpu,
             shown: None,
+            finished: 0,
             spare: None,
             pending: None,
             pick: None,
@@ -246,6 +251,11 @@ impl Canvas {
     /// The newest finished frame.
     pub fn shown(&self) -> Option<&Frame> {
         self.shown.as_ref()
+    }
+
+    /// Changes whenever [`Self::shown`] does.
+    pub fn finished(&self) -> u64 {
+        self.finished
     }
 
     pub fn clear(&mut self) {
@@ -420,12 +430,13 @@ impl Canvas {
 
     /// Steer the next slice towards its time.
     fn learn_from_slice(&mut self, pixels: u32, secs: f64) {
+        // The last slice of a frame may be short, and quick for that.
+        if pixels < self.slice_pixels && secs < SLICE_SECS {
+            return;
+        }
         let change = (SLICE_SECS / secs.max(1e-6)).clamp(0.5, 2.0);
         let wanted = (f64::from(pixels) * change) as u32;
-        // The last slice of a frame is short and tells nothing about longer ones.
-        if pixels >= self.slice_pixels || wanted < self.slice_pixels {
-            self.slice_pixels = wanted.max(LEAST_SLICE).next_multiple_of(64);
-        }
+        self.slice_pixels = wanted.max(LEAST_SLICE).next_multiple_of(64);
     }
 
     /// Buffers for a frame, those of a past one where they fit.
@@ -527,6 +538,7 @@ impl Canvas {
         self.cost
             .add(work.pixels(), work.began.elapsed().as_secs_f64());
         self.last_finish = Instant::now();
+        self.finished += 1;
         self.spare = self.shown.replace(work.frame);
         Ok(true)
     }

@@ -15,6 +15,7 @@ pub enum Purpose {
     ExportPly,
     ExportAsSplats,
     ExportFilm,
+    ExportMesh,
     EditModel,
 }
 
@@ -27,6 +28,7 @@ impl Purpose {
             Self::ExportPly => "Export PLY",
             Self::ExportAsSplats => "Convert to splats",
             Self::ExportFilm => "Export film",
+            Self::ExportMesh => "Export mesh",
             Self::EditModel => "Choose edit model",
         }
     }
@@ -35,7 +37,9 @@ impl Purpose {
         match self {
             Self::OpenFolder | Self::OpenFile => "Open this path",
             Self::SaveProject => "Save here",
-            Self::ExportPly | Self::ExportAsSplats | Self::ExportFilm => "Export here",
+            Self::ExportPly | Self::ExportAsSplats | Self::ExportFilm | Self::ExportMesh => {
+                "Export here"
+            }
             Self::EditModel => "Use this model",
         }
     }
@@ -46,6 +50,7 @@ impl Purpose {
             Self::OpenFile => "A splat file, a capture's transforms.json or .zip, or a video",
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
+            Self::ExportMesh => "A new file; its ending says the format: .glb, .ply or .obj",
             Self::ExportAsSplats => {
                 "A new file; its ending says the format, such as /home/me/statue.ply or .spz"
             }
@@ -135,6 +140,12 @@ impl Chooser {
                         .save_file(),
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
+                Purpose::ExportMesh => Box::pin(
+                    dialog
+                        .set_file_name(suggestion)
+                        .add_filter("Meshes", &["glb", "ply", "obj"])
+                        .save_file(),
+                ),
                 Purpose::ExportPly | Purpose::ExportAsSplats => Box::pin(
                     dialog
                         .set_file_name(suggestion)

@@ -111,6 +111,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         listed: poses.rows,
         missing,
         points: None,
+        up: None,
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
         background: [0.0; 3],

@@ -11,6 +11,8 @@ pub struct SplatBuffers {
     pub count: u32,
     /// 0 to 3; `sh_rest` holds `(d+1)² − 1` coefficients a splat.
     pub sh_degree: u32,
+    /// See [`Splats::antialiased`].
+    pub antialiased: bool,
     /// `[n, 3]`, world units.
     pub means: wgpu::Buffer,
     /// `[n, 4]`, (w, x, y, z), normalized on use.
@@ -48,6 +50,7 @@ impl SplatBuffers {
         Ok(Self {
             count,
             sh_degree: splats.sh_degree,
+            antialiased: splats.antialiased,
             means: gpu.storage_from("means", &splats.means),
             quats: gpu.storage_from("quats", &splats.quats),
             log_scales: gpu.storage_from("log_scales", &splats.log_scales),
@@ -65,6 +68,7 @@ impl SplatBuffers {
         let n = self.count as usize;
         Ok(Splats {
             sh_degree: self.sh_degree,
+            antialiased: self.antialiased,
             means: gpu.read(&self.means, n * 3)?,
             quats: gpu.read(&self.quats, n * 4)?,
             log_scales: gpu.read(&self.log_scales, n * 3)?,

@@ -68,6 +68,7 @@ pub(super) fn parameter_buffers(splats: &SplatBuffers) -> [&wgpu::Buffer; 6] {
     let SplatBuffers {
         count: _,
         sh_degree: _,
+        antialiased: _,
         means,
         quats,
         log_scales,

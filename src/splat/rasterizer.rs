@@ -5,6 +5,7 @@
 use super::{
     SplatBuffers, SplatGradients, TileSize,
     kernels::{ColorKernels, Kernels, SumKernels, half_slot},
+    poses::PoseKernels,
     rows::Rows,
     scratch::{self, IntersectionScratch, PictureScratch, SlotPart, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
@@ -56,9 +57,13 @@ pub struct Rasterizer {
     /// Bound where no depth is wanted.
     no_depth: wgpu::Buffer,
     status: wgpu::Buffer,
+    /// Where the camera's gradient is wanted.
+    poses: Option<PoseKernels>,
     last: Option<View>,
 }
 
+/// Of a depth key, as `splat/view.wgsl` says.
+const DEPTH_BITS: u32 = 29;
 const INITIAL_INTERSECTIONS: u32 = 1 << 18;
 
 impl Rasterizer {
@@ -88,6 +93,7 @@ impl Rasterizer {
             picture: PictureScratch::new(&gpu, 1, 1, 1)?,
             no_depth: gpu.storage("no depth", 16),
             status: gpu.storage("status", 4 * status::LEN as u64),
+            poses: None,
             last: None,
             gpu,
         };
@@ -146,8 +152,7 @@ impl Rasterizer {
         let view = View::new(
             camera,
             options,
-            splats.count,
-            splats.sh_degree,
+            splats,
             self.tile_size.pixels(),
             self.intersections.room,
             depth.is_some(),
@@ -172,6 +177,7 @@ impl Rasterizer {
             picture,
             no_depth,
             status,
+            poses: _,
             last: _,
         } = &*self;
         let Some(color) = &colors[degree] else {
@@ -188,7 +194,7 @@ impl Rasterizer {
         let depth_plan = sort::plan(
             &mut packer,
             *sort_shape,
-            32,
+            DEPTH_BITS,
             Count::Host(view.splats),
             Some(status::VISIBLE),
         );
@@ -350,6 +356,9 @@ impl Rasterizer {
         }
         view.depth = u32::from(d_depth.is_some());
         self.splats.for_backward(&self.gpu);
+        if let Some(poses) = &mut self.poses {
+            poses.make_room(&self.gpu, view.splats);
+        }
         self.intersections
             .for_backward(&self.gpu, half_slot(self.gradient_sum));
         let Self {
@@ -365,6 +374,7 @@ impl Rasterizer {
             picture,
             no_depth,
             status: _,
+            poses,
             last: _,
         } = &*self;
         let (Some(color), Some(d_projected)) =
@@ -417,9 +427,9 @@ impl Rasterizer {
                     slots.halves[0].as_entire_binding(),
                     slots.halves[1].as_entire_binding(),
                     d_projected.as_entire_binding(),
+                    splats.logit_opacities.as_entire_binding(),
                     gradients.logit_opacities.as_entire_binding(),
                     gradients.mean2d.as_entire_binding(),
-                    gradients.radii.as_entire_binding(),
                 ],
             );
             kernels
@@ -439,11 +449,16 @@ impl Rasterizer {
                     gradients.sh_dc.as_entire_binding(),
                     part.of(&gradients.sh_rest, rest_words),
                     gradients.means.as_entire_binding(),
+                    gradients.radii.as_entire_binding(),
                 ],
             );
             color
                 .backward
                 .dispatch(&mut pass, &bind, groups_for(part.count()));
+        }
+        let of_pose = (view_at, &uniforms);
+        if let Some(poses) = poses {
+            poses.record(gpu, &mut pass, of_pose, splats, gradients, false);
         }
         let bind = kernels.geometry_backward.bind(
             gpu,
@@ -462,6 +477,9 @@ impl Rasterizer {
         kernels
             .geometry_backward
             .dispatch(&mut pass, &bind, by_splat);
+        if let Some(poses) = poses {
+            poses.record(gpu, &mut pass, of_pose, splats, gradients, true);
+        }
         Ok(())
     }
 
@@ -471,6 +489,19 @@ impl Rasterizer {
             self.kernels.sums = SumKernels::new(&self.gpu, self.tile_size, gradient);
             self.gradient_sum = gradient;
         }
+    }
+
+    /// Whether backward passes tell what moving the camera does, in [`Self::pose_gradient`]; at first they do not.
+    pub fn set_pose_gradient(&mut self, wanted: bool) {
+        if wanted != self.poses.is_some() {
+            self.poses = wanted.then(|| PoseKernels::new(&self.gpu));
+        }
+    }
+
+    /// Six `f32` of the last backward pass: dL/dshift (world units) and dL/dturn (radians), in the camera's frame, for
+    /// world_to_camera' = shift · exp(turn) · world_to_camera. `None` without [`Self::set_pose_gradient`].
+    pub fn pose_gradient(&self) -> Option<&wgpu::Buffer> {
+        self.poses.as_ref().map(|poses| &poses.d_pose)
     }
 
     /// `u32`s of the last forward pass, see [`status`]. Kernels may bind it, for instance to skip a step on overflow.

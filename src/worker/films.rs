@@ -2,7 +2,9 @@
 
 use super::{Event, RenderFormat, control::Control, pictures::tell_rendered, session::Session};
 use crate::{
-    Error, Result, formats,
+    Error, Result,
+    edit::Look,
+    formats,
     scene::{Camera, Photo},
     tools::{VideoWriter, is_video},
 };
@@ -49,7 +51,7 @@ impl Session {
         cameras: &[Camera],
         film: Film,
         output: &Path,
-        format: RenderFormat,
+        (format, look): (RenderFormat, Look),
         control: &mut Control,
     ) -> Result<()> {
         if output.exists() {
@@ -64,7 +66,7 @@ impl Session {
                 let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
                 for camera in cameras {
                     control.cancel.check()?;
-                    photos.push(self.render(camera)?.1);
+                    photos.push(self.picture(camera, look)?);
                     tell_rendered(photos.len(), cameras.len(), control);
                 }
                 let centisecs = (100.0 / rate(GIF_FRAMES_PER_SEC))
@@ -73,7 +75,7 @@ impl Session {
                 formats::write_gif(output, &photos, centisecs as u16)?;
             }
             RenderFormat::Video => {
-                self.render_video(cameras, rate(FRAMES_PER_SEC), output, control)?
+                self.render_video(cameras, look, rate(FRAMES_PER_SEC), output, control)?
             }
             RenderFormat::CameraPath => {
                 formats::write_camera_path(output, cameras, rate(FRAMES_PER_SEC), film.is_cycle)?;
@@ -86,9 +88,15 @@ impl Session {
         Ok(())
     }
 
+    fn picture(&mut self, camera: &Camera, look: Look) -> Result<Photo> {
+        let image = self.render_look(camera, look, self.scale(camera))?;
+        Ok(image.read(&self.gpu)?.to_photo())
+    }
+
     fn render_video(
         &mut self,
         cameras: &[Camera],
+        look: Look,
         frames_per_sec: f64,
         output: &Path,
         control: &mut Control,
@@ -100,7 +108,7 @@ impl Session {
         let mut video = VideoWriter::begin(&ffmpeg, output, (k.width, k.height), frames_per_sec)?;
         for (done, camera) in cameras.iter().enumerate() {
             control.cancel.check()?;
-            video.add(&self.render(camera)?.1)?;
+            video.add(&self.picture(camera, look)?)?;
             tell_rendered(done + 1, cameras.len(), control);
         }
         video.finish()

@@ -12,7 +12,7 @@ use crate::{
     edit::no_splats,
     formats::{self, LoadOptions, splats},
     scene::{Dataset, Photo, Splats, orbit::Gaze},
-    settings::Settings,
+    settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::DVec3;
@@ -127,7 +127,12 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    let splats = splats::read_splats(path)?;
+    let mut splats = splats::read_splats(path)?;
+    match control.settings.antialias {
+        Antialias::Auto => {}
+        Antialias::On => splats.antialiased = true,
+        Antialias::Off => splats.antialiased = false,
+    }
     let (background, extent) = match &session.dataset {
         Some(d) => (
             d.background,
@@ -278,17 +283,15 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let (views, (center, radius, up), missing) = match &session.dataset {
         Some(d) => {
             let cameras: Vec<_> = d.views.iter().map(|v| v.camera).collect();
-            let Gaze { center, radius, up } = Gaze::of(&cameras);
+            let Gaze { center, radius, up } = Gaze::upright(&cameras, d.up);
             (view_infos(d), (center, radius, up), d.missing.clone())
         }
         None => {
             let gpu = session.gpu.clone();
             let splats = session.trainer()?.splats().ok_or_else(no_splats)?;
-            (
-                Vec::new(),
-                splat_bounds(&splats.download(&gpu)?),
-                Vec::new(),
-            )
+            let bounds = splat_bounds(&splats.download(&gpu)?);
+            session.center = bounds.0;
+            (Vec::new(), bounds, Vec::new())
         }
     };
     let title = session

@@ -27,9 +27,10 @@ fn splats() -> Splats {
     };
     Splats {
         sh_degree: 3,
+        antialiased: false,
         means: fill(SPLATS * 3, -1.0, 1.0),
         quats: fill(SPLATS * 4, -1.0, 1.0),
-        log_scales: fill(SPLATS * 3, -4.0, -2.7),
+        log_scales: fill(SPLATS * 3, -3.2, -1.9),
         logit_opacities: fill(SPLATS, -4.0, 1.0),
         sh_dc: fill(SPLATS * 3, -1.5, 1.5),
         sh_rest: fill(SPLATS * 45, -0.2, 0.2),

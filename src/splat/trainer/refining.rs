@@ -112,6 +112,7 @@ impl SplatTrainer {
         let splats = SplatBuffers {
             count: plan.count,
             sh_degree,
+            antialiased: self.splats.antialiased,
             means,
             quats,
             log_scales,
