@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Turn, Watch},
+    edit::{Denoised, Drawable, EditUpdate, Schedule, StepPlan, TrainableScene, Turn, Watch},
     loss::NetworkGradient,
     luxen::{LuxenConfig, LuxenMemory, LuxenTrainer},
     settings::{Antialias, Loss, PoseRefinement, SceneKind, Settings},
