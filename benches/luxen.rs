@@ -130,15 +130,31 @@ fn frames_after_moves(
     dataset: &Dataset,
 ) -> luxedit::Result<()> {
     let scene = Drawable::Luxen(trainer.drawable());
-    let mut canvas = Canvas::new(gpu.clone())?;
-    for view in dataset.views.iter().take(8) {
-        let size = canvas.render_size([640, 480], Pace::Moving);
+    for size in [None, Some([160, 120])] {
+        let mut canvas = Canvas::new(gpu.clone())?;
+        frames(gpu, &scene, &mut canvas, dataset, size)?;
+    }
+    Ok(())
+}
+
+/// In motion of `size`, or of the size that the viewport chooses; at rest at the end.
+fn frames(
+    gpu: &Arc<Gpu>,
+    scene: &Drawable,
+    canvas: &mut Canvas,
+    dataset: &Dataset,
+    size: Option<[u32; 2]>,
+) -> luxedit::Result<()> {
+    let paces = [Pace::Moving; 8].into_iter().chain([Pace::Still; 2]);
+    for (view, pace) in dataset.views.iter().zip(paces) {
+        let chosen = canvas.render_size([640, 480], pace);
+        let size = size.filter(|_| pace == Pace::Moving).unwrap_or(chosen);
         let camera = Camera {
             intrinsics: view.camera.intrinsics.resized(size[0], size[1]),
             ..view.camera
         };
         let began = Instant::now();
-        while !canvas.request((&scene, 1), None, &camera, Pace::Moving)? {
+        while !canvas.request((scene, 1), None, &camera, pace)? {
             gpu.device
                 .poll(wgpu::PollType::Poll)
                 .map_err(|e| luxedit::Error::Gpu(e.to_string()))?;
@@ -146,7 +162,12 @@ fn frames_after_moves(
             std::thread::sleep(Duration::from_millis(1));
         }
         let took = began.elapsed();
-        println!("{}×{} after {} ms", size[0], size[1], took.as_millis());
+        println!(
+            "{pace:?}: {}×{} after {} ms",
+            size[0],
+            size[1],
+            took.as_millis()
+        );
     }
     Ok(())
 }

@@ -1,74 +1,31 @@
-//! What drawing and differentiating splats costs, against the number of splats and of pixels, as milliseconds and as
-//! ratios to the smallest case. Run with `cargo bench --bench rasterizer`; `-- quick` leaves out the largest scene.
+//! What drawing, differentiating and training splats costs, against the number of splats and of pixels, in milliseconds
+//! and in ratios to the smallest case; and of each kernel of an optimizer step the bytes that it must move beside the time
+//! that it takes, where the adapter can tell.
+//!
+//! `cargo bench --bench rasterizer`; `-- quick` leaves out the large scenes, `-- steps` draws nothing but steps, `-- write
+//! COUNT FILE.ply` writes a scene of three bands of harmonics instead.
 
-use glam::DMat4;
+#[path = "support/ball.rs"]
+mod support;
+
 use luxedit::{
     Result,
-    gpu::{Gpu, GpuImage},
-    scene::{Camera, Intrinsics, Splats},
-    splat::{Rasterizer, RenderOptions, SplatBuffers, SplatGradients, status},
+    formats::splats::{SplatFormat, write_splats},
+    gpu::{Gpu, GpuImage, KernelTime},
+    loss::Target,
+    scene::{Photo, Splats},
+    splat::{
+        Rasterizer, RenderOptions, SplatBuffers, SplatGradients, SplatTrainer, StepResult,
+        TrainConfig, status,
+    },
 };
-use rand::{Rng, SeedableRng};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// A ball of `count` splats that fills the picture, their size such that they cover it a few times over.
-fn ball(count: usize, sh_degree: u32) -> Splats {
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-    let mut values = |n: usize, low: f32, high: f32| -> Vec<f32> {
-        (0..n).map(|_| rng.random_range(low..high)).collect()
-    };
-    let mut means = values(count * 3, -1.0, 1.0);
-    for mean in means.chunks_exact_mut(3) {
-        mean[2] += 3.0;
-    }
-    let size = (0.7 / (count as f32).sqrt()).ln();
-    Splats {
-        sh_degree,
-        means,
-        quats: values(count * 4, -1.0, 1.0),
-        log_scales: values(count * 3, size, size + 1.5),
-        logit_opacities: values(count, -3.0, 3.0),
-        sh_dc: values(count * 3, -1.5, 1.5),
-        sh_rest: values(count * 3 * Splats::rest_count_of(sh_degree), -0.2, 0.2),
-    }
-}
-
-fn camera(width: u32, height: u32) -> Camera {
-    let focal = 1.2 * f64::from(width.max(height));
-    Camera {
-        world_to_camera: DMat4::IDENTITY,
-        intrinsics: Intrinsics {
-            fx: focal,
-            fy: focal,
-            cx: 0.5 * f64::from(width),
-            cy: 0.5 * f64::from(height),
-            width,
-            height,
-        },
-    }
-}
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use support::{ball, camera, median, milliseconds};
 
 struct Times {
     forward: Duration,
     both: Duration,
     intersections: u32,
-}
-
-/// Median over rounds, each waited for.
-fn median(mut round: impl FnMut() -> Result<()>) -> Result<Duration> {
-    round()?;
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while times.len() < 5 || (times.len() < 25 && start.elapsed() < Duration::from_secs(2)) {
-        let begin = Instant::now();
-        round()?;
-        times.push(begin.elapsed());
-    }
-    times.sort();
-    Ok(times[times.len() / 2])
 }
 
 fn measure(gpu: &Arc<Gpu>, count: usize, width: u32, height: u32) -> Result<Times> {
@@ -101,24 +58,62 @@ fn measure(gpu: &Arc<Gpu>, count: usize, width: u32, height: u32) -> Result<Time
 }
 
 fn main() -> Result<()> {
-    let quick = std::env::args().any(|a| a == "quick");
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
+    if let [command, count, file] = arguments.as_slice()
+        && command == "write"
+    {
+        let count = count.parse().map_err(|e| {
+            luxedit::Error::Invalid(format!("\"{count}\" is no number of splats: {e}"))
+        })?;
+        return write_splats(Path::new(file), &ball(count, 3), SplatFormat::Ply);
+    }
+    let has = |word: &str| arguments.iter().any(|a| a == word);
+    let is_quick = has("quick");
     let gpu = Gpu::headless()?;
     println!("rasterizer on {}", gpu.info.name);
+    if !has("steps") {
+        drawing(&gpu, is_quick)?;
+    }
+    println!("\noptimizer steps, 256×256, all bands of harmonics");
+    let mut base = None;
+    for count in [10_000, 100_000, 1_000_000] {
+        if !(is_quick && count > 10_000) {
+            steps(&gpu, count, &mut base)?;
+        }
+    }
+    // Another device: its kernels are timed, which costs the others nothing.
+    let gpu = Gpu::headless()?;
+    if !gpu.start_profile() {
+        println!("\nno times of kernels: {} cannot tell", gpu.info.name);
+        return Ok(());
+    }
+    for count in [10_000, 100_000, 1_000_000] {
+        if !(is_quick && count > 10_000) {
+            kernels(&gpu, count)?;
+        }
+    }
+    Ok(())
+}
+
+fn drawing(gpu: &Arc<Gpu>, is_quick: bool) -> Result<()> {
     println!(
         "{:>8} {:>9} {:>13} {:>11} {:>7} {:>11} {:>7} {:>6}",
         "splats", "pixels", "intersections", "forward ms", "ratio", "fwd+bwd ms", "ratio", "b/f"
     );
     let mut first: Option<Times> = None;
     for count in [1_000, 10_000, 100_000] {
-        if quick && count == 100_000 {
+        if is_quick && count == 100_000 {
             continue;
         }
         for (width, height) in [(128, 128), (256, 256), (512, 512)] {
-            report(&gpu, count, width, height, &mut first)?;
+            report(gpu, count, width, height, &mut first)?;
         }
     }
     for count in [20_000, 50_000] {
-        report(&gpu, count, 270, 480, &mut first)?;
+        report(gpu, count, 270, 480, &mut first)?;
     }
     Ok(())
 }
@@ -132,7 +127,7 @@ fn report(
 ) -> Result<()> {
     let times = measure(gpu, count, width, height)?;
     let base = first.get_or_insert(Times { ..times });
-    let ms = |d: Duration| d.as_secs_f64() * 1e3;
+    let ms = milliseconds;
     println!(
         "{count:>8} {:>9} {:>13} {:>11.2} {:>7.2} {:>11.2} {:>7.2} {:>6.2}",
         format!("{width}×{height}"),
@@ -144,4 +139,145 @@ fn report(
         ms(times.both) / ms(times.forward),
     );
     Ok(())
+}
+
+const SIDE: u32 = 256;
+
+/// A trainer, and a step that it can take again and again.
+fn trainer(gpu: &Arc<Gpu>, count: usize) -> Result<(SplatTrainer, Target)> {
+    let grey = Photo {
+        width: SIDE,
+        height: SIDE,
+        rgb: vec![128; (3 * SIDE * SIDE) as usize].into(),
+    };
+    let target = Target::upload(gpu, &grey, None)?;
+    let config = TrainConfig::refine(1.0, [0.0; 3]);
+    let trainer = SplatTrainer::new(gpu.clone(), ball(count, 3), config)?;
+    Ok((trainer, target))
+}
+
+fn step(trainer: &mut SplatTrainer, target: &Target) -> Result<Option<StepResult>> {
+    trainer.step(&camera(SIDE, SIDE), target)?;
+    trainer.finish()
+}
+
+fn steps(gpu: &Arc<Gpu>, count: usize, base: &mut Option<f64>) -> Result<()> {
+    let (mut trainer, target) = trainer(gpu, count)?;
+    let time = milliseconds(median(|| step(&mut trainer, &target).map(|_| ()))?);
+    let base = *base.get_or_insert(time);
+    println!(
+        "{count:>8} splats: {time:>9.2} ms, ratio {:.2}",
+        time / base
+    );
+    Ok(())
+}
+
+/// Sizes that a step's bytes depend on.
+struct Sizes {
+    splats: f64,
+    visible: f64,
+    intersections: f64,
+    tiles: f64,
+    pixels: f64,
+    /// Bytes of all SH coefficients beyond DC.
+    rest: f64,
+}
+
+/// Bytes that each kernel must move if it reads and writes everything once, from and to memory.
+fn needs(s: &Sizes) -> Vec<(&'static str, f64)> {
+    let Sizes {
+        splats: n,
+        visible: v,
+        intersections: t,
+        tiles,
+        pixels: p,
+        rest,
+    } = *s;
+    let projected = 48.0;
+    let half_slots = 2.0 * 5.0 * 4.0;
+    vec![
+        ("project", n * (44.0 + 12.0) + v * projected),
+        ("color", v * (rest + 12.0 + 12.0 + 32.0)),
+        // Three passes by depth, of which the first sees all splats, and one by tile.
+        ("sort_count", 4.0 * (n + 2.0 * v + t)),
+        ("sort_scatter", 4.0 * (n + 10.0 * v + 3.0 * t)),
+        ("tile_counts", 4.0 * n + 12.0 * v),
+        ("emit", v * (16.0 + projected + 8.0) + 8.0 * t),
+        ("ranges", 20.0 * t + 8.0 * tiles),
+        ("rasterize", t * (8.0 + projected) + p * 24.0),
+        (
+            "rasterize_backward",
+            t * (8.0 + projected + half_slots) + p * 24.0,
+        ),
+        (
+            "gather_slots",
+            t * half_slots + v * (2.0 * projected + 8.0) + n * 20.0,
+        ),
+        (
+            "color_backward",
+            v * (rest + 12.0 + 2.0 * projected) + n * (rest + 24.0),
+        ),
+        (
+            "geometry_backward",
+            v * (40.0 + 2.0 * projected + 12.0) + n * 40.0,
+        ),
+        // Gradient, parameter and two moments read, all but the gradient written.
+        ("splat/adam", n * 7.0 * (56.0 + rest)),
+    ]
+}
+
+fn kernels(gpu: &Arc<Gpu>, count: usize) -> Result<()> {
+    const STEPS: u32 = 5;
+    let (mut trainer, target) = trainer(gpu, count)?;
+    step(&mut trainer, &target)?;
+    gpu.take_profile()?;
+    let mut last = None;
+    for _ in 0..STEPS {
+        last = step(&mut trainer, &target)?;
+    }
+    let times = gpu.take_profile()?;
+    let Some(last) = last else {
+        return Err(luxedit::Error::Gpu("a step gave no result".into()));
+    };
+    let sizes = Sizes {
+        splats: count as f64,
+        visible: last.visible.into(),
+        intersections: last.intersections.into(),
+        tiles: f64::from(SIDE / 16 * SIDE / 8),
+        pixels: f64::from(SIDE * SIDE),
+        rest: 12.0 * Splats::rest_count_of(3) as f64,
+    };
+    println!(
+        "\n{count} splats, {} visible, {} intersections; a step's kernels",
+        last.visible, last.intersections
+    );
+    println!(
+        "{:<24} {:>10} {:>9} {:>6} {:>10} {:>8}",
+        "kernel", "dispatches", "ms", "share", "needs MB", "GB/s"
+    );
+    table(&times, &needs(&sizes), f64::from(STEPS));
+    Ok(())
+}
+
+fn table(times: &BTreeMap<&str, KernelTime>, needs: &[(&str, f64)], steps: f64) {
+    let total: f64 = times.values().map(|t| t.total.as_secs_f64()).sum();
+    let mut rows: Vec<_> = times.iter().collect();
+    rows.sort_by_key(|(_, time)| std::cmp::Reverse(time.total));
+    for (name, time) in rows {
+        let seconds = time.total.as_secs_f64();
+        let (megabytes, rate) = match needs.iter().find(|(known, _)| known == name) {
+            Some((_, bytes)) => (
+                format!("{:.2}", bytes / 1e6),
+                format!("{:.2}", bytes * steps / seconds / 1e9),
+            ),
+            None => ("".into(), "".into()),
+        };
+        println!(
+            "{name:<24} {:>10} {:>9.2} {:>5.1}% {megabytes:>10} {rate:>8}",
+            f64::from(time.dispatches) / steps,
+            seconds * 1e3 / steps,
+            100.0 * seconds / total,
+        );
+    }
+    println!("{:<24} {:>10} {:>9.2}", "all", "", total * 1e3 / steps);
 }

@@ -313,6 +313,14 @@ choice! {
     Strategy { Default = "default", Mcmc = "mcmc", None = "none" }
 }
 choice! {
+    /// Whether splats are drawn fainter by as much as the blur of the screen widens them.
+    Antialias { Auto = "auto", On = "on", Off = "off" }
+}
+choice! {
+    /// Whether a reconstruction moves the photos' cameras a little, to where they fit best.
+    PoseRefinement { Off = "off", On = "on" }
+}
+choice! {
     /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
     /// axis, so that pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024).
     GradientSum { Signed = "signed", Absolute = "absolute" }
@@ -426,6 +434,10 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
+    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
+    refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+        "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
     rig_count: u32 = 48u32, "count", "Views", Kind::Int { min: 4, max: 1000 }, "views", Advanced, VIEWS,
         "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
     rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,
@@ -450,6 +462,8 @@ settings! {
         "Optimization steps of splats that are made of a Luxen, towards its own renders.";
     mesh_resolution: u32 = 256u32, "resolution", "Mesh resolution", Kind::Int { min: 8, max: 1024 }, "", Advanced, CONVERT,
         "Grid spacings along the longest side of a mesh.";
+    crop: String = "", "crop", "Crop box", Kind::Text, "", Advanced, RENDER | CONVERT,
+        "Box outside of which a Luxen is not drawn, and of no scene a mesh or points are made: x y z of its least corner and x y z of its greatest, world units; empty: no box.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,

@@ -515,7 +515,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn the_processor_and_the_adapter_compute_as_diffusers_does() {
-    let on_cpu = self_test(&Device::flex()).unwrap();
+    let on_cpu = self_test(&Device::flex(), Precision::Half).unwrap();
     println!("CPU: off by {:.1e}", on_cpu.relative_error);
     assert!(
         on_cpu.passed() && on_cpu.relative_error < 1e-5,
@@ -529,9 +529,14 @@ fn the_processor_and_the_adapter_compute_as_diffusers_does() {
     match luxedit::gpu::Gpu::headless() {
         Err(e) => println!("SKIPPED on the adapter: {e}"),
         Ok(gpu) => {
-            let test = self_test(&gpu.burn_device().unwrap()).unwrap();
-            println!("{}: off by {:.1e}", gpu.info.name, test.relative_error);
-            assert!(test.passed(), "{test:?}");
+            for precision in [Precision::Full, Precision::Half] {
+                let test = self_test(&gpu.burn_device().unwrap(), precision).unwrap();
+                println!(
+                    "{}, {precision:?}: off by {:.1e}",
+                    gpu.info.name, test.relative_error
+                );
+                assert!(test.passed(), "{test:?}");
+            }
         }
     }
 }

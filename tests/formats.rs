@@ -9,6 +9,8 @@ mod damaged;
 mod frames;
 #[path = "formats/lens.rs"]
 mod lens;
+#[path = "formats/pictures.rs"]
+mod pictures;
 #[path = "formats/plys.rs"]
 mod plys;
 #[path = "formats/scenes.rs"]

@@ -4,9 +4,12 @@
 //! `unet_eps`). Too large to carry along, so without the folder these tests say that they were skipped.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use luxedit::diffusion::{InstructPix2Pix, Precision, TextEncoder, UNet, Vae, read};
+use luxedit::diffusion::{InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae, read};
 use safetensors::{Dtype, SafeTensors};
 use std::path::{Path, PathBuf};
+
+#[path = "full_size/adapter.rs"]
+mod adapter;
 
 /// Relative L2 in f32.
 const TOLERANCE: f64 = 1e-4;
@@ -134,13 +137,15 @@ fn load_time_and_memory() {
     let model = load().expect("a model");
     let load_secs = start.elapsed().as_secs_f64();
     let cpu = processor_secs() - cpu;
-    let need = model.memory_need(256, 256, true);
+    let need = model.memory_need(256, 256, Place::Processor);
     println!("loaded in {load_secs:.2} s, {cpu:.2} processor seconds; 256²: {need}");
-    println!("512²: {}", model.memory_need(512, 512, true));
-    println!(
-        "512² on a graphics card: {}",
-        model.memory_need(512, 512, false)
-    );
+    println!("512²: {}", model.memory_need(512, 512, Place::Processor));
+    for precision in [Precision::Full, Precision::Half] {
+        println!(
+            "512² on a graphics card, {precision:?}: {}",
+            model.memory_need(512, 512, Place::Card(precision))
+        );
+    }
     println!("peak while loading: {} MiB", resident("VmHWM") >> 20);
     let fits = |what: &str, need: u64, measured: u64| {
         let ratio = need as f64 / measured as f64;

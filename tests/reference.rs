@@ -14,6 +14,8 @@ mod dpm_solver;
 mod fixture;
 #[path = "reference/formula.rs"]
 mod formula;
+#[path = "reference/half.rs"]
+mod half;
 #[path = "reference/looks.rs"]
 mod looks;
 #[path = "reference/lpips.rs"]

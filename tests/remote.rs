@@ -1,5 +1,5 @@
-//! Editing on other machines, over loopback: the same pictures as here, several editors on one sweep, lost connections,
-//! and peers that do not keep to the protocol.
+//! Editing on other machines, over loopback: the same pictures as here, several editors on one sweep, lost and silent
+//! connections, TLS, and peers that do not keep to the protocol.
 
 #[path = "remote/binary.rs"]
 mod binary;
@@ -7,6 +7,8 @@ mod binary;
 mod common;
 #[path = "remote/edits.rs"]
 mod edits;
+#[path = "remote/network.rs"]
+mod network;
 #[path = "remote/protocol.rs"]
 mod protocol;
 #[path = "remote/sweeps.rs"]

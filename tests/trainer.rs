@@ -5,6 +5,10 @@
 mod fixture;
 #[path = "trainer/growth.rs"]
 mod growth;
+#[path = "trainer/parts.rs"]
+mod parts;
+#[path = "trainer/poses.rs"]
+mod poses;
 #[path = "trainer/start.rs"]
 mod start;
 

@@ -461,6 +461,7 @@ fn globe() -> Splats {
     };
     Splats {
         sh_degree: 0,
+        antialiased: false,
         means: (0..count).flat_map(point).collect(),
         quats: [1.0, 0.0, 0.0, 0.0].repeat(count),
         log_scales: vec![0.08f32.ln(); 3 * count],

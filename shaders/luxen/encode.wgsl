@@ -20,6 +20,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= grid.quads {
         return;
     }
+    let at = (grid.features_at + 2u * id.y) * grid.quads + id.x;
+    if all(arena[3u * grid.quads + id.x] == vec4(0.0)) {
+        arena[at] = vec4(0.0);
+        arena[at + grid.quads] = vec4(0.0);
+        return;
+    }
     let level = grid.levels[id.y];
     let x = arena[id.x];
     let y = arena[grid.quads + id.x];
@@ -28,7 +34,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let f1 = interpolate(level, vec3(x.y, y.y, z.y));
     let f2 = interpolate(level, vec3(x.z, y.z, z.z));
     let f3 = interpolate(level, vec3(x.w, y.w, z.w));
-    let at = (grid.features_at + 2u * id.y) * grid.quads + id.x;
     arena[at] = vec4(f0.x, f1.x, f2.x, f3.x);
     arena[at + grid.quads] = vec4(f0.y, f1.y, f2.y, f3.y);
 }

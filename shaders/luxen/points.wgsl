@@ -1,4 +1,5 @@
-// Sample positions in the grids' unit cube: x, y, z, and 1 inside of it, else 0 (then at the origin).
+// Sample positions in the grids' unit cube: x, y, z, and 1 inside of it, else 0 (then at the origin). On a ray that sees
+// nothing no sample is inside, and none costs what a sample costs.
 
 @group(0) @binding(1) var<storage, read> rays: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bins: array<f32>;
@@ -12,6 +13,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let ray = id.x * 4u / batch.samples;
     let first = ray * (batch.samples + 1u) + (id.x * 4u - ray * batch.samples);
+    if batch.half_side > 0.0 && bins[first] >= bins[first + 4u] {
+        for (var c = 0u; c < 4u; c++) {
+            arena[c * quads + id.x] = vec4(0.0);
+        }
+        return;
+    }
     let origin = rays[3u * ray].xyz;
     let direction = rays[3u * ray + 1u].xyz;
     var near = distance_of(bins[first]);

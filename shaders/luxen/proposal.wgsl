@@ -9,6 +9,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= quads {
         return;
     }
+    let inside = arena[3u * quads + id.x];
+    if all(inside == vec4(0.0)) {
+        arena[LOGIT_AT * quads + id.x] = vec4(0.0);
+        arena[DENSITY_AT * quads + id.x] = vec4(0.0);
+        return;
+    }
     let at = FEATURES_AT * quads + id.x;
     let x0 = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
     let x4 = mat4x4<f32>(
@@ -25,5 +31,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         logit += relu(h) * last.w;
     }
     arena[LOGIT_AT * quads + id.x] = logit;
-    arena[DENSITY_AT * quads + id.x] = density_of(logit) * arena[3u * quads + id.x];
+    arena[DENSITY_AT * quads + id.x] = density_of(logit) * inside;
 }

@@ -10,6 +10,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= quads {
         return;
     }
+    let inside = arena[3u * quads + id.x];
+    if all(inside == vec4(0.0)) {
+        for (var c = 0u; c < D_HIDDEN_AT + HIDDEN; c++) {
+            d_arena[c * quads + id.x] = vec4(0.0);
+        }
+        return;
+    }
     let at = FEATURES_AT * quads + id.x;
     let x0 = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
     let x4 = mat4x4<f32>(
@@ -19,7 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         arena[at + 7u * quads],
     );
     let x8 = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
-    let d_density = d_arena[D_DENSITY_AT * quads + id.x] * arena[3u * quads + id.x];
+    let d_density = d_arena[D_DENSITY_AT * quads + id.x] * inside;
     let d_logit = d_density * d_density_of(arena[LOGIT_AT * quads + id.x]);
     var d0 = mat4x4<f32>();
     var d4 = mat4x4<f32>();

@@ -10,6 +10,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= quads {
         return;
     }
+    let inside = arena[3u * quads + id.x];
+    if all(inside == vec4(0.0)) {
+        let end = select(HEAD2_AT, HEAD2_AT + HIDDEN, batch.is_training != 0u);
+        for (var c = DENSITY_AT; c < end; c++) {
+            arena[c * quads + id.x] = vec4(0.0);
+        }
+        return;
+    }
     var x: array<mat4x4<f32>, BASE_IN>;
     for (var k = 0u; k < BASE_IN; k++) {
         let at = (FEATURES_AT + 4u * k) * quads + id.x;
@@ -35,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             arena[(BASE_AT + 4u * o + c) * quads + id.x] = base[o][c];
         }
     }
-    arena[DENSITY_AT * quads + id.x] = density_of(base[0][0]) * arena[3u * quads + id.x];
+    arena[DENSITY_AT * quads + id.x] = density_of(base[0][0]) * inside;
 
     base[0][0] = vec4(0.0);
     let hidden = id.x * 4u / batch.samples * HIDDEN;

@@ -12,6 +12,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= quads {
         return;
     }
+    let inside = arena[3u * quads + id.x];
+    if all(inside == vec4(0.0)) {
+        for (var c = 0u; c < D_HEAD2_AT + HIDDEN; c++) {
+            d_arena[c * quads + id.x] = vec4(0.0);
+        }
+        return;
+    }
     var d_logits: array<vec4<f32>, 3>;
     for (var c = 0u; c < 3u; c++) {
         let color = arena[(COLOR_AT + c) * quads + id.x];
@@ -57,7 +64,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         d_arena[(HEAD1_AT + j) * quads + id.x] = relu(h);
         d_arena[(D_HEAD1_AT + j) * quads + id.x] = d;
     }
-    let d_density = d_arena[D_DENSITY_AT * quads + id.x] * arena[3u * quads + id.x];
+    let d_density = d_arena[D_DENSITY_AT * quads + id.x] * inside;
     d_base[0][0] = d_density * d_density_of(logit);
     for (var o = 0u; o < HEAD_IN; o++) {
         for (var c = 0u; c < 4u; c++) {

@@ -1,6 +1,7 @@
-// One thread a splat: spherical harmonics in the direction from the camera to the mean.
+// One thread a splat of the part that is bound: spherical harmonics in the direction from the camera to the mean.
 @group(0) @binding(1) var<storage, read> means: array<f32>;
 @group(0) @binding(2) var<storage, read> sh_dc: array<f32>;
+// From splat `view.first` on.
 @group(0) @binding(3) var<storage, read> sh_rest: array<f32>;
 @group(0) @binding(4) var<storage, read_write> projected: array<vec4<f32>>;
 
@@ -15,8 +16,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = linear_index(group, groups, local, 64u);
-    if i >= view.splats {
+    let i = view.first + linear_index(group, groups, local, 64u);
+    if i >= view.end {
         return;
     }
     if projected[PROJECTED * i + 1u].w == 0.0 {
@@ -27,7 +28,7 @@ fn main(
     let x = d.x;
     let y = d.y;
     let z = d.z;
-    let first = 3u * view.rest_count * i;
+    let first = 3u * view.rest_count * (i - view.first);
     var color = vec3(0.5) + SH_0 * vec3(sh_dc[3u * i], sh_dc[3u * i + 1u], sh_dc[3u * i + 2u]);
     if DEGREE >= 1u {
         color += SH_1 * (-y * rest(first, 1u) + z * rest(first, 2u) - x * rest(first, 3u));

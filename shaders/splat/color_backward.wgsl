@@ -1,12 +1,15 @@
-// One thread a splat: colour to SH coefficients and, through the viewing direction, to the mean. Writes `d_means`, to
+// One thread a splat of the part that is bound: colour to SH coefficients and, through the viewing direction, to the mean. Writes `d_means`, to
 // which the geometry's share is added afterwards.
 @group(0) @binding(1) var<storage, read> means: array<f32>;
+// From splat `view.first` on, as `d_sh_rest`.
 @group(0) @binding(2) var<storage, read> sh_rest: array<f32>;
 @group(0) @binding(3) var<storage, read> projected: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> d_projected: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> d_sh_dc: array<f32>;
 @group(0) @binding(6) var<storage, read_write> d_sh_rest: array<f32>;
 @group(0) @binding(7) var<storage, read_write> d_means: array<f32>;
+// Half the longer side of the box on the picture, pixels; 0 when culled.
+@group(0) @binding(8) var<storage, read_write> radii: array<f32>;
 
 // Gradient of one coefficient; returns d L / d basis value.
 fn coefficient(first: u32, k: u32, basis: f32, d_color: vec3<f32>) -> f32 {
@@ -23,16 +26,20 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = linear_index(group, groups, local, 64u);
-    if i >= view.splats {
+    let i = view.first + linear_index(group, groups, local, 64u);
+    if i >= view.end {
         return;
     }
     var d_color = vec3(0.0);
-    if projected[PROJECTED * i + 1u].w != 0.0 {
-        let color = projected[PROJECTED * i + 2u].rgb;
-        d_color = select(vec3(0.0), d_projected[PROJECTED * i + 2u].rgb, color > vec3(0.0));
+    var radius = 0.0;
+    let extent_x = projected[PROJECTED * i + 1u].w;
+    if extent_x != 0.0 {
+        let p2 = projected[PROJECTED * i + 2u];
+        d_color = select(vec3(0.0), d_projected[PROJECTED * i + 2u].rgb, p2.rgb > vec3(0.0));
+        radius = max(extent_x, p2.w);
     }
-    let first = 3u * view.rest_count * i;
+    radii[i] = radius;
+    let first = 3u * view.rest_count * (i - view.first);
     d_sh_dc[3u * i] = SH_0 * d_color.r;
     d_sh_dc[3u * i + 1u] = SH_0 * d_color.g;
     d_sh_dc[3u * i + 2u] = SH_0 * d_color.b;

@@ -16,6 +16,8 @@ struct Covariance {
     xy: f32,
     yy: f32,
     determinant: f32,
+    // Share of the opacity that is left where the blur is compensated.
+    compensation: f32,
 }
 
 // x and y of the camera-space position as the Jacobian sees them.
@@ -52,10 +54,7 @@ fn covariance_of(f: Factor) -> Covariance {
     let aa = dot(f.a, f.a);
     let bb = dot(f.b, f.b);
     let normal = cross(f.a, f.b);
-    return Covariance(
-        aa + EPS_2D,
-        dot(f.a, f.b),
-        bb + EPS_2D,
-        dot(normal, normal) + EPS_2D * (aa + bb) + EPS_2D * EPS_2D,
-    );
+    let sharp = dot(normal, normal);
+    let determinant = sharp + EPS_2D * (aa + bb) + EPS_2D * EPS_2D;
+    return Covariance(aa + EPS_2D, dot(f.a, f.b), bb + EPS_2D, determinant, sqrt(sharp / determinant));
 }

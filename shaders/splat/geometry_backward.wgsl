@@ -38,7 +38,14 @@ fn main(
     // dL/dcov = −conic · dL/dconic · conic, all symmetric 2×2.
     let g = mat2x2<f32>(vec2(d0.z, 0.5 * d0.w), vec2(0.5 * d0.w, d1.x));
     let k = mat2x2<f32>(conic.xy, conic.yz);
-    let d_cov = k * g * k;
+    var d_cov = k * g * k;
+    if view.antialiased != 0u {
+        // c² = det(F Fᵀ)/det cov, with the gradient (1 − c²) conic − EPS_2D/det cov · I; here with the sign of the above.
+        let squared = cov.compensation * cov.compensation;
+        let d_squared = 0.5 * d1.z / squared;
+        let diagonal = d_squared * EPS_2D / cov.determinant;
+        d_cov -= (d_squared * (1.0 - squared)) * k - mat2x2<f32>(vec2(diagonal, 0.0), vec2(0.0, diagonal));
+    }
     // cov = F Fᵀ + …; rows of dL/dF.
     let d_a = -2.0 * (d_cov[0].x * f.a + d_cov[1].x * f.b);
     let d_b = -2.0 * (d_cov[0].y * f.a + d_cov[1].y * f.b);

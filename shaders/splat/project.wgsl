@@ -20,7 +20,7 @@ fn main(
     }
     let mean = vec3(means[3u * i], means[3u * i + 1u], means[3u * i + 2u]);
     let log_scale = vec3(log_scales[3u * i], log_scales[3u * i + 1u], log_scales[3u * i + 2u]);
-    let opacity = 1.0 / (1.0 + exp(-logit_opacities[i]));
+    var opacity = 1.0 / (1.0 + exp(-logit_opacities[i]));
     let p = camera_position_of(mean);
     var tiles = 0u;
     if p.z > NEAR && p.z < FAR && opacity >= ALPHA_MIN {
@@ -28,10 +28,13 @@ fn main(
         let c = covariance_of(factor_of(p, q * quaternion_inverse_length(q), log_scale));
         let conic = vec3(c.yy, -c.xy, c.xx) / c.determinant;
         let mean2d = view.focal * (p.xy / p.z) + view.center;
+        if view.antialiased != 0u {
+            opacity *= c.compensation;
+        }
         let cut = cut_of(opacity);
         let extent = sqrt(cut * vec2(c.xx, c.yy));
         // Not finite: too large to draw.
-        if c.determinant < 1e38 && conic.x > 0.0 && conic.z > 0.0 && all(abs(mean2d) < vec2(1e9)) {
+        if c.determinant < 1e38 && cut >= 0.0 && conic.x > 0.0 && conic.z > 0.0 && all(abs(mean2d) < vec2(1e9)) {
             let ellipse = ellipse_of(mean2d, conic, cut, extent);
             let rows = tile_rows(ellipse);
             for (var row = rows.x; row < rows.y; row++) {
@@ -48,6 +51,6 @@ fn main(
     if tiles == 0u {
         projected[PROJECTED * i + 1u] = vec4(0.0);
     }
-    depth_keys[i] = select(SKIPPED_KEY, bitcast<u32>(p.z), tiles > 0u);
+    depth_keys[i] = select(SKIPPED_KEY, bitcast<u32>(p.z) - NEAR_BITS, tiles > 0u);
     slot_ranges[i] = vec2(0u, tiles);
 }

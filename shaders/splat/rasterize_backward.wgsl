@@ -10,7 +10,7 @@
 @group(0) @binding(4) var<storage, read> pixel_ends: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read> d_image: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> d_depths: array<f32>;
-// Per slot: Σd, Σd·dx, Σd·dy, Σd·dx², Σd·dx·dy with d = dL/dσ and (dx, dy) = mean2d − pixel; Σ|dL/dmean2d.x| if ABSOLUTE.
+// From slot `view.first` on, as `slots_b`. Per slot: Σd, Σd·dx, Σd·dy, Σd·dx², Σd·dx·dy with d = dL/dσ and (dx, dy) = mean2d − pixel; Σ|dL/dmean2d.x| if ABSOLUTE.
 @group(0) @binding(7) var<storage, read_write> slots_a: array<f32>;
 // Per slot: Σd·dy², Σ dL/drgb, Σ dL/ddepth; Σ|dL/dmean2d.y| if ABSOLUTE.
 @group(0) @binding(8) var<storage, read_write> slots_b: array<f32>;
@@ -145,7 +145,11 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
 
     // What no pixel reached.
     for (var i = end + local; i < range.y; i += THREADS) {
-        let slot = HALF * intersections[i].y;
+        let number = intersections[i].y;
+        if number < view.first || number >= view.end {
+            continue;
+        }
+        let slot = HALF * (number - view.first);
         for (var k = 0u; k < HALF; k++) {
             slots_a[slot + k] = 0.0;
             slots_b[slot + k] = 0.0;
@@ -191,7 +195,11 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         workgroupBarrier();
         for (var part = local; part < count * PARTS; part += THREADS) {
             let j = part / PARTS;
-            let slot = HALF * intersections[last - 1u - j].y;
+            let number = intersections[last - 1u - j].y;
+            if number < view.first || number >= view.end {
+                continue;
+            }
+            let slot = HALF * (number - view.first);
             for (var k = part % PARTS; k < HALF; k += PARTS) {
                 var total_a = 0.0;
                 var total_b = 0.0;

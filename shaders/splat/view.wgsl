@@ -22,13 +22,17 @@ struct View {
     capacity: u32,
     // 1 when depth is wanted.
     depth: u32,
-    padding_0: u32,
-    padding_1: u32,
-    padding_2: u32,
+    // What is bound of a list that is bound in parts: splats of SH coefficients, slots of gradients.
+    first: u32,
+    end: u32,
+    // 1: splats are fainter by as much as the blur widens them.
+    antialiased: u32,
 }
 
 const NEAR: f32 = 0.01;
 const FAR: f32 = 1e10;
+// Depths sort as the bits of their floats do; from the near to the far plane these are 29 bits.
+const NEAR_BITS: u32 = 0x3c23d70au;
 // Added to the diagonal of the projected covariance, pixels².
 const EPS_2D: f32 = 0.3;
 const ALPHA_MIN: f32 = 0.00392156862745098;

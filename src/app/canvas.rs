@@ -33,10 +33,15 @@ const PAUSE_FRAMES: f64 = 3.0;
 const PAUSE_SECS: f64 = 4.0;
 /// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
 const MARCHING_SECS: f64 = 0.2;
+/// A frame in motion is finished although the camera has moved on, or a slow adapter would show none; but not one that
+/// takes longer than this.
+const GIVE_UP_SECS: f64 = 2.0 * MARCHING_SECS;
 /// Seconds that a slice of a Luxen's frame may take, and the pixels of one while that is unknown.
 const SLICE_SECS: f64 = 0.05;
 const FIRST_SLICE: u32 = 4096;
 const LEAST_SLICE: u32 = 1024;
+/// Work of a pixel with half the samples, in pixels with all of them.
+const COARSE_PIXEL: f64 = 0.5;
 /// How long a scale that failed for lack of memory is not tried again.
 const CEILING_LIFE: Duration = Duration::from_secs(8);
 
@@ -79,28 +84,62 @@ impl Frame {
     }
 }
 
-struct Pending {
+/// A frame that is being made.
+struct Work {
     frame: Frame,
-    read_back: ReadBack,
-    submitted: Instant,
+    pace: Pace,
     scene: Drawable,
     before: Option<Drawable>,
+    began: Instant,
+}
+
+struct Pending {
+    work: Work,
+    read_back: ReadBack,
+    submitted: Instant,
     /// Pixels of the slice that is on its way.
     slice: Range<u32>,
 }
 
-impl Pending {
+impl Work {
     fn is_sliced(&self) -> bool {
-        is_sliced(&self.scene) || self.before.as_ref().is_some_and(is_sliced)
+        is_sliced(&self.scene, self.before.as_ref())
+    }
+
+    /// Whether to stop before it is complete, now that the camera is elsewhere.
+    fn is_given_up(&self, camera: &Camera) -> bool {
+        let takes_long = || self.began.elapsed().as_secs_f64() > GIVE_UP_SECS;
+        self.is_sliced()
+            && self.frame.key.camera != *camera
+            && (self.pace != Pace::Moving || takes_long())
+    }
+
+    /// Its cost, in pixels with all samples.
+    fn pixels(&self) -> f64 {
+        let pictures = 1 + u32::from(self.frame.before.is_some());
+        let pixels = self.frame.image.pixels() as f64 * f64::from(pictures);
+        work_of(pixels, self.frame.key.is_coarse)
     }
 }
 
-/// Whether a scene's frames are made in slices.
-fn is_sliced(drawable: &Drawable) -> bool {
-    match drawable {
-        Drawable::Splats(_) => false,
-        Drawable::Luxen(_) => true,
+/// Pixels with all samples that cost as much as `pixels`.
+fn work_of(pixels: f64, is_coarse: bool) -> f64 {
+    if is_coarse {
+        pixels * COARSE_PIXEL
+    } else {
+        pixels
     }
+}
+
+/// Whether frames are made in slices.
+fn is_sliced(scene: &Drawable, before: Option<&Drawable>) -> bool {
+    [Some(scene), before]
+        .into_iter()
+        .flatten()
+        .any(|drawable| match drawable {
+            Drawable::Splats(_) => false,
+            Drawable::Luxen(_) => true,
+        })
 }
 
 /// A few words on their way back from the GPU.
@@ -178,9 +217,12 @@ pub struct Canvas {
     ceiling: Option<(f64, Instant)>,
     /// Pixels, of the viewport at scale 1.
     full_height: u32,
+    /// Of whole frames.
     cost: FrameCost,
     /// Whether that was measured on sliced frames.
     measured_slices: bool,
+    /// Pixels of the next slice.
+    slice_pixels: u32,
     last_finish: Instant,
 }
 
@@ -201,6 +243,7 @@ impl Canvas {
             full_height: 1,
             cost: FrameCost::default(),
             measured_slices: false,
+            slice_pixels: FIRST_SLICE,
             last_finish: Instant::now(),
         })
     }
@@ -248,7 +291,9 @@ impl Canvas {
             .into_iter()
             .find(|s| {
                 let pixels = pixels * s * s;
-                *s < ceiling && self.cost.secs(pixels) <= budget && pixels <= most_pixels
+                let is_coarse = self.measured_slices && pace == Pace::Moving && *s < 1.0;
+                let work = work_of(pixels, is_coarse);
+                *s < ceiling && self.cost.secs(work) <= budget && pixels <= most_pixels
             })
             .unwrap_or(SCALES[SCALES.len() - 1]);
         full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
@@ -271,13 +316,15 @@ impl Canvas {
             camera: *camera,
             scene: scene.1,
             before: before.map_or(0, |b| b.1),
-            is_coarse: pace == Pace::Moving && camera.intrinsics.height < self.full_height,
+            is_coarse: pace == Pace::Moving
+                && camera.intrinsics.height < self.full_height
+                && is_sliced(scene.0, before.map(|b| b.0)),
         };
         if let Some(pending) = &self.pending {
-            if !pending.is_sliced() || pending.frame.key.camera == *camera {
+            if !pending.work.is_given_up(camera) {
                 return Ok(false);
             }
-            self.pending = None;
+            self.learn_from_part();
         }
         if self.shown.as_ref().is_some_and(|frame| frame.key == key) {
             return Ok(true);
@@ -291,74 +338,105 @@ impl Canvas {
         {
             return Ok(false);
         }
-        if let Err(refusal) = self.submit(key, scene.0, before.map(|b| b.0)) {
+        if let Err(refusal) = self.submit(key, scene.0, before.map(|b| b.0), pace) {
             self.lower_ceiling(camera, refusal)?;
         }
         Ok(false)
     }
 
-    fn submit(&mut self, key: Key, scene: &Drawable, before: Option<&Drawable>) -> Result<()> {
-        let sliced = is_sliced(scene) || before.is_some_and(is_sliced);
+    /// What a frame that is given up tells about the cost of one.
+    fn learn_from_part(&mut self) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let work = &pending.work;
+        let share = f64::from(pending.slice.start) / work.frame.image.pixels() as f64;
+        if share > 0.0 {
+            let secs = (pending.submitted - work.began).as_secs_f64() / share;
+            self.cost.add(work.pixels(), secs);
+        }
+    }
+
+    fn submit(
+        &mut self,
+        key: Key,
+        scene: &Drawable,
+        before: Option<&Drawable>,
+        pace: Pace,
+    ) -> Result<()> {
+        let sliced = is_sliced(scene, before);
         if sliced != self.measured_slices {
             self.measured_slices = sliced;
             self.cost = FrameCost::default();
         }
         let frame = self.buffers(key, before.is_some());
-        self.submit_slice(frame, scene.clone(), before.cloned(), 0)
+        let work = Work {
+            frame,
+            pace,
+            scene: scene.clone(),
+            before: before.cloned(),
+            began: Instant::now(),
+        };
+        self.submit_slice(work, 0)
     }
 
     /// Submit the part of a frame that begins at pixel `first`.
-    fn submit_slice(
-        &mut self,
-        frame: Frame,
-        scene: Drawable,
-        before: Option<Drawable>,
-        first: u32,
-    ) -> Result<()> {
+    fn submit_slice(&mut self, mut work: Work, first: u32) -> Result<()> {
         let gpu = self.gpu.clone();
+        let Work {
+            frame,
+            scene,
+            before,
+            ..
+        } = &work;
         let key = frame.key;
-        let slice = first..first + self.slice_pixels(&frame, &scene, before.as_ref());
+        let pixels = if work.is_sliced() {
+            self.slice_pixels
+        } else {
+            frame.image.pixels() as u32
+        };
+        let slice = first..first + pixels;
         let words = status::LEN;
         let staging = ReadBack::staging(&gpu, 2 * words);
         let bytes = words as u64 * 4;
-        // Some drivers do the work within the submission.
-        let submitted = Instant::now();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         // A buffer that the submission does not use would be back at once.
         encoder.clear_buffer(&staging, 0, None);
-        if let (Some(drawable), Some(image)) = (&before, &frame.before)
+        if let (Some(drawable), Some(image)) = (before, &frame.before)
             && self.record(&mut encoder, drawable, &key, &slice, image, None)?
         {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, bytes, bytes);
         }
         let (image, depth) = (&frame.image, Some(&frame.depth));
-        if self.record(&mut encoder, &scene, &key, &slice, image, depth)? {
+        if self.record(&mut encoder, scene, &key, &slice, image, depth)? {
             let status = self.rasterizer.status_buffer();
             encoder.copy_buffer_to_buffer(status, 0, &staging, 0, bytes);
         }
+        // Some drivers do the work within the submission; pipelines were made before it.
+        let submitted = Instant::now();
         gpu.queue.submit([encoder.finish()]);
+        if first == 0 {
+            work.began = submitted;
+        }
         self.pending = Some(Pending {
-            frame,
+            work,
             read_back: ReadBack::start(staging),
             submitted,
-            scene,
-            before,
             slice,
         });
         Ok(())
     }
 
-    fn slice_pixels(&self, frame: &Frame, scene: &Drawable, before: Option<&Drawable>) -> u32 {
-        let all = frame.image.pixels() as u32;
-        if !is_sliced(scene) && !before.is_some_and(is_sliced) {
-            return all;
+    /// Steer the next slice towards its time.
+    fn learn_from_slice(&mut self, pixels: u32, secs: f64) {
+        // The last slice of a frame may be short, and quick for that.
+        if pixels < self.slice_pixels && secs < SLICE_SECS {
+            return;
         }
-        let wanted = match self.cost.pixels_within(SLICE_SECS) {
-            Some(pixels) => pixels.min(f64::from(all)) as u32,
-            None => FIRST_SLICE,
-        };
-        wanted.max(LEAST_SLICE).next_multiple_of(64)
+        let change = (SLICE_SECS / secs.max(1e-6)).clamp(0.5, 2.0);
+        let wanted = (f64::from(pixels) * change) as u32;
+        self.slice_pixels = wanted.max(LEAST_SLICE).next_multiple_of(64);
     }
 
     /// Buffers for a frame, those of a past one where they fit.
@@ -431,10 +509,8 @@ impl Canvas {
             return Ok(false);
         };
         let Some(Pending {
-            frame,
+            work,
             submitted,
-            scene,
-            before,
             slice,
             ..
         }) = self.pending.take()
@@ -447,19 +523,23 @@ impl Canvas {
         let overflowed = |s: &[u32]| s[status::OVERFLOW] != 0;
         if overflowed(halves.0) || overflowed(halves.1) {
             let needed = halves.0[status::INTERSECTIONS].max(halves.1[status::INTERSECTIONS]);
-            return self.make_room(needed, frame.key.camera).map(|()| false);
+            return self
+                .make_room(needed, work.frame.key.camera)
+                .map(|()| false);
         }
-        let all = frame.image.pixels() as u32;
-        let drawn = f64::from(slice.end.min(all) - slice.start);
-        let pixels = drawn * if frame.before.is_some() { 2.0 } else { 1.0 };
-        self.cost.add(pixels, secs);
+        let all = work.frame.image.pixels() as u32;
+        if work.is_sliced() {
+            self.learn_from_slice(slice.end.min(all) - slice.start, secs);
+        }
         if slice.end < all {
-            self.submit_slice(frame, scene, before, slice.end)?;
+            self.submit_slice(work, slice.end)?;
             return Ok(false);
         }
+        self.cost
+            .add(work.pixels(), work.began.elapsed().as_secs_f64());
         self.last_finish = Instant::now();
         self.finished += 1;
-        self.spare = self.shown.replace(frame);
+        self.spare = self.shown.replace(work.frame);
         Ok(true)
     }
 

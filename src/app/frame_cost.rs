@@ -57,10 +57,4 @@ impl FrameCost {
         self.line()
             .map_or(0.0, |(fixed, slope)| fixed + slope * pixels)
     }
-
-    /// Pixels that can be drawn in `secs`; `None` while nothing is known.
-    pub fn pixels_within(&self, secs: f64) -> Option<f64> {
-        let (fixed, slope) = self.line()?;
-        Some(((secs - fixed) / slope.max(1e-15)).max(0.0))
-    }
 }

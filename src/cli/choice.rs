@@ -5,7 +5,7 @@ use super::{driver::Driver, flags};
 use crate::{
     Result,
     bundle::{BUNDLED_MODEL, Bundle, Preset},
-    diffusion::memory_need,
+    diffusion::{Place, memory_need},
     edit::weights_of,
     settings::{EditDevice, Settings},
 };
@@ -64,14 +64,17 @@ fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Op
         || is_software && settings.edit_device == EditDevice::Auto;
     let path = Bundle::find().model_path(&settings.model).ok()?;
     let precision = weights_of(settings.precision);
-    let need = memory_need(&path, precision, [side, side], on_host).ok()?;
+    let place = match on_host {
+        true => Place::Processor,
+        false => Place::Card(precision),
+    };
+    let need = memory_need(&path, precision, [side, side], place).ok()?;
     if need.total() < WORTH_TELLING {
         return None;
     }
-    let place = if on_host {
-        "processor"
-    } else {
-        "graphics card"
+    let place = match place {
+        Place::Processor => "processor",
+        Place::Card(_) => "graphics card",
     };
     Some(format!(
         "Editing a picture of {side} × {side} on the {place} takes {need}"

@@ -194,7 +194,7 @@ fn check(matches: &ArgMatches) -> Result<()> {
             Err(_) => edit::cpu_device(),
         },
     };
-    let test = diffusion::self_test(&device)?;
+    let test = diffusion::self_test(&device, precision)?;
     if matches.get_flag("json") {
         let mut object = json!(report);
         object["command"] = "model check".into();
@@ -234,8 +234,8 @@ fn print_report(report: &ModelReport, test: &SelfTest, device_name: &str) {
     }
     println!("hash {}", report.hash);
     println!(
-        "a picture of 512 × 512 needs on the processor {}; on a graphics card {}",
-        report.memory_on_processor, report.memory_on_card
+        "a picture of 512 × 512 needs on the processor {}; on a graphics card {}; in half precision {}",
+        report.memory_on_processor, report.memory_on_card, report.memory_on_card_half
     );
     if test.passed() {
         println!(

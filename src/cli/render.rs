@@ -5,7 +5,7 @@ use super::{driver::Driver, flags};
 use crate::{
     Error, Result,
     edit::Look,
-    settings::Settings,
+    settings::{Settings, jobs::RENDER},
     worker::{self, RenderFormat},
 };
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -19,7 +19,7 @@ const FORMATS: [(&str, RenderFormat); 3] = [
 ];
 
 pub fn command() -> Command {
-    Command::new("render")
+    let command = Command::new("render")
         .about("Render pictures of a scene")
         .arg(flags::input("scene", "SCENE", "Splat file or project"))
         .arg(
@@ -67,7 +67,8 @@ pub fn command() -> Command {
                     "png: eight bits; exr: 32-bit float, for exact comparison; gif: one animation [default: gif where PATH \
                      ends so, else png]",
                 ),
-        )
+        );
+    flags::add(command, RENDER)
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
@@ -86,9 +87,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .find(|look| shown.is_some_and(|name| name == look.name()))
         .unwrap_or_default();
     let mut driver = Driver::start(matches.get_flag("json"))?;
-    driver.settings(&Settings::default())?;
+    let mut settings = Settings::default();
+    flags::apply(matches, RENDER, &mut settings)?;
+    driver.settings(&settings)?;
     if !driver.run(worker::Command::OpenReadOnly(flags::path(matches, "scene")))? {
         return Err(Error::Cancelled);
+    }
+    if let Some(scene) = &driver.scene {
+        // A project brings settings of its own.
+        settings = scene.settings.clone();
+        flags::apply(matches, RENDER, &mut settings)?;
+        driver.settings(&settings)?;
     }
     driver.run(worker::Command::Render {
         cameras: matches.get_one::<PathBuf>("cameras").cloned(),

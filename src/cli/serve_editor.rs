@@ -66,6 +66,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         &settings.edit_device,
         settings.precision,
     )?;
+    if let Some(notice) = editor.precision_notice() {
+        eprintln!("luxedit: {notice}");
+    }
     let device = editor.device_name().to_owned();
     let weights = editor.model_hash().to_owned();
     let host = Host::start(
@@ -74,6 +77,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             token,
             model: ModelIdentity::of(&settings.model, &path)?,
             device: device.clone(),
+            silence: HostOptions::SILENCE,
         },
         gpu,
         Box::new(editor),

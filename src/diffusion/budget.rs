@@ -1,15 +1,32 @@
 //! The memory that an edit needs, told before it starts. Weights are counted from the files' tables; what lies between
 //! layers is counted by walking the networks' shapes as a forward pass does, and taking the largest sum of tensors that
-//! are alive together. On the CPU backend that is all there is, beside scratch memory of a fixed size; on a graphics
-//! card, convolutions may unfold their input, and scores of attention are materialized where burn has no fused kernel.
+//! are alive together. On the CPU backend that is all there is, beside scratch memory of a fixed size; a graphics card
+//! writes down more, and the scores of attention where burn's fused kernel does not serve.
 
+use super::weights::Precision;
 use crate::{Error, Result};
 
 /// Scores of attention that are held at once, elements.
-pub(crate) const SCORES: usize = 1 << 26;
+pub(crate) const SCORES: usize = 1 << 24;
 
 /// Scratch memory of products on the CPU: packed factors and a padded band of a picture.
 const HOST_SCRATCH: u64 = 32 << 20;
+
+/// Whose memory an edit takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Processor,
+    /// A graphics card, and what it keeps weights and the tensors between layers in.
+    Card(Precision),
+}
+
+impl Place {
+    pub(crate) const ALL: [Self; 3] = [
+        Self::Processor,
+        Self::Card(Precision::Full),
+        Self::Card(Precision::Half),
+    ];
+}
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -66,84 +83,123 @@ pub fn available_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Counts tensors of a forward pass: what is alive, and the most that ever was. Elements of f32.
+/// Counts tensors of a forward pass: what is alive, and the most that ever was. Bytes. What a graphics card writes down
+/// beside a layer's input and result is what burn's portable kernels do there: convolutions take their input and their
+/// weights channel-last, attention its operands head by head, and in half precision both want single-precision copies.
 pub(crate) struct Walk {
     batch: usize,
-    on_host: bool,
+    place: Place,
     /// Output pixels that a convolution takes at a time.
     band: usize,
     kept: usize,
     peak: usize,
 }
 
+/// Bytes of single precision.
+const SINGLE: usize = 4;
+
 impl Walk {
-    pub fn new(batch: usize, on_host: bool, band: usize) -> Self {
+    pub fn new(batch: usize, place: Place, band: usize) -> Self {
         Self {
             batch,
-            on_host,
+            place,
             band,
             kept: 0,
             peak: 0,
         }
     }
 
+    fn on_card(&self) -> bool {
+        self.place != Place::Processor
+    }
+
+    /// Bytes of a tensor between layers.
+    fn stored(&self, channels: usize, area: usize) -> usize {
+        let element = match self.place {
+            Place::Card(Precision::Half) => 2,
+            Place::Card(Precision::Full) | Place::Processor => SINGLE,
+        };
+        self.batch * channels * area * element
+    }
+
+    /// Bytes of a tensor within a layer.
+    fn single(&self, channels: usize, area: usize) -> usize {
+        self.batch * channels * area * SINGLE
+    }
+
     /// A tensor that stays until [`Self::release`].
     pub fn keep(&mut self, channels: usize, area: usize) {
-        self.kept += self.batch * channels * area;
+        self.kept += self.stored(channels, area);
         self.peak = self.peak.max(self.kept);
     }
 
     pub fn release(&mut self, channels: usize, area: usize) {
-        self.kept -= self.batch * channels * area;
+        self.kept -= self.stored(channels, area);
     }
 
-    /// `channels` of `area` alive beside what is kept, and `unfolded` channels that a convolution reads by patches of
-    /// nine.
-    fn work(&mut self, channels: usize, area: usize, unfolded: usize) {
-        let tensors = self.batch * channels * area;
-        let patches = if self.on_host {
-            0
-        } else {
-            self.batch * 9 * unfolded * area.min(self.band)
-        };
-        self.peak = self.peak.max(self.kept + tensors + patches);
+    /// `bytes` alive beside what is kept.
+    fn alive(&mut self, bytes: usize) {
+        self.peak = self.peak.max(self.kept + bytes);
+    }
+
+    /// What a 3×3 convolution of `area` writes down beside its input and its result as they are stored.
+    fn conv_scratch(&self, from: usize, to: usize, area: usize) -> usize {
+        let weights = 9 * from * to * SINGLE;
+        let band = area.min(self.band);
+        match self.place {
+            Place::Processor => 0,
+            // The input channel-last; the weights, too.
+            Place::Card(Precision::Full) => self.single(from, band) + weights,
+            // Both in single precision before; the result in single precision.
+            Place::Card(Precision::Half) => self.single(2 * from + to, band) + 2 * weights,
+        }
     }
 
     pub fn conv(&mut self, from: usize, to: usize, area: usize) {
-        self.work(from + to, area, from);
+        let bands = if area > self.band { to } else { 0 };
+        self.alive(self.stored(from + to + bands, area) + self.conv_scratch(from, to, area));
     }
 
     /// Norm, SiLU, convolution, twice, and the shortcut.
     pub fn resnet(&mut self, from: usize, to: usize, area: usize) {
-        // Beside input and both results: the normed input, which only graphics cards write down.
-        let normed = if self.on_host { 0 } else { 2 * from.max(to) };
         let shortcut = if from == to { 0 } else { to };
-        self.work(from + 2 * to + shortcut + normed, area, from.max(to));
-    }
-
-    /// Attention between pixels, then to `tokens` of the prompt, then a layer four times as wide.
-    pub fn transformer(&mut self, channels: usize, heads: usize, area: usize) {
-        // Picture, tokens, normed tokens, queries, keys, values, their packed copies and the result.
-        self.attention(9 * channels, heads, area);
-        // Picture, tokens, normed tokens, hidden, gate and their product.
-        self.work(3 * channels + 12 * channels, area, 0);
-    }
-
-    /// `channels` alive around the scores of every pixel with every pixel.
-    pub fn attention(&mut self, channels: usize, heads: usize, area: usize) {
-        let scores = if self.on_host {
-            0
-        } else {
-            // Before and after softmax.
-            2 * (self.batch * heads * area * area).min(SCORES)
+        let bands = if area > self.band { to } else { 0 };
+        // What is normed, which the CPU backend does not write down.
+        let normed = |channels: usize| match self.on_card() {
+            true => self.single(channels, area.min(self.band)),
+            false => 0,
         };
-        self.peak = self
-            .peak
-            .max(self.kept + self.batch * channels * area + scores);
+        let first =
+            self.stored(from + to + bands, area) + normed(from) + self.conv_scratch(from, to, area);
+        let second = self.stored(from + 2 * to + shortcut + bands, area)
+            + normed(to)
+            + self.conv_scratch(to, to, area);
+        self.alive(first.max(second));
+    }
+
+    /// Attention between pixels, then to the prompt, then a layer four times as wide.
+    pub fn transformer(&mut self, channels: usize, heads: usize, area: usize) {
+        // Picture and tokens.
+        self.attention(2, channels, heads, area);
+        // Picture, tokens, normed tokens, hidden, gate and their product.
+        self.alive(self.stored(3 * channels + 12 * channels, area));
+    }
+
+    /// Attention between pixels, with `beside` tensors alive.
+    pub fn attention(&mut self, beside: usize, channels: usize, heads: usize, area: usize) {
+        // Normed tokens, queries, keys, values and the result.
+        let stored = self.stored((beside + 5) * channels, area);
+        // Before and after softmax, and the operands head by head.
+        let scores = 2 * (self.batch * heads * area * area).min(SCORES) * SINGLE;
+        let scratch = match self.on_card() {
+            true => scores + self.single(4 * channels, area),
+            false => 0,
+        };
+        self.alive(stored + scratch);
     }
 
     /// Bytes.
     pub fn finish(self) -> u64 {
-        4 * self.peak as u64 + if self.on_host { HOST_SCRATCH } else { 0 }
+        self.peak as u64 + if self.on_card() { 0 } else { HOST_SCRATCH }
     }
 }

@@ -2,7 +2,7 @@
 //! floats, and has only finite elements. The loaders themselves ask, so that a check and a load cannot disagree; nothing
 //! is copied to a device, so that a check of gigabytes needs little memory.
 
-use super::budget::MemoryNeed;
+use super::budget::{MemoryNeed, Place};
 use super::files::{ModelFiles, Part};
 use super::pipeline::InstructPix2Pix;
 use super::weights::{Precision, Tally};
@@ -22,8 +22,10 @@ pub struct ModelReport {
     pub parts: Vec<PartReport>,
     /// What editing a picture of 512 × 512 pixels takes on the processor.
     pub memory_on_processor: MemoryNeed,
-    /// The same on a graphics card.
+    /// The same on a graphics card, in full precision.
     pub memory_on_card: MemoryNeed,
+    /// The same on a graphics card, in half precision.
+    pub memory_on_card_half: MemoryNeed,
 }
 
 /// One network of a model.
@@ -88,13 +90,13 @@ pub fn check_model(path: &Path, precision: Precision) -> Result<ModelReport> {
     Ok(ModelReport {
         hash: model.model_hash().to_owned(),
         parts,
-        memory_on_processor: model.memory_need(512, 512, true),
-        memory_on_card: model.memory_need(512, 512, false),
+        memory_on_processor: model.memory_need(512, 512, Place::Processor),
+        memory_on_card: model.memory_need(512, 512, Place::Card(Precision::Full)),
+        memory_on_card_half: model.memory_need(512, 512, Place::Card(Precision::Half)),
     })
 }
 
-/// What editing a picture of `size` (height, width) with the model at `path` takes on the CPU backend, or on a graphics
-/// card, by the files' tables alone.
+/// What editing a picture of `size` (height, width) with the model at `path` takes at `place`, by the files' tables alone.
 ///
 /// # Errors
 /// What would keep the model from loading.
@@ -102,11 +104,11 @@ pub fn memory_need(
     path: &Path,
     precision: Precision,
     [height, width]: [usize; 2],
-    on_host: bool,
+    place: Place,
 ) -> Result<MemoryNeed> {
     let files = ModelFiles::open(path)?;
     let model = InstructPix2Pix::build(&files, &mut |part| {
         Ok(files.weights(part, precision, &Device::flex())?.counting())
     })?;
-    Ok(model.memory_need(height, width, on_host))
+    Ok(model.memory_need(height, width, place))
 }

@@ -1,7 +1,7 @@
 //! The transformer layers that both towers of CLIP are made of (transformers' `CLIPEncoder`).
 
 use super::config::Config;
-use super::layers::{LayerNorm, Linear, attend};
+use super::layers::{LayerNorm, Linear, attend, in_single};
 use super::weights::Scope;
 use crate::Result;
 use burn::tensor::{Tensor, activation};
@@ -98,13 +98,13 @@ impl Layer {
             project(&self.value),
         );
         let attended = attend(q, k, v, self.heads, self.causal);
-        let x = self.out.forward(attended) + x;
+        let x = self.out.forward_onto(attended, x);
         let hidden = self.up.forward(self.norm2.forward(x.clone()));
-        let hidden = match self.activation {
-            Activation::QuickGelu => hidden.clone() * activation::sigmoid(hidden * 1.702),
-            Activation::Gelu => activation::gelu(hidden),
-            Activation::GeluTanh => activation::gelu_approximate(hidden),
-        };
-        self.down.forward(hidden) + x
+        let hidden = in_single(hidden, |x| match self.activation {
+            Activation::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
+            Activation::Gelu => activation::gelu(x),
+            Activation::GeluTanh => activation::gelu_approximate(x),
+        });
+        self.down.forward_onto(hidden, x)
     }
 }

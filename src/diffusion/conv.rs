@@ -6,9 +6,9 @@ use super::host_gemm::{Panels, ROWS};
 use super::host_tensor::{self, HostTensor};
 use super::layers::{GroupNorm, silu};
 use super::weights::Scope;
-use burn::tensor::Tensor;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
+use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -74,8 +74,8 @@ impl Conv2d {
             scope.matrix("weight", size, &[&shape])
         });
         let weight = match host {
-            Some(matrix) => match matrix.and_then(Panels::pack) {
-                Some(panels) => Weight::Host(panels),
+            Some(matrix) => match matrix {
+                Some(matrix) => Weight::Host(Panels::pack(matrix)),
                 None => Weight::Device(Tensor::zeros([1; 4], &scope.device())),
             },
             None => Weight::Device(scope.tensor("weight", shape)),
@@ -101,7 +101,11 @@ impl Conv2d {
                     padding,
                     ..self.options.clone()
                 };
-                conv2d(x, weight.clone(), Some(self.bias.clone()), options)
+                let kept = x.dtype();
+                // burn's portable kernel adds up in the type of its input.
+                let weight = weight.clone().cast(DType::F32);
+                let bias = Some(self.bias.clone());
+                conv2d(x.cast(DType::F32), weight, bias, options).cast(kept)
             }
             Weight::Host(weight) => self.forward_on_host(weight, &x, padding, None, None),
         }
@@ -119,10 +123,11 @@ impl Conv2d {
             let padding = self.options.padding;
             return self.forward_on_host(weight, x, padding, Some(norm), added.as_ref());
         }
-        let out = self.forward(silu(norm.forward(x.clone())));
+        let kept = x.dtype();
+        let out = self.forward(silu(norm.forward(x.clone().cast(DType::F32))));
         match added {
-            Some(added) => out + added,
-            None => out,
+            Some(added) => (out + added.cast(DType::F32)).cast(kept),
+            None => out.cast(kept),
         }
     }
 
@@ -205,7 +210,7 @@ impl Conv2d {
         let kernel = self.shape[2];
         let [rows, columns] = self.options.padding;
         let weight = match &self.weight {
-            Weight::Device(weight) => weight.clone(),
+            Weight::Device(weight) => weight.clone().cast(gradient.dtype()),
             Weight::Host(weight) => host_tensor::tensor(weight.unpack(), self.shape),
         };
         if self.options.stride == [1, 1] && rows.0 == rows.1 && rows == columns {

@@ -152,7 +152,7 @@ impl ModelFiles {
                     Part::Vae => &parts.vae,
                     Part::TextEncoder => &parts.text_encoder,
                 };
-                Ok(Weights::new(source.clone(), table.clone(), device))
+                Ok(Weights::new(source.clone(), table.clone(), device).kept_in(precision))
             }
         }
     }

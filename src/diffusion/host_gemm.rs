@@ -4,12 +4,12 @@
 //! a large UNet is bound by the reading of weights, so half the bytes is nearly half the time, and half the memory.
 //! What is multiplied is f32 in either case. Each sum is taken in a fixed order, whatever the number of threads.
 
+use super::element::Element;
 use super::host_simd::{Kernel, dispatch, has_wide_vectors, multiply_add};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use half::vec::HalfBitsVecExt;
 use rayon::prelude::*;
-use safetensors::Dtype;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -38,8 +38,7 @@ pub(crate) trait Factor<const W: usize>: Sync {
 pub(crate) struct StoredMatrix<'a> {
     /// Little-endian, row-major.
     pub bytes: &'a [u8],
-    /// One of the floating-point types of [`Panels::pack`].
-    pub dtype: Dtype,
+    pub element: Element,
     pub rows: usize,
     pub depth: usize,
 }
@@ -70,34 +69,32 @@ enum Values {
 }
 
 impl<const W: usize> Panels<W> {
-    /// `None` for a type of element that weights cannot have.
-    pub fn pack(matrix: StoredMatrix) -> Option<Self> {
+    pub fn pack(matrix: StoredMatrix) -> Self {
         let StoredMatrix {
             bytes, rows, depth, ..
         } = matrix;
         let size = (rows, depth);
-        let values = match matrix.dtype {
+        let values = match matrix.element {
             // As integers, whose zeros the system gives for nothing.
-            Dtype::F16 => {
+            Element::F16 => {
                 let bits = pack_rows::<W, 2, _>(bytes, size, u16::from_le_bytes);
                 Values::F16(bits.reinterpret_into())
             }
-            Dtype::F32 => Values::F32(pack_rows::<W, 4, _>(bytes, size, f32::from_le_bytes)),
-            Dtype::BF16 => {
+            Element::F32 => Values::F32(pack_rows::<W, 4, _>(bytes, size, f32::from_le_bytes)),
+            Element::BF16 => {
                 let read = |b| half::bf16::from_le_bytes(b).to_f32();
                 Values::F32(pack_rows::<W, 2, _>(bytes, size, read))
             }
-            Dtype::F64 => {
+            Element::F64 => {
                 let read = |b| f64::from_le_bytes(b) as f32;
                 Values::F32(pack_rows::<W, 8, _>(bytes, size, read))
             }
-            _ => return None,
         };
-        Some(Self {
+        Self {
             rows,
             depth,
             values,
-        })
+        }
     }
 
     /// Row-major `[rows, depth]`.

@@ -3,29 +3,34 @@
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::ops::Range;
 
 /// A tensor's elements, row-major.
 pub(crate) enum HostTensor {
-    Shared(FlexTensor),
-    /// From another device.
+    /// Row-major in a range of its storage.
+    Shared(FlexTensor, Range<usize>),
+    /// From another device, or of another type.
     Copied(Vec<f32>),
 }
 
 impl HostTensor {
     pub fn of<const D: usize>(x: &Tensor<D>) -> Self {
-        match x.clone().try_into_primitive::<Flex>() {
-            Ok(flex) if flex.dtype() == DType::F32 => Self::Shared(if flex.is_contiguous() {
-                flex
-            } else {
-                flex.to_contiguous()
-            }),
-            _ => Self::Copied(x.to_data().iter::<f32>().collect()),
+        let shared = x.clone().try_into_primitive::<Flex>().ok();
+        let shared = shared.filter(|flex| flex.dtype() == DType::F32);
+        let shared = shared.map(|flex| match flex.is_contiguous() {
+            true => flex,
+            false => flex.to_contiguous(),
+        });
+        let range = |flex: &FlexTensor| flex.layout().contiguous_offsets();
+        match shared.and_then(|flex| range(&flex).map(|range| (flex, range))) {
+            Some((flex, (start, end))) => Self::Shared(flex, start..end),
+            None => Self::Copied(x.to_data().iter::<f32>().collect()),
         }
     }
 
     pub fn values(&self) -> &[f32] {
         match self {
-            Self::Shared(flex) => flex.as_slice().unwrap_or_default(),
+            Self::Shared(flex, range) => &flex.storage()[range.clone()],
             Self::Copied(values) => values,
         }
     }

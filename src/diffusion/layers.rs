@@ -2,6 +2,10 @@
 //! names, shapes and precision stay those of the checkpoint and one forward pass runs on any device. Weights are never
 //! trained here, so a backward pass is only the gradient with respect to a layer's input; it is written out where one is
 //! needed, without a graph of the whole network.
+//!
+//! A layer's result has the type of its input. Where that is half precision, it is what is stored: products of matrices
+//! add up in single precision, and norms, softmax, activations and residual sums are computed in it. Convolutions and
+//! attention take single-precision copies, because burn's portable kernels for them add up in the type of their input.
 
 use super::budget::SCORES;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
@@ -10,7 +14,7 @@ use super::weights::Scope;
 use super::{host_attention, host_norm};
 use burn::tensor::module::{attention, layer_norm, linear};
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{DType, Device, Tensor, activation};
 
 /// Affine map of the last dimension.
 pub(crate) struct Linear {
@@ -97,7 +101,7 @@ impl Linear {
     /// `[…, in]` → `[…, out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match &self.weight {
-            Matrix::Device(weight) => linear(x, weight.clone(), self.bias.clone()),
+            Matrix::Device(weight) => self.forward_on_device(weight, x, None),
             Matrix::Host(weight) => self.forward_on_host(weight, &x, None),
         }
     }
@@ -105,8 +109,26 @@ impl Linear {
     /// [`Self::forward`] plus `residual`.
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         match &self.weight {
-            Matrix::Device(weight) => linear(x, weight.clone(), self.bias.clone()) + residual,
+            Matrix::Device(weight) => self.forward_on_device(weight, x, Some(residual)),
             Matrix::Host(weight) => self.forward_on_host(weight, &x, Some(&residual)),
+        }
+    }
+
+    fn forward_on_device<const D: usize>(
+        &self,
+        weight: &Tensor<2>,
+        x: Tensor<D>,
+        residual: Option<Tensor<D>>,
+    ) -> Tensor<D> {
+        let kept = x.dtype();
+        let product = linear(x.cast(weight.dtype()), weight.clone(), None).cast(DType::F32);
+        let out = match &self.bias {
+            Some(bias) => product + bias.clone().unsqueeze(),
+            None => product,
+        };
+        match residual {
+            Some(residual) => (out + residual.cast(DType::F32)).cast(kept),
+            None => out.cast(kept),
         }
     }
 
@@ -147,7 +169,7 @@ impl Linear {
     /// Gradient with respect to the input, given that of the output.
     pub fn backward<const D: usize>(&self, gradient: Tensor<D>) -> Tensor<D> {
         let weight = match &self.weight {
-            Matrix::Device(weight) => weight.clone().transpose(),
+            Matrix::Device(weight) => weight.clone().transpose().cast(gradient.dtype()),
             Matrix::Host(weight) => {
                 host_tensor::tensor(weight.unpack(), [weight.rows, weight.depth])
             }
@@ -159,8 +181,8 @@ impl Linear {
 impl Matrix {
     /// A stand-in where there is no matrix to load.
     fn packed(matrix: Option<StoredMatrix>, device: &Device) -> Self {
-        match matrix.and_then(Panels::pack) {
-            Some(panels) => Self::Host(panels),
+        match matrix {
+            Some(matrix) => Self::Host(Panels::pack(matrix)),
             None => Self::Device(Tensor::zeros([1, 1], device)),
         }
     }
@@ -199,20 +221,23 @@ impl GroupNorm {
             return host_tensor::tensor(out, [b, c, h, w]);
         }
         let row = c / self.groups * h * w;
-        let rows = x.reshape([b * self.groups, row]);
+        let kept = x.dtype();
+        let rows = x.cast(DType::F32).reshape([b * self.groups, row]);
         let ones = Tensor::ones([row], &rows.device());
         layer_norm(rows, ones, None, self.eps)
             .reshape([b, c, h, w])
             .mul(self.gamma.clone())
             .add(self.beta.clone())
+            .cast(kept)
     }
 
-    /// Scale and shift of each picture and channel, `[batch, channels, 1, 1]`: `x · scale + shift` is [`Self::forward`],
+    /// Scale and shift of each picture and channel, `[batch, channels, 1, 1]`, single precision: `x · scale + shift` is [`Self::forward`],
     /// on any part of `x`.
     pub fn affine_of(&self, x: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let [b, c, h, w] = x.dims();
         let rows = x
             .clone()
+            .cast(DType::F32)
             .reshape([b * self.groups, c / self.groups * h * w]);
         let mean = rows.clone().mean_dim(1);
         let centered = rows - mean.clone();
@@ -299,7 +324,9 @@ impl LayerNorm {
             let out = host_norm::layer_norm(values.values(), gamma, beta, self.eps);
             return host_tensor::tensor(out, x.dims());
         }
-        layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), self.eps)
+        let kept = x.dtype();
+        let x = x.cast(DType::F32);
+        layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), self.eps).cast(kept)
     }
 }
 
@@ -327,9 +354,12 @@ pub(crate) fn attend(
         let out = host_attention::attention(q.values(), k.values(), v.values(), shape);
         return host_tensor::tensor(out, [batch, queries, inner]);
     }
+    let kept = q.dtype();
     let split = |x: Tensor<3>| {
         let tokens = x.dims()[1];
-        x.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
+        x.cast(DType::F32)
+            .reshape([batch, tokens, heads, width])
+            .swap_dims(1, 2)
     };
     let (k, v) = (split(k), split(v));
     let options = AttentionModuleOptions {
@@ -341,6 +371,7 @@ pub(crate) fn attend(
         attention(split(q), k.clone(), v.clone(), None, None, options)
             .swap_dims(1, 2)
             .reshape([batch, tokens, inner])
+            .cast(kept)
     };
     let band = (SCORES / (batch * heads * k.dims()[2]).max(1)).max(1);
     if causal || band >= queries {
@@ -406,7 +437,9 @@ pub(crate) fn add_tokens(x: Tensor<4>, tokens: Tensor<3>) -> Tensor<4> {
 /// `hidden` · GELU(`gate`).
 pub(crate) fn gated(hidden: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
     if !on_host(&hidden) {
-        return hidden * activation::gelu(gate);
+        return in_single(gate, |gate| {
+            hidden.cast(DType::F32) * activation::gelu(gate)
+        });
     }
     let shape = hidden.dims();
     let [hidden, gate] = [HostTensor::of(&hidden), HostTensor::of(&gate)];
@@ -418,8 +451,17 @@ fn on_host<const D: usize>(x: &Tensor<D>) -> bool {
     x.device() == Device::flex()
 }
 
+/// `f` computed in single precision; the result has the type of `x`.
+pub(crate) fn in_single<const D: usize>(
+    x: Tensor<D>,
+    f: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    let kept = x.dtype();
+    f(x.cast(DType::F32)).cast(kept)
+}
+
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::silu(x)
+    in_single(x, activation::silu)
 }
 
 /// Gradient with respect to the input `x` of [`silu`], given that of its output.

@@ -3,7 +3,8 @@
 //! the CPU; loaded from a diffusers folder whose configs decide every size, so that any model of the family works, or
 //! from the original checkpoint. Nothing here knows scenes.
 //!
-//! All randomness comes in through arguments. Arithmetic is f32 whatever the files store. On the CPU backend, what takes
+//! All randomness comes in through arguments. Arithmetic is f32 whatever the files store; a graphics card may keep weights
+//! and what flows between layers in half precision. On the CPU backend, what takes
 //! the time (convolutions, linear layers, attention, normalization) is code of our own, the `host_` modules; burn's serves
 //! every other device.
 
@@ -13,6 +14,7 @@ pub(crate) mod clip_layer;
 pub(crate) mod config;
 pub(crate) mod conv;
 mod dpm_solver;
+mod element;
 mod files;
 mod guidance;
 mod hash;
@@ -39,9 +41,10 @@ mod vae;
 mod vae_stages;
 pub(crate) mod weights;
 
-pub use budget::{MemoryNeed, available_memory};
+pub use budget::{MemoryNeed, Place, available_memory};
 pub use check::{ModelReport, PartReport, check_model, memory_need};
 pub use dpm_solver::DpmSolver;
+pub use element::precision_notice;
 pub use guidance::{Guidance, GuidanceRange};
 pub use noise::{EditNoise, NoiseSource, SeededNoise};
 pub use picture::{image_to_tensor, read, tensor_to_image};

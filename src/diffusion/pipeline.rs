@@ -2,7 +2,7 @@
 //! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
-use super::budget::{MemoryNeed, available_memory};
+use super::budget::{MemoryNeed, Place, available_memory};
 use super::dpm_solver::DpmSolver;
 use super::files::{ModelFiles, Part};
 use super::guidance::{Guidance, GuidanceRange};
@@ -31,8 +31,9 @@ pub struct InstructPix2Pix {
     pub vae: Vae,
     pub scheduler: SchedulerConfig,
     device: Device,
-    /// On a graphics card, and on the CPU backend.
-    weight_bytes: [u64; 2],
+    place: Place,
+    /// At each [`Place`].
+    weight_bytes: [u64; Place::ALL.len()],
     /// Height and width of the pictures that there was room for.
     fitting: Cell<Option<(usize, usize)>>,
     hash: String,
@@ -123,7 +124,7 @@ impl InstructPix2Pix {
         if let Some(available) = available_on(device) {
             let parts = Part::ALL.iter().map(|&part| {
                 let weights = files.weights(part, precision, device)?;
-                Ok(weights.resident_bytes(true))
+                Ok(weights.resident_bytes(Place::Processor))
             });
             MemoryNeed {
                 weights: parts.sum::<Result<u64>>()?,
@@ -144,16 +145,17 @@ impl InstructPix2Pix {
         weights: &mut dyn FnMut(Part) -> Result<Weights>,
     ) -> Result<Self> {
         let scheduler = files.scheduler()?;
-        let mut weight_bytes = [0; 2];
+        let mut weight_bytes = [0; Place::ALL.len()];
         let mut open = |part| {
             let weights = weights(part)?;
-            for (bytes, on_host) in weight_bytes.iter_mut().zip([false, true]) {
-                *bytes += weights.resident_bytes(on_host);
+            for (bytes, place) in weight_bytes.iter_mut().zip(Place::ALL) {
+                *bytes += weights.resident_bytes(place);
             }
             Ok::<_, Error>((files.config(part)?, weights))
         };
         let (config, text_weights) = open(Part::TextEncoder)?;
         let device = text_weights.device().clone();
+        let place = text_weights.place();
         let text_encoder = TextEncoder::build(&config, text_weights)?;
         let tokenizer = files.tokenizer(text_encoder.max_length())?;
         let (unet_config, unet_weights) = open(Part::UNet)?;
@@ -195,6 +197,7 @@ impl InstructPix2Pix {
             vae,
             scheduler,
             device,
+            place,
             weight_bytes,
             fitting: Cell::default(),
             hash: hash.finish(),
@@ -210,13 +213,22 @@ impl InstructPix2Pix {
         &self.device
     }
 
-    /// What editing a picture of that size takes on the CPU backend, or on a graphics card.
-    pub fn memory_need(&self, height: usize, width: usize, on_host: bool) -> MemoryNeed {
+    /// Where this model runs, and what it is kept in there.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What editing a picture of that size takes at `place`.
+    pub fn memory_need(&self, height: usize, width: usize, place: Place) -> MemoryNeed {
         let (h, w) = self.latent_size(height, width);
+        let weights = Place::ALL.iter().zip(self.weight_bytes);
         MemoryNeed {
-            weights: self.weight_bytes[usize::from(on_host)],
-            denoising: self.unet.working_bytes(3, [h, w], on_host),
-            autoencoder: self.vae.working_bytes([height, width], on_host),
+            weights: weights
+                .filter(|(at, _)| **at == place)
+                .map(|(_, bytes)| bytes)
+                .sum(),
+            denoising: self.unet.working_bytes(3, [h, w], place),
+            autoencoder: self.vae.working_bytes([height, width], place),
         }
     }
 
@@ -231,7 +243,7 @@ impl InstructPix2Pix {
         }
         if let Some(available) = available_on(&self.device) {
             // The weights are there already.
-            let need = self.memory_need(height, width, true);
+            let need = self.memory_need(height, width, self.place);
             need.check(available + need.weights)?;
         }
         self.fitting.set(Some((height, width)));

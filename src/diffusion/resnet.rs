@@ -3,9 +3,9 @@
 use super::conv::Conv2d;
 use super::layers::{GroupNorm, Linear, silu, silu_backward};
 use super::weights::Scope;
-use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{DType, Tensor};
 use std::ops::Range;
 
 /// What a block needs to know beyond its channels.
@@ -111,7 +111,8 @@ pub(crate) fn normed_conv(
     }
     let (scale, shift) = norm.affine_of(x);
     conv.forward_banded([h, w], pixels, &|r| {
-        silu(x.clone().narrow(2, r.start, r.len()) * scale.clone() + shift.clone())
+        let band = x.clone().narrow(2, r.start, r.len());
+        silu(band.cast(DType::F32) * scale.clone() + shift.clone()).cast(x.dtype())
     })
 }
 

@@ -2,16 +2,19 @@
 //! instruction. A small network of the edit model's own layers runs on the device, and its output is compared with what
 //! diffusers computed in float64 (`assets/self_test/make.py`).
 
+use super::budget::Place;
 use super::layers::silu;
+use super::picture::read;
 use super::resnet::{ResnetBlock, ResnetConfig, Upsample};
 use super::transformer::{PromptKeys, SpatialTransformer, TransformerConfig};
-use super::weights::{Scope, Source, Weights};
-use crate::{Error, Result};
+use super::weights::{Precision, Scope, Source, Weights};
+use crate::Result;
 use burn::tensor::{Device, Tensor};
 
 const FILE: &[u8] = include_bytes!("../../assets/self_test/self_test.safetensors");
-/// Single precision reaches 1e-6; a wrong layer is off by more than 1e-1.
+/// Single precision reaches 1e-6, half precision 1e-3; a wrong layer is off by more than 1e-1.
 const TOLERANCE: f64 = 1e-3;
+const HALF_TOLERANCE: f64 = 1e-2;
 
 /// What a device made of the network.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -27,14 +30,18 @@ impl SelfTest {
     }
 }
 
-/// Run the network on `device`.
+/// Run the network on `device`, in what `precision` means there.
 ///
 /// # Errors
 /// [`Error::Gpu`] when the device fails altogether.
-pub fn self_test(device: &Device) -> Result<SelfTest> {
+pub fn self_test(device: &Device, precision: Precision) -> Result<SelfTest> {
     let source = Source::bundled("the built-in self-test", FILE);
     let table = source.safetensors()?;
-    let weights = Weights::new(source, table, device);
+    let weights = Weights::new(source, table, device).kept_in(precision);
+    let tolerance = match weights.place() {
+        Place::Card(Precision::Half) => HALF_TOLERANCE,
+        Place::Card(Precision::Full) | Place::Processor => TOLERANCE,
+    };
     let root = Scope::root(&weights);
     let (channels, width, time_features, prompt_features, groups) = (16, 32, 24, 24, 8);
     let resnet = ResnetBlock::load(
@@ -71,14 +78,7 @@ pub fn self_test(device: &Device) -> Result<SelfTest> {
     let x = resnet.forward(input, Some(&silu(time)));
     let x = transformer.forward(x, &PromptKeys { layers });
     let computed = upsample.forward(x, [16, 12]);
-    let values = |tensor: Tensor<4>| {
-        let data = tensor
-            .try_into_data()
-            .map_err(|e| Error::Gpu(format!("the device failed in the self-test: {e:?}")))?;
-        data.try_to_vec::<f32>()
-            .map_err(|e| Error::Gpu(format!("the device gave no single-precision result: {e:?}")))
-    };
-    let (computed, stored) = (values(computed)?, values(stored)?);
+    let (computed, stored) = (read(computed)?, read(stored)?);
     let sum = |terms: &mut dyn Iterator<Item = f64>| terms.map(|x| x * x).sum::<f64>().sqrt();
     let error = sum(&mut computed
         .iter()
@@ -87,6 +87,6 @@ pub fn self_test(device: &Device) -> Result<SelfTest> {
     let norm = sum(&mut stored.iter().map(|x| f64::from(*x)));
     Ok(SelfTest {
         relative_error: error / norm,
-        tolerance: TOLERANCE,
+        tolerance,
     })
 }

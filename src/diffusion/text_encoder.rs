@@ -7,7 +7,7 @@ use super::host_simd::on_workers;
 use super::layers::LayerNorm;
 use super::weights::{Precision, Scope, Weights};
 use crate::{Error, Result};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use std::path::Path;
 
 /// Name of the weights' file, without its ending.
@@ -94,7 +94,8 @@ impl TextEncoder {
         let x = self.embed(ids)?;
         let on_host = x.device() == Device::flex();
         Ok(on_workers(on_host, || {
-            self.final_norm.forward(self.layers.forward(x))
+            let x = self.layers.forward(x).cast(DType::F32);
+            self.final_norm.forward(x)
         }))
     }
 

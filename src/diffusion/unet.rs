@@ -2,7 +2,7 @@
 //! InstructPix2Pix' own is Stable Diffusion 1.5's with eight input channels: noisy latents and the latents of the
 //! picture to edit.
 
-use super::budget::Walk;
+use super::budget::{Place, Walk};
 use super::config::Config;
 use super::conv::Conv2d;
 use super::host_simd::on_workers;
@@ -12,7 +12,7 @@ use super::transformer::{PromptKeys, SpatialTransformer, TransformerConfig};
 use super::vae::Trace;
 use super::weights::{Precision, Scope, Weights};
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::json;
 use std::path::Path;
 
@@ -32,6 +32,7 @@ pub struct UNet {
     out_channels: usize,
     prompt_features: usize,
     shape: UNetShape,
+    stored: DType,
     on_host: bool,
     hash: String,
 }
@@ -142,6 +143,7 @@ impl UNet {
             out_channels: shape.out_channels,
             prompt_features: shape.prompt_features[0],
             shape: UNetShape::read(config)?,
+            stored: root.stored(),
             on_host: root.on_host(),
             hash: String::new(),
         };
@@ -175,11 +177,11 @@ impl UNet {
     }
 
     /// Bytes beside the weights of a [`Self::forward`] of `batch` latents of `size` (height, width).
-    pub(crate) fn working_bytes(&self, batch: usize, size: [usize; 2], on_host: bool) -> u64 {
+    pub(crate) fn working_bytes(&self, batch: usize, size: [usize; 2], place: Place) -> u64 {
         let shape = &self.shape;
         let last = shape.widths.len() - 1;
         let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
-        let mut walk = Walk::new(batch, on_host, usize::MAX);
+        let mut walk = Walk::new(batch, place, usize::MAX);
         let mut skips = vec![(shape.widths[0], area(0))];
         walk.conv(shape.in_channels, shape.widths[0], area(0));
         walk.keep(shape.widths[0], area(0));
@@ -227,6 +229,7 @@ impl UNet {
     /// Keys and values of text embeddings `[batch, tokens, features]`, for any number of [`Self::forward`] calls.
     pub fn prompt_keys(&self, prompt: &Tensor<3>) -> PromptKeys {
         let mut layers = Vec::new();
+        let prompt = &prompt.clone().cast(self.stored);
         let down = self.down.iter().flat_map(|block| &block.layers);
         let up = self.up.iter().flat_map(|block| &block.layers);
         let transformers = down
@@ -265,7 +268,7 @@ impl UNet {
         trace: Trace,
     ) -> Tensor<4> {
         let time = silu(self.time.forward(timesteps, &sample.device()));
-        let mut x = self.conv_in.forward(sample);
+        let mut x = self.conv_in.forward(sample.cast(self.stored));
         trace("conv_in", &x);
         let mut skips = vec![x.clone()];
         for (i, block) in self.down.iter().enumerate() {
@@ -298,7 +301,7 @@ impl UNet {
             }
             trace(&format!("up_blocks.{i}"), &x);
         }
-        x = self.norm_out.forward(x);
+        x = self.norm_out.forward(x.cast(DType::F32));
         trace("conv_norm_out", &x);
         self.conv_out.forward(silu(x))
     }

@@ -6,7 +6,7 @@
 //! a time, with the neighbouring rows that their windows reach, while normalization sees the whole picture. Unlike tiles
 //! that run through the whole network by themselves, bands give the result of one pass: there are no seams to blend.
 
-use super::budget::Walk;
+use super::budget::{Place, Walk};
 use super::config::Config;
 use super::conv::Conv2d;
 use super::host_simd::on_workers;
@@ -16,7 +16,7 @@ use super::unet::WEIGHTS;
 use super::vae_stages::{Chain, PixelAttention, Stage};
 use super::weights::{Precision, Scope, Weights};
 use crate::Result;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use serde_json::json;
 use std::path::Path;
 
@@ -36,6 +36,7 @@ pub struct Vae {
     latent_channels: usize,
     scaling_factor: f64,
     shape: Shape,
+    stored: DType,
     on_host: bool,
     hash: String,
 }
@@ -133,6 +134,7 @@ impl Vae {
             latent_channels,
             scaling_factor: config.f64_or("scaling_factor", 0.18215)?,
             shape,
+            stored: root.stored(),
             on_host: root.on_host(),
             hash: String::new(),
         };
@@ -160,15 +162,15 @@ impl Vae {
     }
 
     /// Bytes beside the weights of [`Self::encode`] or [`Self::decode`] of one picture of `size` (height, width).
-    pub(crate) fn working_bytes(&self, size: [usize; 2], on_host: bool) -> u64 {
+    pub(crate) fn working_bytes(&self, size: [usize; 2], place: Place) -> u64 {
         let widths = &self.shape.widths;
         let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
-        let mut walk = Walk::new(1, on_host, BAND_PIXELS);
+        let mut walk = Walk::new(1, place, BAND_PIXELS);
         walk.conv(3, widths[0], area(0));
         // The decoder is the larger half: it passes every level with the width of the one below.
         let last = widths.len() - 1;
         if self.shape.attention {
-            walk.attention(9 * widths[last], 1, area(last));
+            walk.attention(1, widths[last], 1, area(last));
         }
         let mut from = widths[last];
         for level in (0..=last).rev() {
@@ -202,7 +204,7 @@ impl Vae {
 
     fn encode_with(&self, picture: Tensor<4>, mut trace: Option<Trace>) -> Posterior {
         let mut moments = self.encoder.forward(
-            picture,
+            picture.cast(self.stored),
             self.band_pixels,
             trace.as_mut().map(|trace| &mut **trace as Trace),
         );
@@ -217,6 +219,7 @@ impl Vae {
 
     fn posterior(&self, moments: Tensor<4>) -> Posterior {
         let n = self.latent_channels;
+        let moments = moments.cast(DType::F32);
         Posterior {
             mean: moments.clone().narrow(1, 0, n),
             logvar: moments
@@ -227,7 +230,7 @@ impl Vae {
 
     /// [`Self::encode`], kept so that a gradient can be taken back to the picture.
     pub fn encode_kept(&self, picture: Tensor<4>) -> (Posterior, KeptEncoding<'_>) {
-        let (hidden, inputs) = self.encoder.forward_kept(picture);
+        let (hidden, inputs) = self.encoder.forward_kept(picture.cast(self.stored));
         let size = [hidden.dims()[2], hidden.dims()[3]];
         let moments = match &self.quant_conv {
             Some(conv) => conv.forward(hidden),
@@ -236,9 +239,11 @@ impl Vae {
         let kept = KeptEncoding {
             vae: self,
             inputs,
-            raw_logvar: moments
-                .clone()
-                .narrow(1, self.latent_channels, self.latent_channels),
+            raw_logvar: moments.clone().cast(DType::F32).narrow(
+                1,
+                self.latent_channels,
+                self.latent_channels,
+            ),
             size,
         };
         (self.posterior(moments), kept)
@@ -255,14 +260,15 @@ impl Vae {
     }
 
     fn decode_with(&self, latents: Tensor<4>, mut trace: Option<Trace>) -> Tensor<4> {
-        let mut x = latents;
+        let mut x = latents.cast(self.stored);
         if let Some(conv) = &self.post_quant_conv {
             x = conv.forward(x);
             if let Some(trace) = &mut trace {
                 trace("post_quant_conv", &x);
             }
         }
-        self.decoder.forward(x, self.band_pixels, trace)
+        let picture = self.decoder.forward(x, self.band_pixels, trace);
+        picture.cast(DType::F32)
     }
 }
 

@@ -43,6 +43,7 @@ impl Stage {
     /// Gradient with respect to the input `x`, given that of the output.
     fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
+        let x = x.cast(gradient.dtype());
         match self {
             Self::Conv(conv) => conv.backward(gradient, [h, w]),
             Self::Resnet(block) => block.backward(x, gradient),

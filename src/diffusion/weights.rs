@@ -1,13 +1,15 @@
 //! Weights by memory map: tensors are handed out by name and shape, and what a file lacks, has too much of or has in
-//! another shape is collected and reported at once, with the names. Storage may be f64, f32, f16 or bf16; arithmetic is
-//! f32. Where the names come from (a safetensors header, a checkpoint's pickle) is settled before: here a part of a model
+//! another shape is collected and reported at once, with the names. Files may hold f64, f32, f16 or bf16; on a device,
+//! matrices lie as [`super::element::stored`] says, everything of one axis (biases, norms) in f32. Where the names come from (a safetensors header, a checkpoint's pickle) is settled before: here a part of a model
 //! is a table of places in a file.
 
+use super::budget::Place;
+use super::element::{Element, stored};
 use super::hash::Fnv;
 use super::host_gemm::StoredMatrix;
 use crate::formats::torch::{self, Stored};
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Which file of a model part is preferred: `X.safetensors` or `X.fp16.safetensors`. The other one serves where the
-/// preferred one is absent.
+/// preferred one is absent. On a graphics card that computes in half precision, also what weights and the tensors
+/// between layers are kept in there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -158,6 +161,8 @@ pub(crate) struct Weights {
     source: Arc<Source>,
     table: Table,
     device: Device,
+    /// Of tensors of more than one axis.
+    stored: DType,
     /// Present: look, don't load.
     tally: Option<Rc<RefCell<Tally>>>,
     /// Look at the table only.
@@ -185,7 +190,7 @@ impl Weights {
             Some(path) => {
                 let source = Source::open(path)?;
                 let table = source.safetensors()?;
-                Ok(Self::new(source, table, device))
+                Ok(Self::new(source, table, device).kept_in(precision))
             }
             None if folder
                 .join(format!("{stem}.safetensors.index.json"))
@@ -234,6 +239,7 @@ impl Weights {
             source,
             table,
             device: device.clone(),
+            stored: DType::F32,
             tally: None,
             counting: false,
             used: RefCell::default(),
@@ -243,8 +249,25 @@ impl Weights {
         }
     }
 
+    /// In the type that `precision` means on the device, instead of f32.
+    pub fn kept_in(self, precision: Precision) -> Self {
+        Self {
+            stored: stored(precision, &self.device),
+            ..self
+        }
+    }
+
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Where they go, and what they are kept in there.
+    pub fn place(&self) -> Place {
+        match (self.device == Device::flex(), self.stored) {
+            (true, _) => Place::Processor,
+            (false, DType::F16) => Place::Card(Precision::Half),
+            (false, _) => Place::Card(Precision::Full),
+        }
     }
 
     /// Only look at the tensors that are asked for: count them and search them for what is not finite.
@@ -264,18 +287,16 @@ impl Weights {
         }
     }
 
-    /// Bytes of all tensors as they lie on the CPU backend, or on a graphics card: f32, except that matrices keep half
-    /// precision on the CPU backend.
-    pub fn resident_bytes(&self, on_host: bool) -> u64 {
+    /// Bytes of all tensors as they lie at `place`.
+    pub fn resident_bytes(&self, place: Place) -> u64 {
         let bytes = self.table.iter().map(|(name, stored)| {
             let looked_up = name.contains("token_embedding") || name.contains("position_embedding");
-            let packed = on_host && stored.shape.len() > 1 && !looked_up;
-            let element = if packed && stored.dtype == Dtype::F16 {
-                2
-            } else {
-                4
+            let is_half = match place {
+                _ if stored.shape.len() < 2 => false,
+                Place::Processor => stored.dtype == Dtype::F16 && !looked_up,
+                Place::Card(precision) => precision == Precision::Half,
             };
-            stored.shape.iter().product::<usize>() as u64 * element
+            stored.shape.iter().product::<usize>() as u64 * if is_half { 2 } else { 4 }
         });
         bytes.sum()
     }
@@ -289,7 +310,7 @@ impl Weights {
         self.used.borrow_mut().insert(name.to_owned());
     }
 
-    /// The tensor in f32. What is missing or has another shape is remembered for [`Self::finish`], and a
+    /// The tensor, in the type that it is kept in. What is missing or has another shape is remembered for [`Self::finish`], and a
     /// one-element stand-in returned.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
         self.tensor_any(name, shape, &[&shape])
@@ -303,9 +324,12 @@ impl Weights {
         stored: &[&[usize]],
     ) -> Tensor<D> {
         match self.find(name, stored) {
-            Some((bytes, dtype)) => {
-                let data = to_f32(bytes, dtype).unwrap_or_default();
-                Tensor::from_data(TensorData::new(data, shape), &self.device)
+            Some((bytes, element)) if D > 1 && self.stored == DType::F16 => {
+                let data = TensorData::new(element.to_f16(bytes), shape);
+                Tensor::from_data(data, (&self.device, DType::F16))
+            }
+            Some((bytes, element)) => {
+                Tensor::from_data(TensorData::new(element.to_f32(bytes), shape), &self.device)
             }
             None => Tensor::zeros([1; D], &self.device),
         }
@@ -319,17 +343,17 @@ impl Weights {
         [rows, depth]: [usize; 2],
         stored: &[&[usize]],
     ) -> Option<StoredMatrix<'_>> {
-        let (bytes, dtype) = self.find(name, stored)?;
+        let (bytes, element) = self.find(name, stored)?;
         Some(StoredMatrix {
             bytes,
-            dtype,
+            element,
             rows,
             depth,
         })
     }
 
     /// The elements of a tensor of floats, unless it is missing or misshapen, or only looked at.
-    fn find(&self, name: &str, stored: &[&[usize]]) -> Option<(&[u8], Dtype)> {
+    fn find(&self, name: &str, stored: &[&[usize]]) -> Option<(&[u8], Element)> {
         self.used.borrow_mut().insert(name.to_owned());
         let Some(stored_as) = self.table.get(name) else {
             self.missing.borrow_mut().push(name.to_owned());
@@ -346,19 +370,19 @@ impl Weights {
             .forget(&self.last.replace(stored_as.range.clone()));
         let bytes = &self.source.bytes()[stored_as.range.clone()];
         let dtype = stored_as.dtype;
-        if !matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64) {
+        let Some(element) = Element::of(dtype) else {
             self.misshapen
                 .borrow_mut()
                 .push(format!("{name} is stored as {dtype:?}, not as floats"));
             return None;
-        }
+        };
         if self.counting {
             return None;
         }
         let Some(tally) = &self.tally else {
-            return Some((bytes, dtype));
+            return Some((bytes, element));
         };
-        let data = to_f32(bytes, dtype).unwrap_or_default();
+        let data = element.to_f32(bytes);
         let mut tally = tally.borrow_mut();
         tally.tensors += 1;
         tally.parameters += data.len() as u64;
@@ -418,25 +442,6 @@ fn summary(what: &str, mut list: Vec<String>) -> String {
     format!("{count} {noun} {what}: {}{more}", list.join(", "))
 }
 
-fn to_f32(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
-    Some(match dtype {
-        Dtype::F32 => convert(bytes, f32::from_le_bytes),
-        Dtype::F64 => convert(bytes, |b| f64::from_le_bytes(b) as f32),
-        Dtype::F16 => convert(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
-        Dtype::BF16 => convert(bytes, |b| half::bf16::from_le_bytes(b).to_f32()),
-        _ => return None,
-    })
-}
-
-fn convert<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|b| convert(*b))
-        .collect()
-}
-
 /// A name prefix within a file, so that a block asks for `conv1.weight` wherever it sits.
 #[derive(Clone)]
 pub(crate) struct Scope<'a> {
@@ -465,6 +470,11 @@ impl<'a> Scope<'a> {
 
     pub fn device(&self) -> Device {
         self.weights.device().clone()
+    }
+
+    /// What tensors of more than one axis are kept in.
+    pub fn stored(&self) -> DType {
+        self.weights.stored
     }
 
     /// Whether tensors are for the CPU backend.

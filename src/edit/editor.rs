@@ -35,6 +35,7 @@ pub struct Ip2pEditor {
     conditions: HashMap<usize, (u32, Tensor<4>)>,
     /// Of the last picture that belongs to no scene, with that limit.
     photo: Option<(Photo, u32, Tensor<4>)>,
+    precision_notice: Option<String>,
 }
 
 impl Ip2pEditor {
@@ -47,8 +48,14 @@ impl Ip2pEditor {
         precision: Precision,
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
-        let model = InstructPix2Pix::load(path, &networks.device, weights_of(precision))?;
+        let precision = weights_of(precision);
+        let model = InstructPix2Pix::load(path, &networks.device, precision)?;
         Ok(Self {
+            precision_notice: diffusion::precision_notice(
+                precision,
+                &networks.device,
+                &networks.name,
+            ),
             networks,
             model,
             embedding: None,
@@ -60,6 +67,11 @@ impl Ip2pEditor {
     /// Where it runs, for the person.
     pub fn device_name(&self) -> &str {
         &self.networks.name
+    }
+
+    /// Why it does not run in the precision that was asked for, in words.
+    pub fn precision_notice(&self) -> Option<&str> {
+        self.precision_notice.as_deref()
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {

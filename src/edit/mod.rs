@@ -20,9 +20,9 @@ pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
-    RemoteEditor, ServerMessage, VERSION as PROTOCOL_VERSION,
+    RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{Depths, StepLoss, TrainableScene};
+pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

@@ -14,12 +14,15 @@
 //! message that is not understood or too long. Pings every few seconds tell a long step from a lost connection.
 
 mod client;
+mod desk;
 mod frames;
 mod host;
 mod identity;
 mod message;
+mod options;
 mod pool;
 mod socket;
+mod tls;
 mod upgrade;
 
 pub use client::RemoteEditor;
@@ -28,3 +31,4 @@ pub use identity::ModelIdentity;
 pub use message::{
     ClientMessage, EditKind, EditRequest, MOST_PIXELS, Message, ServerMessage, VERSION,
 };
+pub use options::RemoteOptions;

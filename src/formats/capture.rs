@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const MAX_AUTO_SIDE: u32 = 1600;
 
 /// Endings tried for photos listed without one, as Blender's exporter lists them.
-const PHOTO_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
+const PHOTO_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG", "webp", "exr"];
 
 /// Which list of the capture a frame is in, where it has such lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

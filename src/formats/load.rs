@@ -4,7 +4,7 @@
 use super::LoadOptions;
 use super::capture::{Capture, Frame, Role};
 use super::distortion::Lens;
-use super::picture::{read_mask, read_photo_with_alpha};
+use super::picture::{Picture, read_mask};
 use super::undistort::{straighten_mask, straighten_photo};
 use crate::error::Cancel;
 use crate::scene::{Camera, Dataset, Intrinsics, Photo, PointCloud, Split, View, WorldFromFile};
@@ -51,24 +51,19 @@ pub fn load(
         .unwrap_or(normalize)
         .world_from_file(&poses);
     let total = frames.len();
-    let (done, resized) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let done = AtomicUsize::new(0);
+    let repairs = Repairs::default();
     progress(0, total);
     let views = frames
         .par_iter()
         .map(|frame| {
             cancel.check()?;
-            let (view, was_resized) = load_view(frame, downscale, background, &world_from_file)?;
-            resized.fetch_add(usize::from(was_resized), Ordering::Relaxed);
+            let view = load_view(frame, downscale, background, &world_from_file, &repairs)?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             Ok(view)
         })
         .collect::<Result<Vec<View>>>()?;
-    if resized.load(Ordering::Relaxed) > 0 {
-        warnings.push(format!(
-            "{} of {total} photos have another size than their camera says; the intrinsics were scaled",
-            resized.load(Ordering::Relaxed)
-        ));
-    }
+    repairs.tell(total, &mut warnings);
     Ok(Dataset {
         source: opened.to_owned(),
         kind,
@@ -135,13 +130,9 @@ fn load_view(
     downscale: u32,
     background: [f32; 3],
     world_from_file: &WorldFromFile,
-) -> Result<(View, bool)> {
-    let SizedPhoto {
-        photo,
-        alpha,
-        lens,
-        was_resized,
-    } = photo_with_lens(frame, downscale, background)?;
+    repairs: &Repairs,
+) -> Result<View> {
+    let SizedPhoto { photo, alpha, lens } = photo_with_lens(frame, downscale, background, repairs)?;
     let straight = lens.straightened().ok_or_else(|| {
         Error::file(
             &frame.image_path,
@@ -165,15 +156,57 @@ fn load_view(
         world_to_camera: world_from_file.world_to_camera(frame.world_to_camera),
         intrinsics: straight,
     };
-    let view = View {
+    Ok(View {
         name: frame.name.clone(),
         image_path: frame.image_path.clone(),
         camera,
         photo,
         alpha,
         mask,
-    };
-    Ok((view, was_resized))
+    })
+}
+
+/// How many photos were not what their cameras say, and what was done.
+#[derive(Default)]
+struct Repairs {
+    resized: AtomicUsize,
+    turned: AtomicUsize,
+    linear: AtomicUsize,
+}
+
+impl Repairs {
+    fn count(counter: &AtomicUsize, was_done: bool) {
+        counter.fetch_add(usize::from(was_done), Ordering::Relaxed);
+    }
+
+    fn tell(self, total: usize, warnings: &mut Vec<String>) {
+        let Self {
+            resized,
+            turned,
+            linear,
+        } = self;
+        let told = [
+            (
+                resized,
+                "photos have another size than their camera says; the intrinsics were scaled",
+            ),
+            (
+                turned,
+                "photos lie on their side in their files, and their cameras do not; they were turned as their EXIF \
+                 orientation says",
+            ),
+            (
+                linear,
+                "photos hold light (EXR); they were made sRGB, and what is brighter than white is white",
+            ),
+        ];
+        for (counter, what) in told {
+            let count = counter.into_inner();
+            if count > 0 {
+                warnings.push(format!("{count} of {total} {what}"));
+            }
+        }
+    }
 }
 
 /// A photo at the resolution asked for.
@@ -183,33 +216,43 @@ struct SizedPhoto {
     alpha: Option<Photo>,
     /// At that resolution.
     lens: Lens,
-    /// The photo has another size than listed.
-    was_resized: bool,
 }
 
-fn photo_with_lens(frame: &Frame, downscale: u32, background: [f32; 3]) -> Result<SizedPhoto> {
-    let (photo, alpha) = read_photo_with_alpha(&frame.image_path, background)?;
+fn photo_with_lens(
+    frame: &Frame,
+    downscale: u32,
+    background: [f32; 3],
+    repairs: &Repairs,
+) -> Result<SizedPhoto> {
+    let mut picture = Picture::read(&frame.image_path)?;
     let on_disk = if frame.shrink { 1 } else { downscale };
-    let (intrinsics, was_resized) = fit(frame, on_disk, photo.width, photo.height)?;
+    // Poses are of the pixels as they lie in the file, for COLMAP and for nerfstudio. Where those do not fit the camera,
+    // the tool that found the poses has seen the photo upright.
+    let fitted = match fit(frame, on_disk, picture.size()) {
+        Err(misfit) if picture.lies() => {
+            picture = picture.upright();
+            Repairs::count(&repairs.turned, true);
+            fit(frame, on_disk, picture.size()).map_err(|_| misfit)
+        }
+        fitted => fitted,
+    };
+    let (intrinsics, was_resized) = fitted?;
+    Repairs::count(&repairs.resized, was_resized);
+    Repairs::count(&repairs.linear, picture.is_linear());
+    let (photo, alpha) = picture.into_photo(background);
     let lens = frame.lens.with_intrinsics(intrinsics);
     if !frame.shrink {
-        return Ok(SizedPhoto {
-            photo,
-            alpha,
-            lens,
-            was_resized,
-        });
+        return Ok(SizedPhoto { photo, alpha, lens });
     }
     Ok(SizedPhoto {
         photo: photo.downscaled(downscale),
         alpha: alpha.map(|grey| grey.downscaled(downscale)),
         lens: lens.with_intrinsics(intrinsics.downscaled(downscale)),
-        was_resized,
     })
 }
 
 /// The frame's intrinsics, `divisor` times smaller, for a photo of this size.
-fn fit(frame: &Frame, divisor: u32, width: u32, height: u32) -> Result<(Intrinsics, bool)> {
+fn fit(frame: &Frame, divisor: u32, (width, height): (u32, u32)) -> Result<(Intrinsics, bool)> {
     let listed = frame.lens.intrinsics;
     let expected = Intrinsics {
         width,

@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod capture;
 pub mod colmap;
 pub mod distortion;
+mod files;
 pub(crate) mod glb;
 mod info;
 mod load;

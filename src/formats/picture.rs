@@ -1,66 +1,140 @@
 //! Single pictures: photos in whatever format a capture has, PNG for people, float EXR for exact comparison.
+//!
+//! Everything inside is eight bits of sRGB. 16-bit PNGs are rounded to it; EXR holds light (OpenEXR's documentation), which
+//! goes through sRGB's curve and is cut at white. The EXR files that [`write_exr`] writes hold a render's values as they
+//! are, which are sRGB already.
 
 use super::atomic::write_atomic;
+use super::files::{self, Source};
 use crate::scene::{FloatImage, Photo};
 use crate::{Error, Result};
 use image::codecs::{openexr::OpenExrEncoder, png::PngEncoder};
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageReader};
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader, Limits,
+    RgbImage, RgbaImage,
+};
+use image_webp::WebPDecoder;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-/// A PNG or JPEG file as an 8-bit picture; the format is told by the content, not by the name. Transparent pixels are
-/// composited over `background` (RGB in [0, 1]).
-///
-/// # Errors
-/// The file is missing, or is not a picture that can be decoded.
-pub fn read_photo(path: &Path, background: [f32; 3]) -> Result<Photo> {
-    read_photo_with_alpha(path, background).map(|(photo, _)| photo)
+/// A decoded picture, its pixels as they lie in the file.
+pub struct Picture {
+    pixels: DynamicImage,
+    orientation: Orientation,
 }
 
-/// As [`read_photo`], with the opacity as a grey picture where there is transparency.
+impl Picture {
+    /// # Errors
+    /// The file is missing, or is not a picture that can be decoded.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut decoder = match Coded::open(path)? {
+            Coded::WebP(decoder) => return from_webp(path, decoder),
+            Coded::Other(decoder) => decoder,
+        };
+        let unreadable = |e: ImageError| unreadable(path, e);
+        Limits::default()
+            .reserve(decoder.total_bytes())
+            .map_err(unreadable)?;
+        // Damaged EXIF data says nothing about the pixels.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        Ok(Self {
+            pixels: DynamicImage::from_decoder(decoder).map_err(unreadable)?,
+            orientation,
+        })
+    }
+
+    /// Width and height in the file.
+    pub fn size(&self) -> (u32, u32) {
+        (self.pixels.width(), self.pixels.height())
+    }
+
+    /// Whether it lies on its side in the file: width and height swap when it is put upright.
+    pub fn lies(&self) -> bool {
+        matches!(
+            self.orientation,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        )
+    }
+
+    /// Whether its values are amounts of light, which [`Picture::into_photo`] makes sRGB.
+    pub fn is_linear(&self) -> bool {
+        matches!(
+            self.pixels,
+            DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)
+        )
+    }
+
+    /// Turned and mirrored as its EXIF orientation says.
+    #[must_use]
+    pub fn upright(mut self) -> Self {
+        self.pixels.apply_orientation(self.orientation);
+        self.orientation = Orientation::NoTransforms;
+        self
+    }
+
+    /// Eight bits, transparent pixels over `background` (RGB in [0, 1]); and the opacity as a grey picture where there is
+    /// transparency. Light brighter than 1 is white.
+    pub fn into_photo(self, background: [f32; 3]) -> (Photo, Option<Photo>) {
+        let (width, height) = self.size();
+        let is_linear = self.is_linear();
+        if !self.pixels.color().has_alpha() {
+            let rgb = if is_linear {
+                let light = self.pixels.into_rgb32f().into_raw();
+                light.into_iter().map(srgb_byte).collect()
+            } else {
+                self.pixels.into_rgb8().into_raw()
+            };
+            return (Photo::new(width, height, rgb), None);
+        }
+        let rgba = if is_linear {
+            straight_srgb(&self.pixels.into_rgba32f().into_raw())
+        } else {
+            self.pixels.into_rgba8().into_raw()
+        };
+        let pixels = rgba.as_chunks::<4>().0;
+        let background = background.map(|v| f32::from(to_byte(v)));
+        let rgb = pixels
+            .iter()
+            .flat_map(|&[r, g, b, a]| {
+                let alpha = f32::from(a) / 255.0;
+                let over = |front: u8, back: f32| {
+                    (f32::from(front) * alpha + back * (1.0 - alpha)).round() as u8
+                };
+                [
+                    over(r, background[0]),
+                    over(g, background[1]),
+                    over(b, background[2]),
+                ]
+            })
+            .collect();
+        let alpha = pixels.iter().any(|p| p[3] < 255).then(|| {
+            let grey = pixels.iter().flat_map(|p| [p[3]; 3]).collect();
+            Photo::new(width, height, grey)
+        });
+        (Photo::new(width, height, rgb), alpha)
+    }
+}
+
+/// A picture as a person sees it: upright, eight bits, transparent pixels over `background` (RGB in [0, 1]). The format is
+/// told by the content, not by the name.
 ///
 /// # Errors
-/// As [`read_photo`].
-pub fn read_photo_with_alpha(path: &Path, background: [f32; 3]) -> Result<(Photo, Option<Photo>)> {
-    let picture = decode(path)?;
-    let (width, height) = (picture.width(), picture.height());
-    if !picture.color().has_alpha() {
-        let photo = Photo::new(width, height, picture.into_rgb8().into_raw());
-        return Ok((photo, None));
-    }
-    let rgba = picture.into_rgba8();
-    let background = background.map(|v| f32::from(to_byte(v)));
-    let rgb = rgba
-        .as_raw()
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .flat_map(|&[r, g, b, a]| {
-            let alpha = f32::from(a) / 255.0;
-            let over = |front: u8, back: f32| {
-                (f32::from(front) * alpha + back * (1.0 - alpha)).round() as u8
-            };
-            [
-                over(r, background[0]),
-                over(g, background[1]),
-                over(b, background[2]),
-            ]
-        })
-        .collect();
-    let pixels = rgba.as_raw().as_chunks::<4>().0;
-    let alpha = pixels.iter().any(|p| p[3] < 255).then(|| {
-        let grey = pixels.iter().flat_map(|p| [p[3]; 3]).collect();
-        Photo::new(width, height, grey)
-    });
-    Ok((Photo::new(width, height, rgb), alpha))
+/// As [`Picture::read`].
+pub fn read_photo(path: &Path, background: [f32; 3]) -> Result<Photo> {
+    let picture = Picture::read(path)?.upright();
+    Ok(picture.into_photo(background).0)
 }
 
 /// A mask as `(width, height, one byte a pixel)`: 255 where the picture is at least half white, else 0.
 ///
 /// # Errors
-/// As [`read_photo`].
+/// As [`Picture::read`].
 pub fn read_mask(path: &Path) -> Result<(u32, u32, Vec<u8>)> {
-    let grey = decode(path)?.into_luma8();
+    let grey = Picture::read(path)?.pixels.into_luma8();
     let (width, height) = grey.dimensions();
     let mut mask = grey.into_raw();
     for v in &mut mask {
@@ -74,9 +148,10 @@ pub fn read_mask(path: &Path) -> Result<(u32, u32, Vec<u8>)> {
 /// # Errors
 /// The file is missing, or is not a picture.
 pub fn read_size(path: &Path) -> Result<(u32, u32)> {
-    open(path)?
-        .into_dimensions()
-        .map_err(|e| Error::file(path, format!("is not a readable picture: {e}")))
+    Ok(match Coded::open(path)? {
+        Coded::WebP(decoder) => decoder.dimensions(),
+        Coded::Other(decoder) => decoder.dimensions(),
+    })
 }
 
 /// # Errors
@@ -127,15 +202,92 @@ fn to_byte(v: f32) -> u8 {
     (v.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-fn open(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
-    ImageReader::open(path)
-        .map_err(Error::io(path))?
-        .with_guessed_format()
-        .map_err(Error::io(path))
+/// The sRGB byte of an amount of light; 1 is white.
+fn srgb_byte(light: f32) -> u8 {
+    let light = light.clamp(0.0, 1.0);
+    to_byte(if light <= 0.003_130_8 {
+        12.92 * light
+    } else {
+        1.055 * light.powf(1.0 / 2.4) - 0.055
+    })
 }
 
-fn decode(path: &Path) -> Result<DynamicImage> {
-    open(path)?
-        .decode()
-        .map_err(|e| Error::file(path, format!("is not a readable picture: {e}")))
+/// OpenEXR's light, which has been multiplied by its alpha, as sRGB bytes that have not.
+fn straight_srgb(rgba: &[f32]) -> Vec<u8> {
+    let pixels = rgba.as_chunks::<4>().0.iter();
+    pixels
+        .flat_map(|&[r, g, b, a]| {
+            let straight = |light: f32| srgb_byte(if a > 0.0 { light / a } else { light });
+            [straight(r), straight(g), straight(b), to_byte(a)]
+        })
+        .collect()
+}
+
+fn unreadable(path: &Path, problem: impl std::fmt::Display) -> Error {
+    Error::file(path, format!("is not a readable picture: {problem}"))
+}
+
+/// A picture of which the header was read.
+enum Coded {
+    WebP(WebPDecoder<Box<dyn Source>>),
+    Other(Box<dyn ImageDecoder>),
+}
+
+impl Coded {
+    fn open(path: &Path) -> Result<Self> {
+        let mut file = files::open(path)?;
+        let head = file.fill_buf().map_err(Error::io(path))?;
+        if let Some(name) = foreign(head) {
+            return Err(Error::file(
+                path,
+                format!(
+                    "is a {name} picture, which is not read: save it as JPEG, PNG, WebP or EXR"
+                ),
+            ));
+        }
+        if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+            let decoder = WebPDecoder::new(file).map_err(|e| unreadable(path, e))?;
+            return Ok(Self::WebP(decoder));
+        }
+        let reader = ImageReader::new(file)
+            .with_guessed_format()
+            .map_err(Error::io(path))?;
+        let decoder = reader.into_decoder().map_err(|e| unreadable(path, e))?;
+        Ok(Self::Other(Box::new(decoder)))
+    }
+}
+
+fn from_webp(path: &Path, mut decoder: WebPDecoder<Box<dyn Source>>) -> Result<Picture> {
+    let unreadable = |problem: &dyn std::fmt::Display| unreadable(path, problem);
+    let len = decoder.output_buffer_size().unwrap_or(usize::MAX);
+    Limits::default()
+        .reserve(len as u64)
+        .map_err(|e| unreadable(&e))?;
+    let mut bytes = vec![0; len];
+    decoder.read_image(&mut bytes).map_err(|e| unreadable(&e))?;
+    let exif = decoder.exif_metadata().ok().flatten();
+    let (width, height) = decoder.dimensions();
+    let pixels = if decoder.has_alpha() {
+        RgbaImage::from_raw(width, height, bytes).map(DynamicImage::from)
+    } else {
+        RgbImage::from_raw(width, height, bytes).map(DynamicImage::from)
+    };
+    Ok(Picture {
+        pixels: pixels.ok_or_else(|| unreadable(&"its pixels do not fill it"))?,
+        orientation: exif
+            .and_then(|exif| Orientation::from_exif_chunk(&exif))
+            .unwrap_or(Orientation::NoTransforms),
+    })
+}
+
+/// What people also have, and what no decoder here reads.
+fn foreign(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"II*\0") || head.starts_with(b"MM\0*") {
+        return Some("TIFF or raw");
+    }
+    match head.get(4..12)? {
+        b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftypmsf1" | b"ftyphevc" => Some("HEIC"),
+        b"ftypavif" => Some("AVIF"),
+        _ => None,
+    }
 }

@@ -6,11 +6,13 @@
 mod bridge;
 mod image;
 mod packer;
+mod profile;
 mod shader;
 
 pub use bridge::{ImageToTensor, SHADERS, TensorBuffer, tensor_to_storage};
 pub use image::GpuImage;
 pub use packer::{Packer, Slice};
+pub use profile::KernelTime;
 pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
@@ -29,6 +31,8 @@ pub struct Gpu {
     lost: Arc<AtomicBool>,
     last_error: Arc<Mutex<Option<String>>>,
     burn: OnceLock<Result<burn::tensor::Device, String>>,
+    /// `None` inside: the adapter cannot.
+    profiler: OnceLock<Option<Arc<profile::Profiler>>>,
 }
 
 const HOW_TO_GET_AN_ADAPTER: &str = "luxedit needs a Vulkan, Metal or Direct3D 12 adapter, and found none. \
@@ -67,19 +71,35 @@ fn headless_instance() -> wgpu::Instance {
     })
 }
 
+fn best_adapter() -> Result<(wgpu::Instance, wgpu::Adapter)> {
+    let instance = headless_instance();
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    }))
+    .map_err(|e| Error::Gpu(format!("{HOW_TO_GET_AN_ADAPTER} ({e})")))?;
+    Ok((instance, adapter))
+}
+
 impl Gpu {
     /// A device without a window.
     ///
     /// # Errors
     /// [`Error::Gpu`] when there is no adapter, or it cannot open a device.
     pub fn headless() -> Result<Arc<Self>> {
-        let instance = headless_instance();
-        let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        }))
-        .map_err(|e| Error::Gpu(format!("{HOW_TO_GET_AN_ADAPTER} ({e})")))?;
+        let (instance, adapter) = best_adapter()?;
         Self::open(instance, adapter)
+    }
+
+    /// [`Self::headless`] on a device that refuses storage bindings of more than `bytes`, as lesser adapters do.
+    ///
+    /// # Errors
+    /// See [`Self::headless`].
+    pub fn headless_with_binding_limit(bytes: u64) -> Result<Arc<Self>> {
+        let (instance, adapter) = best_adapter()?;
+        let mut descriptor = device_descriptor(&adapter);
+        descriptor.required_limits.max_storage_buffer_binding_size = bytes;
+        Self::open_with(instance, adapter, &descriptor)
     }
 
     /// The adapter of this number, from 0, in the driver's order, and its instance.
@@ -109,9 +129,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::Gpu`] when it opens none.
     pub fn open(instance: wgpu::Instance, adapter: wgpu::Adapter) -> Result<Arc<Self>> {
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&device_descriptor(&adapter)))
-                .map_err(|e| Error::Gpu(format!("the graphics adapter opens no device: {e}")))?;
+        let descriptor = device_descriptor(&adapter);
+        Self::open_with(instance, adapter, &descriptor)
+    }
+
+    fn open_with(
+        instance: wgpu::Instance,
+        adapter: wgpu::Adapter,
+        descriptor: &wgpu::DeviceDescriptor<'_>,
+    ) -> Result<Arc<Self>> {
+        let (device, queue) = pollster::block_on(adapter.request_device(descriptor))
+            .map_err(|e| Error::Gpu(format!("the graphics adapter opens no device: {e}")))?;
         Ok(Self::new(instance, adapter, device, queue))
     }
 
@@ -158,6 +186,7 @@ impl Gpu {
             lost,
             last_error,
             burn: OnceLock::new(),
+            profiler: OnceLock::new(),
         })
     }
 
@@ -228,6 +257,16 @@ impl Gpu {
             .min(limits.max_buffer_size)
     }
 
+    /// Largest buffer the device allows, in bytes; kernels bind it in parts where it passes [`Self::binding_limit`].
+    pub fn buffer_limit(&self) -> u64 {
+        self.device.limits().max_buffer_size
+    }
+
+    /// What a storage buffer for `bytes` takes.
+    pub fn storage_bytes(bytes: u64) -> u64 {
+        bytes.max(16).next_multiple_of(16)
+    }
+
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.
     pub fn storage(&self, label: &str, bytes: u64) -> wgpu::Buffer {
         self.storage_with(label, bytes, wgpu::BufferUsages::INDIRECT)
@@ -241,7 +280,7 @@ impl Gpu {
     fn storage_with(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(16),
+            size: Self::storage_bytes(bytes),
             usage: usage
                 | wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC

@@ -2,7 +2,8 @@
 //! shared files in front of it, so a function exists once and naga's line numbers stay honest within a file. Every
 //! room lists its sources, and the tests validate them without a GPU.
 
-use super::Gpu;
+use super::{Gpu, profile::Profiler};
+use std::sync::Arc;
 
 /// A kernel's WGSL: shared parts first, then the file itself.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,7 @@ enum Checks {
 pub struct Kernel {
     pub pipeline: wgpu::ComputePipeline,
     name: &'static str,
+    profiler: Option<Arc<Profiler>>,
 }
 
 impl Kernel {
@@ -82,6 +84,7 @@ impl Kernel {
         Self {
             pipeline,
             name: source.name,
+            profiler: gpu.profiler.get().cloned().flatten(),
         }
     }
 
@@ -111,7 +114,13 @@ impl Kernel {
     ) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, bind_group, &[]);
-        pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
+        let dispatch = |pass: &mut wgpu::ComputePass<'_>| {
+            pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
+        };
+        match &self.profiler {
+            Some(profiler) => profiler.timed(self.name, pass, dispatch),
+            None => dispatch(pass),
+        }
     }
 
     /// Record one dispatch whose group count lies in `arguments` at byte `offset`.
@@ -124,6 +133,12 @@ impl Kernel {
     ) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, bind_group, &[]);
-        pass.dispatch_workgroups_indirect(arguments, offset);
+        let dispatch = |pass: &mut wgpu::ComputePass<'_>| {
+            pass.dispatch_workgroups_indirect(arguments, offset);
+        };
+        match &self.profiler {
+            Some(profiler) => profiler.timed(self.name, pass, dispatch),
+            None => dispatch(pass),
+        }
     }
 }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Splats {
     /// 0 to 3.
     pub sh_degree: u32,
+    /// Made to be drawn antialiased: fainter by as much as the blur of the screen widens them (Mip-Splatting, Yu et al.
+    /// 2024, as gsplat's `antialiased` has it).
+    #[serde(default)]
+    pub antialiased: bool,
     /// `[n, 3]`, world units.
     pub means: Vec<f32>,
     /// `[n, 4]`, (w, x, y, z), normalized on use.

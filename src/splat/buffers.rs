@@ -1,6 +1,8 @@
 //! Splat parameters and their gradients as storage buffers. Each parameter has a buffer of its own, in the layout of
-//! [`Splats`], because optimizers treat them differently and no binding may pass the adapter's limit.
+//! [`Splats`], because optimizers treat them differently; the widest, [`SplatBuffers::sh_rest`], may be larger than what
+//! the adapter binds, and is bound in parts.
 
+use super::rows::most_rows;
 use crate::{Error, Result, gpu::Gpu, scene::Splats};
 
 /// Parameters of `count` splats in `f32` storage buffers, laid out as in [`Splats`]. Clones share the buffers.
@@ -9,6 +11,8 @@ pub struct SplatBuffers {
     pub count: u32,
     /// 0 to 3; `sh_rest` holds `(d+1)² − 1` coefficients a splat.
     pub sh_degree: u32,
+    /// See [`Splats::antialiased`].
+    pub antialiased: bool,
     /// `[n, 3]`, world units.
     pub means: wgpu::Buffer,
     /// `[n, 4]`, (w, x, y, z), normalized on use.
@@ -46,6 +50,7 @@ impl SplatBuffers {
         Ok(Self {
             count,
             sh_degree: splats.sh_degree,
+            antialiased: splats.antialiased,
             means: gpu.storage_from("means", &splats.means),
             quats: gpu.storage_from("quats", &splats.quats),
             log_scales: gpu.storage_from("log_scales", &splats.log_scales),
@@ -63,6 +68,7 @@ impl SplatBuffers {
         let n = self.count as usize;
         Ok(Splats {
             sh_degree: self.sh_degree,
+            antialiased: self.antialiased,
             means: gpu.read(&self.means, n * 3)?,
             quats: gpu.read(&self.quats, n * 4)?,
             log_scales: gpu.read(&self.log_scales, n * 3)?,
@@ -113,18 +119,24 @@ impl SplatGradients {
     }
 }
 
+/// Words a splat that kernels bind whole: quaternions, or what is projected.
+const WIDEST_BOUND_WHOLE: u32 = 12;
+
+/// The most splats of this degree whose buffers `gpu` holds and draws.
+pub(super) fn most_splats(gpu: &Gpu, sh_degree: u32) -> u64 {
+    let rest_bytes = (4 * 3 * Splats::rest_count_of(sh_degree) as u64).max(4);
+    most_rows(gpu, WIDEST_BOUND_WHOLE).min(gpu.buffer_limit() / rest_bytes)
+}
+
 fn check_limits(gpu: &Gpu, count: u32, sh_degree: u32) -> Result<()> {
-    let floats_each = (3 * Splats::rest_count_of(sh_degree) as u64).max(4);
-    let bytes = u64::from(count) * floats_each * 4;
-    let limit = gpu.binding_limit();
-    if bytes > limit {
+    let most = most_splats(gpu, sh_degree);
+    if u64::from(count) > most {
         return Err(Error::Gpu(format!(
-            "{count} splats of SH degree {sh_degree} need a buffer of {} MiB, and {} allows {} MiB: at most {} splats of \
-             this degree fit; reduce the number of splats or the SH degree",
-            bytes >> 20,
+            "{count} splats of SH degree {sh_degree} do not fit {}: its buffers of {} MiB, bound {} MiB at a time, take \
+             {most} splats of this degree; reduce the number of splats",
             gpu.info.name,
-            limit >> 20,
-            limit / (floats_each * 4)
+            gpu.buffer_limit() >> 20,
+            gpu.binding_limit() >> 20,
         )));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! How many splats a scene may have. A set that grows is bounded by what the artist allows, what the photos can show, a
 //! share of memory, and the largest buffer of the adapter; whichever is least is named when it is reached.
 
+use super::buffers::most_splats;
 use crate::{gpu::Gpu, scene::Splats};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub enum CapReason {
     Photos,
     /// The artist's memory budget.
     Memory,
-    /// The largest buffer that the adapter binds.
+    /// The largest buffers that the adapter holds and binds.
     Adapter,
 }
 
@@ -70,9 +71,8 @@ impl SplatCap {
             splats: whole((u64::from(memory_mib) << 20) / training_bytes(1, sh_degree)),
             reason: CapReason::Memory,
         };
-        let widest = (4 * 3 * Splats::rest_count_of(sh_degree) as u64).max(48);
         let by_adapter = Self {
-            splats: whole(gpu.binding_limit() / widest),
+            splats: whole(most_splats(gpu, sh_degree)),
             reason: CapReason::Adapter,
         };
         // The first of equals is the one that the artist can do most about.
@@ -91,9 +91,7 @@ impl SplatCap {
                 "as many as photos of this size usually need (--max-splats sets another number)"
             }
             CapReason::Memory => "the most that --splat-memory allows",
-            CapReason::Adapter => {
-                "the most of this SH degree that the graphics adapter can hold (a lower --sh-degree makes room)"
-            }
+            CapReason::Adapter => "the most that the graphics adapter can hold",
         };
         format!(
             "the scene has reached {splats} splats, {why}; no more are added, and training goes on"

@@ -1,6 +1,6 @@
 //! What a training run is told once. Saved with every snapshot, so that a resumed run cannot differ in a default.
 
-use super::{GrowthConfig, LearningRates, Phase, PruneConfig};
+use super::{GrowthConfig, LearningRates, Phase, PoseRates, PruneConfig};
 use crate::loss::{LossOptions, Padding};
 use rand_chacha::{
     ChaCha8Rng,
@@ -17,6 +17,9 @@ pub struct TrainConfig {
     /// World units.
     pub scene_extent: f64,
     pub learning_rates: LearningRates,
+    /// Of the training views' cameras. States that were saved without it are of runs whose cameras stayed.
+    #[serde(default)]
+    pub pose_rates: PoseRates,
     /// λ in (1 − λ)·L1 + λ·(1 − SSIM).
     pub ssim_weight: f32,
     pub ssim_padding: Padding,
@@ -46,6 +49,7 @@ impl TrainConfig {
             phase: Phase::Reconstruct { planned_steps },
             scene_extent,
             learning_rates: LearningRates::default(),
+            pose_rates: PoseRates::OFF,
             ssim_weight: Self::SSIM_WEIGHT,
             ssim_padding: Padding::Zero,
             sh_interval: 1000,
@@ -115,6 +119,13 @@ impl TrainConfig {
             rates.sh_dc,
             rates.sh_rest,
         ]
+    }
+
+    /// The rate at which cameras move; `None` where they stay: edited views are no measure of where a camera was.
+    pub(super) fn pose_rate_at(&self, phase_step: u64) -> Option<f64> {
+        let PoseRates { start, end } = self.pose_rates;
+        let moves = self.pose_rates.is_on() && matches!(self.phase, Phase::Reconstruct { .. });
+        moves.then(|| self.phase.decayed(start, end, phase_step))
     }
 
     pub(super) fn loss(&self) -> LossOptions {

@@ -29,6 +29,7 @@ pub struct InitConfig {
     pub seed: u64,
     /// 0 to 3.
     pub sh_degree: u32,
+    pub antialiased: bool,
     /// Splats to draw when the capture has no points.
     pub random_count: u32,
     /// Of more points, so many are chosen at random.
@@ -43,6 +44,7 @@ impl Default for InitConfig {
         Self {
             seed: 0,
             sh_degree: 3,
+            antialiased: false,
             random_count: 25_000,
             most: u32::MAX,
             opacity: 0.1,
@@ -325,6 +327,7 @@ fn splats_at(points: &[Seed], config: &InitConfig, rng: &mut ChaCha8Rng) -> Spla
     let opacity = config.opacity.clamp(1e-4, 1.0 - 1e-4);
     Splats {
         sh_degree: config.sh_degree,
+        antialiased: config.antialiased,
         means: points
             .iter()
             .flat_map(|p| p.position.as_vec3().to_array())

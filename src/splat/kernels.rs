@@ -87,6 +87,30 @@ const GEOMETRY_BACKWARD: ShaderSource = shader!(
     "splat/geometry_backward"
 );
 
+macro_rules! by_share {
+    ($share:literal) => {
+        shader!(
+            "pose_gradient",
+            $share,
+            "shared/dispatch",
+            "shared/workgroup_sum",
+            "splat/view",
+            "splat/pose_gradient"
+        )
+    };
+}
+/// Of colors, of geometry, and their sum; see [`super::poses`].
+pub(super) const POSE: [ShaderSource; 3] = [
+    by_share!("splat/pose_color"),
+    by_share!("splat/pose_geometry"),
+    shader!(
+        "pose_sums",
+        "shared/workgroup_sum",
+        "splat/view",
+        "splat/pose_sums"
+    ),
+];
+
 macro_rules! by_tile {
     ($size:literal) => {
         [
@@ -182,6 +206,9 @@ pub const SHADERS: &[ShaderSource] = &[
     DEGREES[2][1],
     DEGREES[3][0],
     DEGREES[3][1],
+    POSE[0],
+    POSE[1],
+    POSE[2],
 ];
 
 /// Which of the tile sizes; both give the same pictures.
@@ -229,7 +256,7 @@ impl ColorKernels {
 }
 
 /// Floats in each half of a slot, as `splat/*_gradients.wgsl` have them.
-pub(super) fn half_slot(gradient: GradientSum) -> u64 {
+pub(super) fn half_slot(gradient: GradientSum) -> u32 {
     match gradient {
         GradientSum::Signed => 5,
         GradientSum::Absolute => 6,

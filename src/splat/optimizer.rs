@@ -1,7 +1,7 @@
 //! Adam on the splat parameters, one fused kernel a parameter group. The moments live on the GPU beside the parameters
 //! and are removed, saved and restored together with them.
 
-use super::{SplatBuffers, SplatGradients};
+use super::{SplatBuffers, SplatGradients, rows::Rows};
 use crate::{
     gpu::{Gpu, Kernel, ShaderSource},
     scene::Splats,
@@ -68,6 +68,7 @@ pub(super) fn parameter_buffers(splats: &SplatBuffers) -> [&wgpu::Buffer; 6] {
     let SplatBuffers {
         count: _,
         sh_degree: _,
+        antialiased: _,
         means,
         quats,
         log_scales,
@@ -145,9 +146,13 @@ struct GatherParams {
     width: u32,
     stride: u32,
     fresh_is_zero: u32,
+    first_place: u32,
+    first_row: u32,
+    end_row: u32,
+    padding: u32,
 }
 
-const _: () = assert!(size_of::<AdamParams>() == 48 && size_of::<GatherParams>() == 16);
+const _: () = assert!(size_of::<AdamParams>() == 48 && size_of::<GatherParams>() == 32);
 
 /// Workgroups for `count` invocations, and the invocations in a row of them.
 fn dispatch_size(count: u32) -> ([u32; 3], u32) {
@@ -184,51 +189,66 @@ impl AdamKernels {
         encoder: &mut wgpu::CommandEncoder,
         label: &str,
         source: &wgpu::Buffer,
+        source_count: u32,
         width: u32,
         rows: &wgpu::Buffer,
         row_count: u32,
         fresh_is_zero: bool,
     ) -> wgpu::Buffer {
-        let count = row_count * width;
-        let destination = gpu.storage(label, u64::from(count) * 4);
-        if count == 0 {
+        let bytes = u64::from(row_count) * u64::from(width) * 4;
+        let destination = gpu.storage(label, bytes);
+        if bytes == 0 {
             return destination;
         }
-        let (groups, stride) = dispatch_size(count);
-        let params = gpu.uniform_from(
-            "gather",
-            &GatherParams {
-                count,
-                width,
-                stride,
-                fresh_is_zero: u32::from(fresh_is_zero),
-            },
-        );
-        let bound = self.gather.bind(
-            gpu,
-            &[
-                params.as_entire_binding(),
-                rows.as_entire_binding(),
-                source.as_entire_binding(),
-                destination.as_entire_binding(),
-            ],
-        );
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("gather"),
             timestamp_writes: None,
         });
-        self.gather.dispatch(&mut pass, &bound, groups);
+        for to in Rows::parts(gpu, row_count, width) {
+            for from in Rows::parts(gpu, source_count, width) {
+                let count = to.count() * width;
+                let (groups, stride) = dispatch_size(count);
+                let params = gpu.uniform_from(
+                    "gather",
+                    &GatherParams {
+                        count,
+                        width,
+                        stride,
+                        fresh_is_zero: u32::from(fresh_is_zero),
+                        first_place: to.first,
+                        first_row: from.first,
+                        end_row: from.end,
+                        padding: 0,
+                    },
+                );
+                let bound = self.gather.bind(
+                    gpu,
+                    &[
+                        params.as_entire_binding(),
+                        rows.as_entire_binding(),
+                        from.of(source, width),
+                        to.of(&destination, width),
+                    ],
+                );
+                self.gather.dispatch(&mut pass, &bound, groups);
+            }
+        }
         drop(pass);
         destination
     }
 }
 
+/// Rows of one group that are bound together.
+struct BoundPart {
+    rows: Rows,
+    params: wgpu::Buffer,
+    bound: wgpu::BindGroup,
+}
+
 /// The moments of one set of splats, bound to its parameters and gradients.
 pub(super) struct Optimizer {
     pub moments: [Moments; 6],
-    params: [wgpu::Buffer; 6],
-    bound: [wgpu::BindGroup; 6],
-    count: u32,
+    bound: [Vec<BoundPart>; 6],
     sh_degree: u32,
 }
 
@@ -252,29 +272,38 @@ impl Optimizer {
         moments: [Moments; 6],
         halt: &wgpu::Buffer,
     ) -> Self {
-        let params: [wgpu::Buffer; 6] = std::array::from_fn(|_| {
-            gpu.uniform_from("Adam", &<AdamParams as bytemuck::Zeroable>::zeroed())
-        });
         let parameters = parameter_buffers(splats);
         let gradients = gradient_buffers(gradients);
         let bound = std::array::from_fn(|group| {
-            kernels.adam.bind(
-                gpu,
-                &[
-                    params[group].as_entire_binding(),
-                    halt.as_entire_binding(),
-                    gradients[group].as_entire_binding(),
-                    parameters[group].as_entire_binding(),
-                    moments[group].first.as_entire_binding(),
-                    moments[group].second.as_entire_binding(),
-                ],
-            )
+            let width = row_width(group, splats.sh_degree);
+            let bind = |rows: Rows| {
+                let params =
+                    gpu.uniform_from("Adam", &<AdamParams as bytemuck::Zeroable>::zeroed());
+                let bound = kernels.adam.bind(
+                    gpu,
+                    &[
+                        params.as_entire_binding(),
+                        halt.as_entire_binding(),
+                        rows.of(gradients[group], width),
+                        rows.of(parameters[group], width),
+                        rows.of(&moments[group].first, width),
+                        rows.of(&moments[group].second, width),
+                    ],
+                );
+                BoundPart {
+                    rows,
+                    params,
+                    bound,
+                }
+            };
+            Rows::parts(gpu, splats.count, width)
+                .into_iter()
+                .map(bind)
+                .collect()
         });
         Self {
             moments,
-            params,
             bound,
-            count: splats.count,
             sh_degree: splats.sh_degree,
         }
     }
@@ -297,34 +326,36 @@ impl Optimizer {
             label: Some("Adam"),
             timestamp_writes: None,
         });
-        for group in 0..GROUPS.len() {
+        for (group, parts) in self.bound.iter().enumerate() {
             let width = row_width(group, self.sh_degree);
             let live = match group {
                 SH_REST => row_width(SH_REST, active_sh_degree.min(self.sh_degree)),
                 _ => width,
             };
-            let count = self.count * live;
-            if count == 0 {
+            if live == 0 {
                 continue;
             }
-            let (groups, stride) = dispatch_size(count);
-            gpu.queue.write_buffer(
-                &self.params[group],
-                0,
-                bytemuck::bytes_of(&AdamParams {
-                    count,
-                    width,
-                    live,
-                    stride,
-                    step_size: (rates[group] / first_correction) as f32,
-                    second_moment_correction: (1.0 / second_correction) as f32,
-                    beta1: BETA1,
-                    beta2: BETA2,
-                    epsilon: EPSILON,
-                    padding: [0; 3],
-                }),
-            );
-            kernels.adam.dispatch(&mut pass, &self.bound[group], groups);
+            for part in parts {
+                let count = part.rows.count() * live;
+                let (groups, stride) = dispatch_size(count);
+                gpu.queue.write_buffer(
+                    &part.params,
+                    0,
+                    bytemuck::bytes_of(&AdamParams {
+                        count,
+                        width,
+                        live,
+                        stride,
+                        step_size: (rates[group] / first_correction) as f32,
+                        second_moment_correction: (1.0 / second_correction) as f32,
+                        beta1: BETA1,
+                        beta2: BETA2,
+                        epsilon: EPSILON,
+                        padding: [0; 3],
+                    }),
+                );
+                kernels.adam.dispatch(&mut pass, &part.bound, groups);
+            }
         }
     }
 }

@@ -5,13 +5,15 @@
 use super::{
     SplatBuffers, SplatGradients, TileSize,
     kernels::{ColorKernels, Kernels, SumKernels, half_slot},
-    scratch::{self, IntersectionScratch, PictureScratch, SplatScratch},
+    poses::PoseKernels,
+    rows::Rows,
+    scratch::{self, IntersectionScratch, PictureScratch, SlotPart, SplatScratch},
     sort::{self, Count, Recorder, SortScratch, SortShape, groups_for},
     uniforms::{SCAN_TO_INTERSECTIONS, Scan, View},
 };
 use crate::{
     Error, Result,
-    gpu::{Gpu, GpuImage, Packer},
+    gpu::{Gpu, GpuImage, Packer, Slice},
     scene::Camera,
     settings::GradientSum,
 };
@@ -55,9 +57,13 @@ pub struct Rasterizer {
     /// Bound where no depth is wanted.
     no_depth: wgpu::Buffer,
     status: wgpu::Buffer,
+    /// Where the camera's gradient is wanted.
+    poses: Option<PoseKernels>,
     last: Option<View>,
 }
 
+/// Of a depth key, as `splat/view.wgsl` says.
+const DEPTH_BITS: u32 = 29;
 const INITIAL_INTERSECTIONS: u32 = 1 << 18;
 
 impl Rasterizer {
@@ -65,7 +71,8 @@ impl Rasterizer {
     /// [`Error::Gpu`] when the adapter cannot run the kernels.
     pub fn new(gpu: Arc<Gpu>) -> Result<Self> {
         let tile_size = TileSize::of(&gpu);
-        Self::with(gpu, tile_size, INITIAL_INTERSECTIONS)
+        let most = IntersectionScratch::most(&gpu).min(INITIAL_INTERSECTIONS.into());
+        Self::with(gpu, tile_size, most as u32)
     }
 
     /// With a chosen tile size and room for exactly `intersections` to begin with.
@@ -86,6 +93,7 @@ impl Rasterizer {
             picture: PictureScratch::new(&gpu, 1, 1, 1)?,
             no_depth: gpu.storage("no depth", 16),
             status: gpu.storage("status", 4 * status::LEN as u64),
+            poses: None,
             last: None,
             gpu,
         };
@@ -144,8 +152,7 @@ impl Rasterizer {
         let view = View::new(
             camera,
             options,
-            splats.count,
-            splats.sh_degree,
+            splats,
             self.tile_size.pixels(),
             self.intersections.room,
             depth.is_some(),
@@ -170,6 +177,7 @@ impl Rasterizer {
             picture,
             no_depth,
             status,
+            poses: _,
             last: _,
         } = &*self;
         let Some(color) = &colors[degree] else {
@@ -178,10 +186,15 @@ impl Rasterizer {
         let tiles = view.tiles[0] * view.tiles[1];
         let mut packer = Packer::new(gpu);
         let view_at = packer.add(&view);
+        let rest_words = view.rest_words();
+        let rest_parts: Vec<(Rows, Slice)> = Rows::parts(gpu, view.splats, rest_words)
+            .into_iter()
+            .map(|part| (part, packer.add(&view.with_part(part))))
+            .collect();
         let depth_plan = sort::plan(
             &mut packer,
             *sort_shape,
-            32,
+            DEPTH_BITS,
             Count::Host(view.splats),
             Some(status::VISIBLE),
         );
@@ -224,17 +237,21 @@ impl Rasterizer {
             ],
         );
         kernels.project.dispatch(&mut pass, &bind, by_splat);
-        let bind = color.forward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                splats.means.as_entire_binding(),
-                splats.sh_dc.as_entire_binding(),
-                splats.sh_rest.as_entire_binding(),
-                per_splat.projected.as_entire_binding(),
-            ],
-        );
-        color.forward.dispatch(&mut pass, &bind, by_splat);
+        for (part, view_of_part) in rest_parts {
+            let bind = color.forward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    splats.means.as_entire_binding(),
+                    splats.sh_dc.as_entire_binding(),
+                    part.of(&splats.sh_rest, rest_words),
+                    per_splat.projected.as_entire_binding(),
+                ],
+            );
+            color
+                .forward
+                .dispatch(&mut pass, &bind, groups_for(part.count()));
+        }
 
         let side = recorder.sort(&mut pass, &depth_plan, &per_splat.depth_sort);
         let order = &per_splat.depth_sort.values[side];
@@ -339,6 +356,9 @@ impl Rasterizer {
         }
         view.depth = u32::from(d_depth.is_some());
         self.splats.for_backward(&self.gpu);
+        if let Some(poses) = &mut self.poses {
+            poses.make_room(&self.gpu, view.splats);
+        }
         self.intersections
             .for_backward(&self.gpu, half_slot(self.gradient_sum));
         let Self {
@@ -354,71 +374,92 @@ impl Rasterizer {
             picture,
             no_depth,
             status: _,
+            poses,
             last: _,
         } = &*self;
-        let (Some(color), Some([slots_a, slots_b]), Some(d_projected)) = (
-            &colors[view.active_degree as usize],
-            &intersections.slots,
-            &per_splat.d_projected,
-        ) else {
+        let (Some(color), Some(d_projected)) =
+            (&colors[view.active_degree as usize], &per_splat.d_projected)
+        else {
             return Err(Error::Gpu("the backward pass has no memory".into()));
         };
         let mut packer = Packer::new(gpu);
         let view_at = packer.add(&view);
+        let rest_words = view.rest_words();
+        let rest_parts: Vec<(Rows, Slice)> = Rows::parts(gpu, view.splats, rest_words)
+            .into_iter()
+            .map(|part| (part, packer.add(&view.with_part(part))))
+            .collect();
+        let slot_parts: Vec<(&SlotPart, Slice)> = intersections
+            .slots
+            .iter()
+            .map(|slots| (slots, packer.add(&view.with_part(slots.rows))))
+            .collect();
         let uniforms = packer.finish(gpu);
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        let bind = kernels.sums.rasterize_backward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                per_splat.projected.as_entire_binding(),
-                intersections.intersections.as_entire_binding(),
-                picture.tile_ranges.as_entire_binding(),
-                picture.pixel_ends.as_entire_binding(),
-                d_image.as_entire_binding(),
-                d_depth.unwrap_or(no_depth).as_entire_binding(),
-                slots_a.as_entire_binding(),
-                slots_b.as_entire_binding(),
-            ],
-        );
-        let [across, down] = view.tiles;
-        kernels
-            .sums
-            .rasterize_backward
-            .dispatch(&mut pass, &bind, [across, down, 1]);
         let by_splat = groups_for(view.splats);
-        let bind = kernels.sums.gather_slots.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                per_splat.projected.as_entire_binding(),
-                per_splat.slot_ranges.as_entire_binding(),
-                slots_a.as_entire_binding(),
-                slots_b.as_entire_binding(),
-                d_projected.as_entire_binding(),
-                gradients.logit_opacities.as_entire_binding(),
-                gradients.mean2d.as_entire_binding(),
-                gradients.radii.as_entire_binding(),
-            ],
-        );
-        kernels
-            .sums
-            .gather_slots
-            .dispatch(&mut pass, &bind, by_splat);
-        let bind = color.backward.bind(
-            gpu,
-            &[
-                view_at.of(&uniforms),
-                splats.means.as_entire_binding(),
-                splats.sh_rest.as_entire_binding(),
-                per_splat.projected.as_entire_binding(),
-                d_projected.as_entire_binding(),
-                gradients.sh_dc.as_entire_binding(),
-                gradients.sh_rest.as_entire_binding(),
-                gradients.means.as_entire_binding(),
-            ],
-        );
-        color.backward.dispatch(&mut pass, &bind, by_splat);
+        let [across, down] = view.tiles;
+        // Slots that are bound in parts: each part's pass goes over all pixels again, and keeps its own.
+        for (slots, view_of_part) in slot_parts {
+            let bind = kernels.sums.rasterize_backward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    per_splat.projected.as_entire_binding(),
+                    intersections.intersections.as_entire_binding(),
+                    picture.tile_ranges.as_entire_binding(),
+                    picture.pixel_ends.as_entire_binding(),
+                    d_image.as_entire_binding(),
+                    d_depth.unwrap_or(no_depth).as_entire_binding(),
+                    slots.halves[0].as_entire_binding(),
+                    slots.halves[1].as_entire_binding(),
+                ],
+            );
+            kernels
+                .sums
+                .rasterize_backward
+                .dispatch(&mut pass, &bind, [across, down, 1]);
+            let bind = kernels.sums.gather_slots.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    per_splat.projected.as_entire_binding(),
+                    per_splat.slot_ranges.as_entire_binding(),
+                    slots.halves[0].as_entire_binding(),
+                    slots.halves[1].as_entire_binding(),
+                    d_projected.as_entire_binding(),
+                    splats.logit_opacities.as_entire_binding(),
+                    gradients.logit_opacities.as_entire_binding(),
+                    gradients.mean2d.as_entire_binding(),
+                ],
+            );
+            kernels
+                .sums
+                .gather_slots
+                .dispatch(&mut pass, &bind, by_splat);
+        }
+        for (part, view_of_part) in rest_parts {
+            let bind = color.backward.bind(
+                gpu,
+                &[
+                    view_of_part.of(&uniforms),
+                    splats.means.as_entire_binding(),
+                    part.of(&splats.sh_rest, rest_words),
+                    per_splat.projected.as_entire_binding(),
+                    d_projected.as_entire_binding(),
+                    gradients.sh_dc.as_entire_binding(),
+                    part.of(&gradients.sh_rest, rest_words),
+                    gradients.means.as_entire_binding(),
+                    gradients.radii.as_entire_binding(),
+                ],
+            );
+            color
+                .backward
+                .dispatch(&mut pass, &bind, groups_for(part.count()));
+        }
+        let of_pose = (view_at, &uniforms);
+        if let Some(poses) = poses {
+            poses.record(gpu, &mut pass, of_pose, splats, gradients, false);
+        }
         let bind = kernels.geometry_backward.bind(
             gpu,
             &[
@@ -436,6 +477,9 @@ impl Rasterizer {
         kernels
             .geometry_backward
             .dispatch(&mut pass, &bind, by_splat);
+        if let Some(poses) = poses {
+            poses.record(gpu, &mut pass, of_pose, splats, gradients, true);
+        }
         Ok(())
     }
 
@@ -445,6 +489,19 @@ impl Rasterizer {
             self.kernels.sums = SumKernels::new(&self.gpu, self.tile_size, gradient);
             self.gradient_sum = gradient;
         }
+    }
+
+    /// Whether backward passes tell what moving the camera does, in [`Self::pose_gradient`]; at first they do not.
+    pub fn set_pose_gradient(&mut self, wanted: bool) {
+        if wanted != self.poses.is_some() {
+            self.poses = wanted.then(|| PoseKernels::new(&self.gpu));
+        }
+    }
+
+    /// Six `f32` of the last backward pass: dL/dshift (world units) and dL/dturn (radians), in the camera's frame, for
+    /// world_to_camera' = shift · exp(turn) · world_to_camera. `None` without [`Self::set_pose_gradient`].
+    pub fn pose_gradient(&self) -> Option<&wgpu::Buffer> {
+        self.poses.as_ref().map(|poses| &poses.d_pose)
     }
 
     /// `u32`s of the last forward pass, see [`status`]. Kernels may bind it, for instance to skip a step on overflow.

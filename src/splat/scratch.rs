@@ -1,6 +1,7 @@
 //! Memory that the kernels hand results through. It only grows, and every growth is checked against the adapter, so that
 //! a scene that is too large is a sentence with numbers and not a lost device.
 
+use super::rows::Rows;
 use crate::{Error, Result, gpu::Gpu};
 
 /// Keys and values of a radix sort, from one side to the other at each pass.
@@ -43,8 +44,15 @@ pub(super) struct IntersectionScratch {
     pub tile_sort: SortBuffers,
     pub slot_splats: wgpu::Buffer,
     pub intersections: wgpu::Buffer,
-    /// Two halves of each slot. Made by the first backward pass.
-    pub slots: Option<[wgpu::Buffer; 2]>,
+    /// In the order of the slots. Made by the first backward pass.
+    pub slots: Vec<SlotPart>,
+}
+
+/// Slots that are bound together.
+pub(super) struct SlotPart {
+    pub rows: Rows,
+    /// Both halves of each slot.
+    pub halves: [wgpu::Buffer; 2],
 }
 
 /// Per picture.
@@ -56,8 +64,8 @@ pub(super) struct PictureScratch {
 }
 
 const PROJECTED_BYTES: u64 = 48;
-/// At most.
-const HALF_SLOT_BYTES: u64 = 24;
+/// Splat and slot of an intersection.
+const INTERSECTION_BYTES: u64 = 8;
 const IMAGE_BYTES: u64 = 16;
 
 impl SplatScratch {
@@ -101,9 +109,13 @@ impl SplatScratch {
 }
 
 impl IntersectionScratch {
+    pub fn most(gpu: &Gpu) -> u64 {
+        gpu.binding_limit() / INTERSECTION_BYTES
+    }
+
     /// `exact`: no spare room.
     pub fn new(gpu: &Gpu, count: u32, exact: bool) -> Result<Self> {
-        let most = gpu.binding_limit() / HALF_SLOT_BYTES;
+        let most = Self::most(gpu);
         if u64::from(count) > most {
             return Err(Error::Gpu(format!(
                 "this view needs room for {count} tile-splat intersections, and {} has room for {most}; reduce the \
@@ -121,15 +133,26 @@ impl IntersectionScratch {
             tile_sort: SortBuffers::new(gpu, room),
             slot_splats: gpu.storage("slot splats", u64::from(room) * 4),
             intersections: gpu.storage("intersections", u64::from(room) * 8),
-            slots: None,
+            slots: Vec::new(),
         })
     }
 
     /// With room for `floats` in each half of a slot.
-    pub fn for_backward(&mut self, gpu: &Gpu, floats: u64) {
-        let bytes = u64::from(self.room) * floats * 4;
-        if self.slots.as_ref().is_none_or(|[a, _]| a.size() < bytes) {
-            self.slots = Some([gpu.storage("slots a", bytes), gpu.storage("slots b", bytes)]);
+    pub fn for_backward(&mut self, gpu: &Gpu, floats: u32) {
+        let bytes_of = |rows: Rows| u64::from(rows.count()) * u64::from(floats) * 4;
+        let parts = Rows::parts(gpu, self.room, floats);
+        let fits = self.slots.len() == parts.len()
+            && self.slots.iter().zip(&parts).all(|(slots, rows)| {
+                slots.rows == *rows && slots.halves[0].size() >= bytes_of(*rows)
+            });
+        if !fits {
+            self.slots = parts
+                .into_iter()
+                .map(|rows| SlotPart {
+                    rows,
+                    halves: ["slots a", "slots b"].map(|label| gpu.storage(label, bytes_of(rows))),
+                })
+                .collect();
         }
     }
 
@@ -137,7 +160,7 @@ impl IntersectionScratch {
         [&self.slot_splats, &self.intersections]
             .into_iter()
             .chain(self.tile_sort.all())
-            .chain(self.slots.iter().flatten())
+            .chain(self.slots.iter().flat_map(|slots| &slots.halves))
     }
 }
 

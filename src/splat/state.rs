@@ -5,6 +5,7 @@ use super::{
     SplatBuffers, TrainConfig,
     growth::STATISTICS,
     optimizer::{GROUPS, Moments, row_shapes},
+    poses::Poses,
 };
 use crate::{
     Error, Result,
@@ -26,11 +27,15 @@ pub struct Progress {
     #[serde(default)]
     pub refined_at: u64,
     pub sh_degree: u32,
+    /// See [`Splats::antialiased`].
+    #[serde(default)]
+    pub antialiased: bool,
 }
 
 /// Everything for an exact resume. Tensors: `splats.G`, `adam.G.first`, `adam.G.second` for G in means, quats,
 /// log_scales, logit_opacities, sh_dc, sh_rest, with shapes as in [`Splats`]; and `growth.statistics`, `[n, 3]` (sum of
-/// gradients, views, largest extent), while the set grows by them.
+/// gradients, views, largest extent), while the set grows by them; and `poses.*` of the training views whose cameras have
+/// moved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainState {
     pub config: TrainConfig,
@@ -46,6 +51,7 @@ impl TrainState {
         splats: &SplatBuffers,
         moments: &[Moments; 6],
         statistics: Option<&wgpu::Buffer>,
+        poses: &Poses,
     ) -> Result<Self> {
         let count = splats.count as usize;
         let mut tensors = Vec::with_capacity(3 * GROUPS.len());
@@ -74,6 +80,7 @@ impl TrainState {
                 data: gpu.read(statistics, count * STATISTICS)?,
             });
         }
+        tensors.extend(poses.tensors());
         Ok(Self {
             config,
             progress,
@@ -110,6 +117,7 @@ impl TrainState {
         };
         Ok(Splats {
             sh_degree,
+            antialiased: self.progress.antialiased,
             means: get(0)?,
             quats: get(1)?,
             log_scales: get(2)?,

@@ -11,6 +11,7 @@ use super::{
     TrainState,
     growth::{Refiner, no_statistics},
     optimizer::{HALT, Moments, Optimizer},
+    poses::Poses,
 };
 use crate::{
     Error, Result,
@@ -76,6 +77,7 @@ pub struct SplatTrainer {
     refiner: Refiner,
     /// Where the set grows by them: what the steps since the last refinement have seen.
     statistics: Option<wgpu::Buffer>,
+    poses: Poses,
     workspaces: HashMap<(u32, u32), Workspace>,
     in_flight: VecDeque<Pending>,
     results: Vec<StepResult>,
@@ -93,8 +95,9 @@ impl SplatTrainer {
             phase_step: 0,
             refined_at: 0,
             sh_degree: splats.sh_degree,
+            antialiased: splats.antialiased,
         };
-        Self::build(gpu, &splats, None, None, config, progress)
+        Self::build(gpu, &splats, None, None, Poses::default(), config, progress)
     }
 
     /// Go on exactly where [`Self::state`] was taken.
@@ -110,6 +113,7 @@ impl SplatTrainer {
             &splats,
             Some(moments),
             statistics,
+            Poses::from_tensors(&state.tensors)?,
             state.config,
             state.progress,
         )
@@ -120,6 +124,7 @@ impl SplatTrainer {
         splats: &Splats,
         moments: Option<Vec<Moments>>,
         statistics: Option<wgpu::Buffer>,
+        poses: Poses,
         config: TrainConfig,
         progress: Progress,
     ) -> Result<Self> {
@@ -157,6 +162,7 @@ impl SplatTrainer {
             progress,
             generation: 0,
             repeated_steps: 0,
+            poses,
             workspaces: HashMap::new(),
             in_flight: VecDeque::new(),
             results: Vec::new(),
@@ -174,15 +180,17 @@ impl SplatTrainer {
     /// [`Error::Invalid`] when camera and photo differ in size or no splat is left, [`Error::Gpu`] when the view needs
     /// more memory than the adapter has, or the device is lost. A step that failed did not happen.
     pub fn step(&mut self, camera: &Camera, target: &Target) -> Result<StepReport> {
-        self.step_with(camera, target, None)
+        self.step_with(None, camera, target, None)
     }
 
-    /// [`Self::step`] with what a network said of the present [`Self::render`] from `camera`.
+    /// [`Self::step`] on a training view whose pose may be learnt, `view` being its position among them, and with what a
+    /// network said of the present [`Self::render_view`].
     ///
     /// # Errors
     /// As [`Self::step`], and [`Error::Invalid`] when the gradient has another size than the step's render.
     pub fn step_with(
         &mut self,
+        view: Option<u32>,
         camera: &Camera,
         target: &Target,
         gradient: Option<&ImageGradient>,
@@ -198,7 +206,11 @@ impl SplatTrainer {
         let Progress {
             step, phase_step, ..
         } = self.progress;
-        let pending = self.submit(camera, target, gradient, step + 1, phase_step)?;
+        // The pose comes from all steps before this one, whether it was interrupted in between or not.
+        if view.is_some() && self.in_flight.iter().any(|pending| pending.moves(view)) {
+            self.finish()?;
+        }
+        let pending = self.submit(view, camera, target, gradient, step + 1, phase_step)?;
         self.in_flight.push_back(pending);
         self.progress.step += 1;
         self.progress.phase_step += 1;
@@ -237,6 +249,21 @@ impl SplatTrainer {
         self.render_with_depth(camera, target, None)
     }
 
+    /// [`Self::render`] from where the camera of a training view has got to.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn render_view(
+        &mut self,
+        view: Option<u32>,
+        camera: &Camera,
+        target: &GpuImage,
+    ) -> Result<()> {
+        self.finish()?;
+        let camera = self.poses.camera(view, camera);
+        self.render(&camera, target)
+    }
+
     /// [`Self::render`] with the depth of [`Rasterizer::render`].
     ///
     /// # Errors
@@ -269,7 +296,13 @@ impl SplatTrainer {
             &self.splats,
             &self.optimizer.moments,
             self.statistics.as_ref(),
+            &self.poses,
         )
+    }
+
+    /// Where the camera of a training view has got to after the steps that finished.
+    pub fn view_camera(&self, view: u32, camera: &Camera) -> Camera {
+        self.poses.camera(Some(view), camera)
     }
 
     /// Replace the settings for the steps to come. A new [`Phase`] starts counting at 0; moments are carried on.
@@ -306,10 +339,13 @@ impl SplatTrainer {
         self.fit_statistics();
     }
 
-    /// Statistics at rest where they are needed and missing, none where they are not.
+    /// What the backward pass gives beside gradients: statistics at rest where they are needed and missing, none where they
+    /// are not; and the cameras' gradients.
     fn fit_statistics(&mut self) {
         self.rasterizer
             .set_gradient_sum(self.config.growth.gradient_sum);
+        let moves = self.config.pose_rate_at(0).is_some();
+        self.rasterizer.set_pose_gradient(moves);
         if !self.config.growth.has_statistics(self.config.phase) {
             self.statistics = None;
         } else if self.statistics.is_none() {

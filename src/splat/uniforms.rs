@@ -1,7 +1,7 @@
 //! What the kernels read as uniforms, laid out as their WGSL structs.
 
-use super::RenderOptions;
-use crate::scene::{Camera, Intrinsics};
+use super::{RenderOptions, SplatBuffers, rows::Rows};
+use crate::scene::{Camera, Intrinsics, Splats};
 use bytemuck::{Pod, Zeroable};
 
 /// `View` of `splat/view.wgsl`.
@@ -23,7 +23,10 @@ pub(super) struct View {
     pub capacity: u32,
     /// 1 when depth is rendered, or has a cotangent.
     pub depth: u32,
-    padding: [u32; 3],
+    /// The part of a list that is bound.
+    pub first: u32,
+    pub end: u32,
+    antialiased: u32,
 }
 const _: () = assert!(size_of::<View>() == 176);
 
@@ -64,11 +67,23 @@ pub(super) fn scan_to_word(position: usize) -> u32 {
 }
 
 impl View {
+    /// The same with another part bound.
+    pub fn with_part(self, part: Rows) -> Self {
+        Self {
+            first: part.first,
+            end: part.end,
+            ..self
+        }
+    }
+
+    pub fn rest_words(&self) -> u32 {
+        3 * self.rest_count
+    }
+
     pub fn new(
         camera: &Camera,
         options: &RenderOptions,
-        splats: u32,
-        sh_degree: u32,
+        splats: &SplatBuffers,
         tile_pixels: [u32; 2],
         capacity: u32,
         depth: bool,
@@ -101,12 +116,14 @@ impl View {
                 width.div_ceil(tile_pixels[0]),
                 height.div_ceil(tile_pixels[1]),
             ],
-            splats,
-            active_degree: options.active_sh_degree.min(sh_degree),
-            rest_count: (sh_degree + 1) * (sh_degree + 1) - 1,
+            splats: splats.count,
+            active_degree: options.active_sh_degree.min(splats.sh_degree),
+            rest_count: Splats::rest_count_of(splats.sh_degree) as u32,
             capacity,
             depth: u32::from(depth),
-            padding: [0; 3],
+            first: 0,
+            end: splats.count,
+            antialiased: u32::from(splats.antialiased),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Event, Progress, control::Control, edit_loss::PerceptualKey};
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor},
+    edit::{ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions},
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
 };
@@ -45,12 +45,16 @@ pub fn load_editor<'a>(
             detail: "loading the edit model".into(),
             ..Default::default()
         });
-        Box::new(Ip2pEditor::load(
+        let editor = Ip2pEditor::load(
             gpu.clone(),
             &Bundle::find().model_path(&settings.model)?,
             &settings.edit_device,
             settings.precision,
-        )?)
+        )?;
+        if let Some(notice) = editor.precision_notice() {
+            control.emit(Event::Warning(notice.into()));
+        }
+        Box::new(editor)
     } else {
         control.progress(Progress {
             job: control.running,
@@ -61,6 +65,7 @@ pub fn load_editor<'a>(
             gpu.clone(),
             &addresses,
             &expected_model(&settings.model)?,
+            &RemoteOptions::from_environment(),
             &control.cancel,
         )?;
         for warning in warnings {

@@ -38,6 +38,8 @@ pub enum Command {
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,
+    /// As [`Command::Edit`], in a copy of the open project that is made once the edit can begin.
+    EditCopy(PathBuf),
     /// Go on with the job that the opened project was interrupted in.
     ResumeJob,
     Pause,

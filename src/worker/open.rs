@@ -12,7 +12,7 @@ use crate::{
     edit::no_splats,
     formats::{self, LoadOptions, splats},
     scene::{Dataset, Photo, Splats, orbit::Gaze},
-    settings::Settings,
+    settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::DVec3;
@@ -127,7 +127,12 @@ fn abbreviated(names: &[String], limit: usize) -> String {
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    let splats = splats::read_splats(path)?;
+    let mut splats = splats::read_splats(path)?;
+    match control.settings.antialias {
+        Antialias::Auto => {}
+        Antialias::On => splats.antialiased = true,
+        Antialias::Off => splats.antialiased = false,
+    }
     let (background, extent) = match &session.dataset {
         Some(d) => (
             d.background,

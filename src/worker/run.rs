@@ -10,7 +10,7 @@ use super::{
     project::{Access, SCENE_FILE},
     session::Session,
 };
-use crate::{Error, Result, gpu::Gpu, metric};
+use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -91,6 +91,18 @@ impl Worker {
                 w.begin_edit()?;
                 w.run_job()
             }),
+            Command::EditCopy(folder) => self.job(Job::Edit, |w| {
+                w.session.wanted_folder = Some(folder);
+                if let Err(e) = w.begin_edit() {
+                    // What was refused leaves the open project as it was.
+                    w.session.wanted_folder = None;
+                    if let Some(project) = &w.session.project {
+                        w.control.settings = project.manifest.settings.clone();
+                    }
+                    return Err(e);
+                }
+                w.run_job()
+            }),
             Command::ResumeJob => {
                 let job = self.session.job.as_ref().map_or(Job::Edit, |j| j.job);
                 self.job(job, Self::run_job)
@@ -140,12 +152,16 @@ impl Worker {
                 format,
                 look,
             } => self.job(Job::Render, |w| {
+                let crop = CropBox::parse(&w.control.settings.crop)?;
                 let cameras =
                     w.session
                         .render_cameras(cameras.as_deref(), orbit, side, &w.control)?;
-                w.session
-                    .render_pictures(cameras, &output, (format, look), &mut w.control)
-                    .map(|()| true)
+                w.session.trainer()?.set_crop(crop)?;
+                let rendered =
+                    w.session
+                        .render_pictures(cameras, &output, (format, look), &mut w.control);
+                w.session.trainer()?.set_crop(None)?;
+                rendered.map(|()| true)
             }),
             Command::MakeViews {
                 stance,
@@ -231,12 +247,12 @@ impl Worker {
         let settings = self.control.settings.clone();
         settings.check_edit()?;
         if self.session.trainer.is_none() && self.session.dataset.is_some() {
-            load_editor(
-                &self.session.gpu,
-                &mut self.editor,
-                &settings,
-                &self.control,
-            )?;
+            let gpu = &self.session.gpu;
+            let loaded = load_editor(gpu, &mut self.editor, &settings, &self.control)?;
+            if settings.loss != Loss::Auto {
+                // Better refused before the scene is made than after.
+                loaded.choose_loss(gpu, &settings, settings.kind, &self.control)?;
+            }
             return self
                 .session
                 .begin_reconstruction(Some(settings), &self.control);

@@ -9,6 +9,7 @@ use std::path::Path;
 fn bits(splats: &Splats) -> Vec<u32> {
     let Splats {
         sh_degree,
+        antialiased: _,
         means,
         quats,
         log_scales,

@@ -112,6 +112,7 @@ pub fn splats(n: usize, sh_degree: u32) -> Splats {
     let rest = Splats::rest_count_of(sh_degree);
     let mut splats = Splats {
         sh_degree,
+        antialiased: false,
         means: values(n * 3),
         quats: values(n * 4),
         log_scales: values(n * 3),

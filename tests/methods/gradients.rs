@@ -36,6 +36,7 @@ fn splats(count: usize) -> Splats {
     };
     Splats {
         sh_degree: 0,
+        antialiased: false,
         means: scaled(count * 3, 0.1, -1.0, 1.0),
         quats: scaled(count * 4, 0.2, -1.0, 1.0),
         log_scales: scaled(count * 3, 0.3, -2.5, -1.2),
@@ -138,7 +139,9 @@ fn a_networks_gradient_replaces_the_photo_loss() {
         for _ in 0..3 {
             let found = l1_as_a_network(&gpu, &mut guided, &photo, mask, 0.0);
             plain.step(&camera(), &target).unwrap();
-            guided.step_with(&camera(), &target, Some(&found)).unwrap();
+            guided
+                .step_with(None, &camera(), &target, Some(&found))
+                .unwrap();
         }
         assert_near(&mut guided, &mut plain);
         let (plain, guided) = (plain.take_results(), guided.take_results());
@@ -158,7 +161,9 @@ fn a_networks_gradient_adds_to_the_photo_loss() {
     let (mut plain, mut guided) = (trainer(&gpu, 0.0), trainer(&gpu, 0.0));
     let found = l1_as_a_network(&gpu, &mut guided, &photo, None, 1.0);
     plain.step(&camera(), &target).unwrap();
-    guided.step_with(&camera(), &target, Some(&found)).unwrap();
+    guided
+        .step_with(None, &camera(), &target, Some(&found))
+        .unwrap();
     plain.finish().unwrap();
     guided.finish().unwrap();
     let (plain_loss, guided_loss) = (plain.take_results()[0].loss, guided.take_results()[0].loss);
@@ -192,7 +197,7 @@ fn a_gradient_of_another_size_is_refused_and_changes_nothing() {
         photo_weight: 0.0,
     };
     let error = trainer
-        .step_with(&camera(), &target, Some(&wrong))
+        .step_with(None, &camera(), &target, Some(&wrong))
         .unwrap_err()
         .to_string();
     assert!(
@@ -234,7 +239,9 @@ fn lpips_moves_a_scene() {
             ..lpips.gradient(&image, &photo, None).unwrap()
         };
         values.push(found.loss);
-        trainer.step_with(&camera(), &target, Some(&found)).unwrap();
+        trainer
+            .step_with(None, &camera(), &target, Some(&found))
+            .unwrap();
     }
     println!("{values:?}");
     assert!(values[11] < 0.97 * values[0], "{values:?}");

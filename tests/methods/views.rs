@@ -18,6 +18,7 @@ fn balls(means: &[DVec3], radius: f64) -> Splats {
     let n = means.len();
     Splats {
         sh_degree: 0,
+        antialiased: false,
         means: means.iter().flat_map(|m| m.as_vec3().to_array()).collect(),
         quats: [1.0, 0.0, 0.0, 0.0].repeat(n),
         log_scales: vec![radius.ln() as f32; 3 * n],

@@ -5,18 +5,22 @@
 use luxedit::scene::{Camera, Splats};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A number and its derivatives by mean (0–2), quaternion (3–6) and log-scales (7–9).
+/// A number and its derivatives by mean (0–2), quaternion (3–6), log-scales (7–9), and a shift (10–12) and a turn (13–15) of
+/// the camera's frame.
 #[derive(Clone, Copy, Debug)]
 struct Dual {
     v: f64,
-    d: [f64; 10],
+    d: [f64; VARIABLES],
 }
 
 impl Dual {
     const ZERO: Self = Self::of(0.0);
 
     const fn of(v: f64) -> Self {
-        Self { v, d: [0.0; 10] }
+        Self {
+            v,
+            d: [0.0; VARIABLES],
+        }
     }
 
     fn variable(v: f32, index: usize) -> Self {
@@ -100,6 +104,8 @@ impl Div for Dual {
     }
 }
 
+const VARIABLES: usize = 16;
+
 type Matrix = [[Dual; 3]; 3];
 
 fn product(a: &Matrix, b: &Matrix) -> Matrix {
@@ -121,6 +127,9 @@ struct Projected {
     color: [Dual; 3],
     /// Basis values of the active coefficients.
     basis: Vec<f64>,
+    /// Share of the opacity that antialiasing leaves; 1 without.
+    compensation: Dual,
+    /// Compensated.
     opacity: f64,
 }
 
@@ -157,7 +166,16 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         std::array::from_fn(|k| Dual::variable(splats.log_scales[index * 3 + k], 7 + k).exp());
     let rows = camera.world_to_camera.transpose();
     let rows = [rows.x_axis, rows.y_axis, rows.z_axis];
-    let p: [Dual; 3] = rows.map(|r| m[0] * r.x + m[1] * r.y + m[2] * r.z + Dual::of(r.w));
+    let shift: [Dual; 3] = std::array::from_fn(|k| Dual::variable(0.0, 10 + k));
+    let turn: [Dual; 3] = std::array::from_fn(|k| Dual::variable(0.0, 13 + k));
+    let turned = |v: [Dual; 3]| -> [Dual; 3] {
+        std::array::from_fn(|k| {
+            let (a, b) = ((k + 1) % 3, (k + 2) % 3);
+            v[k] + turn[a] * v[b] - turn[b] * v[a]
+        })
+    };
+    let p = turned(rows.map(|r| m[0] * r.x + m[1] * r.y + m[2] * r.z + Dual::of(r.w)));
+    let p: [Dual; 3] = std::array::from_fn(|k| p[k] + shift[k]);
     if !(p[2].v > 0.01 && p[2].v < 1e10) {
         return None;
     }
@@ -186,7 +204,12 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         std::array::from_fn(|j| if i == j { s[i] * s[i] } else { Dual::ZERO })
     });
     let sigma = product(&product(&rotation, &variance), &transposed(&rotation));
-    let world: Matrix = rows.map(|r| [Dual::of(r.x), Dual::of(r.y), Dual::of(r.z)]);
+    let columns: Matrix = [
+        turned(rows.map(|r| Dual::of(r.x))),
+        turned(rows.map(|r| Dual::of(r.y))),
+        turned(rows.map(|r| Dual::of(r.z))),
+    ];
+    let world = transposed(&columns);
     let sigma = product(&product(&world, &sigma), &transposed(&world));
 
     let k = camera.intrinsics;
@@ -210,13 +233,18 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         cov[1][1] + Dual::of(0.3),
     );
     let determinant = a * c - b * b;
+    let compensation = match splats.antialiased {
+        true => ((cov[0][0] * cov[1][1] - b * b) / determinant).sqrt(),
+        false => one,
+    };
 
     let eye = camera.position();
-    let offset = [
-        m[0] - Dual::of(eye.x),
-        m[1] - Dual::of(eye.y),
-        m[2] - Dual::of(eye.z),
-    ];
+    // The eye is where the camera's frame has its origin.
+    let eye = [eye.x, eye.y, eye.z];
+    let offset: [Dual; 3] = std::array::from_fn(|k| {
+        let shifted = (0..3).fold(Dual::ZERO, |sum, i| sum + columns[k][i] * shift[i]);
+        m[k] - Dual::of(eye[k]) + shifted
+    });
     let distance = offset.iter().fold(Dual::ZERO, |sum, &c| sum + c * c).sqrt();
     let basis = harmonics(offset.map(|c| c / distance), degree);
     let rest = splats.rest_count() * 3;
@@ -243,7 +271,8 @@ fn project(splats: &Splats, camera: &Camera, degree: u32, index: usize) -> Optio
         depth: p[2],
         color,
         basis: basis.iter().map(|b| b.v).collect(),
-        opacity: 1.0 / (1.0 + f64::from(-splats.logit_opacities[index]).exp()),
+        compensation,
+        opacity: compensation.v / (1.0 + f64::from(-splats.logit_opacities[index]).exp()),
     })
 }
 
@@ -347,6 +376,26 @@ pub struct Cotangents {
     pub depth: Vec<f32>,
 }
 
+/// The sum of what is drawn times its cotangents.
+pub fn loss(
+    splats: &Splats,
+    camera: &Camera,
+    background: [f32; 3],
+    degree: u32,
+    cotangents: &Cotangents,
+) -> f64 {
+    let picture = forward(splats, camera, background, degree);
+    let sum = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    sum(&picture.rgb, &cotangents.rgb)
+        + sum(&picture.alpha, &cotangents.alpha)
+        + sum(&picture.depth, &cotangents.depth)
+}
+
 /// dL/d(image plane) of one splat.
 #[derive(Clone, Default)]
 struct Plane {
@@ -366,6 +415,18 @@ pub fn backward(
     degree: u32,
     cotangents: &Cotangents,
 ) -> (Splats, [Vec<f32>; 2]) {
+    let (gradients, mean2d, _) = backward_with_pose(splats, camera, background, degree, cotangents);
+    (gradients, mean2d)
+}
+
+/// [`backward`], and dL/d(shift, turn) of the camera's frame.
+pub fn backward_with_pose(
+    splats: &Splats,
+    camera: &Camera,
+    background: [f32; 3],
+    degree: u32,
+    cotangents: &Cotangents,
+) -> (Splats, [Vec<f32>; 2], [f32; 6]) {
     let sorted = project_all(splats, camera, degree);
     let mut planes = vec![Plane::default(); sorted.len()];
     let width = camera.intrinsics.width;
@@ -412,6 +473,7 @@ pub fn backward(
     let rest = splats.rest_count() * 3;
     let mut gradients = Splats {
         sh_degree: splats.sh_degree,
+        antialiased: splats.antialiased,
         means: vec![0.0; n * 3],
         quats: vec![0.0; n * 4],
         log_scales: vec![0.0; n * 3],
@@ -420,7 +482,9 @@ pub fn backward(
         sh_rest: vec![0.0; n * rest],
     };
     let mut mean2d = [vec![0.0; n * 2], vec![0.0; n * 2]];
+    let mut pose = [0.0; 6];
     for (splat, plane) in sorted.iter().zip(&planes) {
+        let opacity = splat.opacity / splat.compensation.v;
         let outputs = [
             (splat.mean2d[0], plane.mean2d[0]),
             (splat.mean2d[1], plane.mean2d[1]),
@@ -431,15 +495,19 @@ pub fn backward(
             (splat.color[0], plane.color[0]),
             (splat.color[1], plane.color[1]),
             (splat.color[2], plane.color[2]),
+            (splat.compensation, plane.opacity * opacity),
         ];
-        let d: [f32; 10] =
-            std::array::from_fn(|k| outputs.iter().map(|(o, g)| o.d[k] * g).sum::<f64>() as f32);
+        let d: [f64; VARIABLES] =
+            std::array::from_fn(|k| outputs.iter().map(|(o, g)| o.d[k] * g).sum::<f64>());
+        for (sum, d) in pose.iter_mut().zip(&d[10..]) {
+            *sum += d;
+        }
+        let d = d.map(|d| d as f32);
         let i = splat.index;
         gradients.means[i * 3..i * 3 + 3].copy_from_slice(&d[..3]);
         gradients.quats[i * 4..i * 4 + 4].copy_from_slice(&d[3..7]);
-        gradients.log_scales[i * 3..i * 3 + 3].copy_from_slice(&d[7..]);
-        gradients.logit_opacities[i] =
-            (plane.opacity * splat.opacity * (1.0 - splat.opacity)) as f32;
+        gradients.log_scales[i * 3..i * 3 + 3].copy_from_slice(&d[7..10]);
+        gradients.logit_opacities[i] = (plane.opacity * splat.opacity * (1.0 - opacity)) as f32;
         for channel in 0..3 {
             if splat.color[channel].v > 0.0 {
                 for (k, basis) in splat.basis.iter().enumerate() {
@@ -456,5 +524,5 @@ pub fn backward(
             mean2d[1][i * 2 + axis] = plane.absolute_mean2d[axis] as f32;
         }
     }
-    (gradients, mean2d)
+    (gradients, mean2d, pose.map(|v| v as f32))
 }

@@ -54,6 +54,7 @@ fn splats_of(file: &Fixture) -> Splats {
         .unzip();
     let splats = Splats {
         sh_degree: coefficients.isqrt() as u32 - 1,
+        antialiased: false,
         means: file.get("means").data,
         quats: file.get("quats").data,
         log_scales: file.get("log_scales").data,
@@ -324,6 +325,7 @@ impl Bench {
         let buffers = SplatBuffers {
             count: g.count,
             sh_degree: g.sh_degree,
+            antialiased: false,
             means: g.means.clone(),
             quats: g.quats.clone(),
             log_scales: g.log_scales.clone(),
@@ -381,6 +383,7 @@ fn random_splats(count: usize, sh_degree: u32, seed: u64) -> Splats {
     }
     Splats {
         sh_degree,
+        antialiased: false,
         means,
         quats: values(count * 4, -1.0, 1.0),
         log_scales: values(count * 3, -4.5, -1.5),
@@ -615,6 +618,7 @@ fn limited_alpha_passes_no_gradient() {
     let Some(gpu) = gpu_or_skip() else { return };
     let splats = Splats {
         sh_degree: 0,
+        antialiased: false,
         means: vec![0.1, -0.2, 4.0],
         quats: vec![0.9, 0.1, -0.2, 0.3],
         log_scales: vec![5.0, 5.5, 6.0],
@@ -634,4 +638,119 @@ fn limited_alpha_passes_no_gradient() {
     assert_eq!(got.logit_opacities, [0.0]);
     assert_eq!(mean2d, [0.0; 2]);
     assert!(got.sh_dc.iter().all(|v| *v != 0.0));
+}
+
+/// Splats of all sizes around a pixel's, drawn fainter by what the blur adds.
+fn antialiased_splats(count: usize, seed: u64) -> Splats {
+    let mut splats = random_splats(count, 2, seed);
+    splats.antialiased = true;
+    for v in &mut splats.log_scales {
+        *v -= 1.0;
+    }
+    splats
+}
+
+/// The twin's gradients of compensated splats are the slopes of its own pictures.
+#[test]
+fn antialiased_twin_matches_differences() {
+    let splats = antialiased_splats(60, 41);
+    let camera = plain_camera(24, 18);
+    let cotangents = random_cotangents(24 * 18, 42);
+    let (gradients, _) = splat_twin::backward(&splats, &camera, [0.2; 3], 2, &cotangents);
+    type Part = (&'static str, fn(&mut Splats) -> &mut Vec<f32>);
+    let parts: [Part; 4] = [
+        ("means", |s| &mut s.means),
+        ("quats", |s| &mut s.quats),
+        ("log_scales", |s| &mut s.log_scales),
+        ("logit_opacities", |s| &mut s.logit_opacities),
+    ];
+    for (name, part) in parts {
+        let mut gradient = gradients.clone();
+        let gradient = part(&mut gradient).clone();
+        let norm: f64 = gradient
+            .iter()
+            .map(|g| f64::from(g * g))
+            .sum::<f64>()
+            .sqrt();
+        let step = 2e-4;
+        let moved = |sign: f64| {
+            let mut moved = splats.clone();
+            for (v, g) in part(&mut moved).iter_mut().zip(&gradient) {
+                *v += (sign * step * f64::from(*g) / norm) as f32;
+            }
+            splat_twin::loss(&moved, &camera, [0.2; 3], 2, &cotangents)
+        };
+        let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+        println!("{name}: slope {slope:.5}, gradient {norm:.5}");
+        assert!(norm > 1e-3, "{name}: nothing to compare");
+        assert!(
+            (slope - norm).abs() <= 0.03 * norm,
+            "{name}: {slope} against {norm}"
+        );
+    }
+}
+
+#[test]
+fn antialiased_pictures_and_gradients_match_the_twin() {
+    let Some(gpu) = gpu_or_skip() else { return };
+    let splats = antialiased_splats(600, 43);
+    let camera = plain_camera(50, 33);
+    let background = [0.2, 0.9, 0.4];
+    let cotangents = random_cotangents(50 * 33, 44);
+    let expected = splat_twin::forward(&splats, &camera, background, 2);
+    let (expected_gradients, expected_mean2d) =
+        splat_twin::backward(&splats, &camera, background, 2, &cotangents);
+    let mut plain = splats.clone();
+    plain.antialiased = false;
+    let plain = splat_twin::forward(&plain, &camera, background, 2);
+    assert!(plain.alpha.iter().sum::<f32>() > 1.2 * expected.alpha.iter().sum::<f32>());
+    for tile_size in [TileSize::Small, TileSize::Large] {
+        let mut bench = Bench::new(&gpu, tile_size, &splats, &camera, background);
+        bench.render();
+        for word in NOISE {
+            bench.fill(word);
+            let got = bench.render();
+            assert_close("rgb", &got.rgb, &expected.rgb, 2e-4);
+            assert_close("alpha", &got.alpha, &expected.alpha, 2e-4);
+            assert_close("depth", &got.depth, &expected.depth, 1e-3);
+            let (got, mean2d, _) = bench.gradients(&cotangents, true);
+            let e = &expected_gradients;
+            assert_near("means", &got.means, &e.means);
+            assert_near("quats", &got.quats, &e.quats);
+            assert_near("log_scales", &got.log_scales, &e.log_scales);
+            assert_near("logit_opacities", &got.logit_opacities, &e.logit_opacities);
+            assert_near("sh_dc", &got.sh_dc, &e.sh_dc);
+            assert_near("sh_rest", &got.sh_rest, &e.sh_rest);
+            assert_near("mean2d", &mean2d, &expected_mean2d[0]);
+        }
+    }
+}
+
+/// What a backward pass says of the camera.
+#[test]
+fn pose_gradients_match_the_twin() {
+    let Some(gpu) = gpu_or_skip() else { return };
+    let camera = plain_camera(30, 22);
+    let background = [0.3, 0.1, 0.6];
+    let cotangents = random_cotangents(30 * 22, 52);
+    for antialiased in [false, true] {
+        let mut splats = random_splats(150, 3, 51);
+        splats.antialiased = antialiased;
+        let mut bench = Bench::new(&gpu, TileSize::Small, &splats, &camera, background);
+        bench.render();
+        bench.rasterizer.set_pose_gradient(true);
+        bench.fill(NOISE[0]);
+        let (gradients, _, _) = bench.gradients(&cotangents, true);
+        let buffer = bench.rasterizer.pose_gradient().expect("asked for");
+        let got: Vec<f32> = gpu.read(buffer, 6).expect("six numbers");
+        // Asking changes nothing else.
+        bench.rasterizer.set_pose_gradient(false);
+        assert_eq!(gradients, bench.gradients(&cotangents, true).0);
+
+        let (_, _, expected) =
+            splat_twin::backward_with_pose(&splats, &camera, background, 3, &cotangents);
+        println!("got {got:?}, expected {expected:?}");
+        assert_near("shift", &got[..3], &expected[..3]);
+        assert_near("turn", &got[3..], &expected[3..]);
+    }
 }

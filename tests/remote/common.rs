@@ -103,6 +103,7 @@ pub fn options(listen: &str, token: Option<&str>) -> HostOptions {
         token: token.map(str::to_owned),
         model: identity(),
         device: "CPU".into(),
+        silence: HostOptions::SILENCE,
     }
 }
 

@@ -4,7 +4,10 @@ use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny};
 use luxedit::{
     Error,
     diffusion::{EditSolver, GuidanceRange},
-    edit::{EditUpdate, Host, ImageEditor, Instruction, ModelIdentity, RemoteEditor, Watch},
+    edit::{
+        EditUpdate, Host, ImageEditor, Instruction, ModelIdentity, RemoteEditor, RemoteOptions,
+        Watch,
+    },
     error::Cancel,
     formats::picture::read_photo,
     gpu::{Gpu, GpuImage},
@@ -16,12 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn photo() -> Photo {
+pub fn photo() -> Photo {
     read_photo(&root().join("assets/tiny/images/view_03.png"), [0.0; 3]).expect("a photo")
 }
 
 /// Values that eight bits do not hold, some beyond [0, 1].
-fn render(gpu: &Arc<Gpu>) -> GpuImage {
+pub fn render(gpu: &Arc<Gpu>) -> GpuImage {
     let mut image = photo().to_float();
     for (i, v) in image.rgb.iter_mut().enumerate() {
         *v = *v * 1.07 - 0.03 + 0.001 * (i as f32).sin();
@@ -29,7 +32,7 @@ fn render(gpu: &Arc<Gpu>) -> GpuImage {
     GpuImage::from_float(gpu, &image)
 }
 
-fn instruction() -> Instruction {
+pub fn instruction() -> Instruction {
     Instruction {
         prompt: "make it a bronze bust".into(),
         guidance_scale: 7.1 + f64::EPSILON,
@@ -47,15 +50,26 @@ fn instruction() -> Instruction {
 
 fn connect(gpu: &Arc<Gpu>, host: &Host) -> RemoteEditor {
     let list = addresses(&format!("ws://{}", host.address()));
-    let (editor, warnings) =
-        RemoteEditor::connect(gpu.clone(), &list, &identity(), &Cancel::default())
-            .expect("the editor is there");
+    let (editor, warnings) = RemoteEditor::connect(
+        gpu.clone(),
+        &list,
+        &identity(),
+        &RemoteOptions::default(),
+        &Cancel::default(),
+    )
+    .expect("the editor is there");
     assert!(warnings.is_empty(), "{warnings:?}");
     editor
 }
 
 fn refusal(gpu: &Arc<Gpu>, text: &str, expected: &ModelIdentity) -> String {
-    match RemoteEditor::connect(gpu.clone(), &addresses(text), expected, &Cancel::default()) {
+    match RemoteEditor::connect(
+        gpu.clone(),
+        &addresses(text),
+        expected,
+        &RemoteOptions::default(),
+        &Cancel::default(),
+    ) {
         Ok(_) => panic!("{text} should be refused"),
         Err(e) => e.to_string(),
     }
@@ -128,7 +142,7 @@ fn a_remote_edit_is_the_local_one_to_the_bit() {
     assert!(gradients[0].0.iter().any(|&v| v != 0));
 }
 
-fn bits(image: &FloatImage) -> Vec<u32> {
+pub fn bits(image: &FloatImage) -> Vec<u32> {
     image.rgb.iter().map(|v| v.to_bits()).collect()
 }
 
@@ -226,7 +240,16 @@ fn who_may_not_or_cannot_edit_is_told_why() {
         assert!(!problem.contains("open@"), "a token is shown: {problem}");
     }
     let known = addresses(&format!("ws://open sesame@{at}"));
-    assert!(RemoteEditor::connect(gpu.clone(), &known, &identity(), &Cancel::default()).is_ok());
+    assert!(
+        RemoteEditor::connect(
+            gpu.clone(),
+            &known,
+            &identity(),
+            &RemoteOptions::default(),
+            &Cancel::default()
+        )
+        .is_ok()
+    );
 
     let open = host(&gpu, tiny(&gpu));
     let address = format!("ws://{}", open.address());
@@ -252,9 +275,14 @@ fn who_may_not_or_cannot_edit_is_told_why() {
     assert!(problem.contains("cannot be reached"), "{problem}");
     assert!(problem.contains("luxedit serve-editor"), "{problem}");
     let both = addresses(&format!("ws://{gone},{address}"));
-    let (_editor, warnings) =
-        RemoteEditor::connect(gpu.clone(), &both, &identity(), &Cancel::default())
-            .expect("one is there");
+    let (_editor, warnings) = RemoteEditor::connect(
+        gpu.clone(),
+        &both,
+        &identity(),
+        &RemoteOptions::default(),
+        &Cancel::default(),
+    )
+    .expect("one is there");
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains(&gone.to_string()), "{warnings:?}");
 

@@ -4,7 +4,7 @@ use crate::common::{addresses, gpu, host, identity, options, tiny};
 use luxedit::{
     edit::{
         ClientMessage, EditKind, EditRequest, Host, MOST_PIXELS, Message, PROTOCOL_VERSION,
-        RemoteEditor, ServerMessage,
+        RemoteEditor, RemoteOptions, ServerMessage,
     },
     error::Cancel,
 };
@@ -39,7 +39,7 @@ fn answer(mut stream: &TcpStream) -> String {
 }
 
 /// A client's end, written from RFC 6455.
-struct Raw(TcpStream);
+pub struct Raw(TcpStream);
 
 const BINARY: u8 = 0x82;
 
@@ -94,7 +94,7 @@ impl Raw {
     }
 }
 
-fn upgraded(at: SocketAddr) -> Raw {
+pub fn upgraded(at: SocketAddr) -> Raw {
     let mut stream = tcp(at);
     stream.write_all(UPGRADE.as_bytes()).expect("bytes go");
     let head = answer(&stream);
@@ -107,12 +107,12 @@ fn upgraded(at: SocketAddr) -> Raw {
     Raw(stream)
 }
 
-fn say(socket: &mut Raw, bytes: Vec<u8>) {
+pub fn say(socket: &mut Raw, bytes: Vec<u8>) {
     socket.frame(BINARY, &bytes);
 }
 
 /// The next message; `None` once the connection is over.
-fn hear(socket: &mut Raw) -> Option<ServerMessage> {
+pub fn hear(socket: &mut Raw) -> Option<ServerMessage> {
     loop {
         match socket.next()? {
             (BINARY, bytes) => {
@@ -124,7 +124,7 @@ fn hear(socket: &mut Raw) -> Option<ServerMessage> {
     }
 }
 
-fn hello(socket: &mut Raw) {
+pub fn hello(socket: &mut Raw) {
     let hello = ClientMessage::Hello {
         protocol: PROTOCOL_VERSION,
         version: "0".into(),
@@ -139,7 +139,7 @@ fn hello(socket: &mut Raw) {
 }
 
 #[track_caller]
-fn refused(socket: &mut Raw, says: &str) {
+pub fn refused(socket: &mut Raw, says: &str) {
     match hear(socket) {
         Some(ServerMessage::Refused { problem }) => {
             assert!(problem.contains(says), "\"{says}\" is not in: {problem}");
@@ -154,7 +154,7 @@ fn still_serves(host: &Host) {
     hello(&mut upgraded(host.address()));
 }
 
-fn request(width: u32, height: u32) -> EditRequest {
+pub fn request(width: u32, height: u32) -> EditRequest {
     EditRequest {
         id: 1,
         kind: EditKind::View,
@@ -176,7 +176,7 @@ fn request(width: u32, height: u32) -> EditRequest {
     }
 }
 
-fn edit(request: EditRequest, payload: usize) -> Vec<u8> {
+pub fn edit(request: EditRequest, payload: usize) -> Vec<u8> {
     let message = Message {
         header: ClientMessage::Edit(request),
         payload: vec![0; payload],
@@ -417,8 +417,13 @@ fn an_address_that_is_something_else_is_said_to_be() {
         }
     });
     let list = addresses(&format!("ws://{at}"));
-    let Err(problem) = RemoteEditor::connect(gpu.clone(), &list, &identity(), &Cancel::default())
-    else {
+    let Err(problem) = RemoteEditor::connect(
+        gpu.clone(),
+        &list,
+        &identity(),
+        &RemoteOptions::default(),
+        &Cancel::default(),
+    ) else {
         panic!("a web server is no editor");
     };
     let problem = problem.to_string();

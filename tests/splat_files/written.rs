@@ -395,3 +395,22 @@ fn convert_needs_no_adapter() {
         (&"splats".into(), &"sog".into(), &300.into())
     );
 }
+
+/// How splats are to be drawn survives where the format can say it.
+#[test]
+fn antialiased_scenes_stay_so() {
+    let folder = tempfile::tempdir().expect("folder");
+    for antialiased in [false, true] {
+        let mut splats = crate::made::scene(50, 1, 3);
+        splats.antialiased = antialiased;
+        for format in [SplatFormat::Ply, SplatFormat::Spz] {
+            let path = folder
+                .path()
+                .join("scene")
+                .with_extension(format.extension());
+            write_splats(&path, &splats, format).expect("written");
+            let read = read_splats(&path).expect("read");
+            assert_eq!(read.antialiased, antialiased, "{}", format.name());
+        }
+    }
+}

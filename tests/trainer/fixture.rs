@@ -34,6 +34,7 @@ pub fn scene(count: usize, seed: u64) -> Splats {
     };
     Splats {
         sh_degree: 1,
+        antialiased: false,
         means: fill(count * 3, -1.0, 1.0),
         quats: fill(count * 4, -1.0, 1.0),
         log_scales: fill(count * 3, -3.0, -1.5),

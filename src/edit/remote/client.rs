@@ -4,6 +4,7 @@
 use super::{
     identity::ModelIdentity,
     message::{EditKind, EditRequest, Message, ServerMessage, float_bytes, floats},
+    options::RemoteOptions,
     pool::{Pool, Standing, Ticket},
 };
 use crate::{
@@ -55,9 +56,10 @@ impl RemoteEditor {
         gpu: Arc<Gpu>,
         addresses: &[EditorAddress],
         expected: &ModelIdentity,
+        options: &RemoteOptions,
         cancel: &Cancel,
     ) -> Result<(Self, Vec<String>)> {
-        let pool = Pool::start(addresses, expected)?;
+        let pool = Pool::start(addresses, expected, options)?;
         let began = Instant::now();
         while began.elapsed() < FIRST_CALL
             && pool

@@ -2,23 +2,17 @@
 //! keeps a connection from answering, and edits of several clients take turns.
 
 use super::{
+    desk::{Desk, Job},
     frames::Role,
     identity::ModelIdentity,
-    message::{ClientMessage, EditKind, EditRequest, Message, ServerMessage, VERSION, float_bytes},
+    message::{ClientMessage, EditRequest, Message, ServerMessage, VERSION},
     socket::{Heed, Socket},
     upgrade,
 };
-use crate::{
-    Error, Result,
-    edit::{Denoised, EditUpdate, ImageEditor, Watch},
-    error::Cancel,
-    gpu::{Gpu, GpuImage},
-    scene::{FloatImage, Photo},
-};
+use crate::{Error, Result, edit::ImageEditor, error::Cancel, gpu::Gpu};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
-use ring::digest::{Context, SHA256, digest};
+use ring::digest::{SHA256, digest};
 use std::{
-    collections::HashMap,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -30,14 +24,10 @@ use std::{
 
 /// For the upgrade and for the first message, each.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
-/// After which a silent client counts as gone. Clients ping every few seconds.
-const SILENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the edit under way, and between two while there is none.
 const BUSY_TICK: Duration = Duration::from_millis(4);
 const IDLE_TICK: Duration = Duration::from_millis(100);
 const MOST_CONNECTIONS: usize = 32;
-/// Originals whose latents are kept.
-const MOST_ORIGINALS: usize = 2048;
 
 /// How a [`Host`] listens.
 pub struct HostOptions {
@@ -48,6 +38,13 @@ pub struct HostOptions {
     pub model: ModelIdentity,
     /// What the editor runs on, for the person.
     pub device: String,
+    /// After which a silent client counts as gone. Clients ping every few seconds.
+    pub silence: Duration,
+}
+
+impl HostOptions {
+    /// The usual patience with silent clients.
+    pub const SILENCE: Duration = Duration::from_secs(60);
 }
 
 /// A served editor. Dropping it closes all connections.
@@ -63,16 +60,8 @@ struct Shared {
     token: Option<String>,
     welcome: ServerMessage,
     jobs: Sender<Job>,
+    silence: Duration,
     stop: Cancel,
-}
-
-/// An edit on its way to the editing thread.
-struct Job {
-    request: EditRequest,
-    render: Vec<f32>,
-    original: Vec<u8>,
-    cancel: Cancel,
-    answers: Sender<Message<ServerMessage>>,
 }
 
 impl Host {
@@ -88,6 +77,7 @@ impl Host {
             token,
             model,
             device,
+            silence,
         } = options;
         let refused = |e| Error::Invalid(format!("cannot listen on {listen}: {e}"));
         let listener = TcpListener::bind(&listen).map_err(refused)?;
@@ -108,14 +98,10 @@ impl Host {
                 device,
             },
             jobs,
+            silence,
             stop: stop.clone(),
         });
-        let desk = Desk {
-            gpu,
-            editor,
-            originals: HashMap::new(),
-            edits: edits.clone(),
-        };
+        let desk = Desk::new(gpu, editor, edits.clone());
         let editing = spawn("luxedit editor", move || desk.run(&received))?;
         let listening = spawn("luxedit listener", move || listen_on(&listener, &shared))?;
         Ok(Self {
@@ -310,7 +296,7 @@ fn talk(socket: &mut Socket, shared: &Shared) -> Result<()> {
                 }
                 ClientMessage::Hello { .. } => return Err(Error::invalid("a second hello")),
             },
-            Heed::Nothing if socket.silence() > SILENCE => {
+            Heed::Nothing if socket.silence() > shared.silence => {
                 return Err(Error::invalid("the client has fallen silent"));
             }
             Heed::Nothing => {}
@@ -364,162 +350,4 @@ fn take(request: EditRequest, payload: &[u8], shared: &Shared) -> Result<Pending
         cancel,
         answers,
     })
-}
-
-/// Where edits are made.
-struct Desk {
-    gpu: Arc<Gpu>,
-    editor: Box<dyn ImageEditor>,
-    /// Numbers of originals by their content: clients know nothing of each other's views.
-    originals: HashMap<Vec<u8>, usize>,
-    edits: Arc<AtomicUsize>,
-}
-
-impl Desk {
-    /// Until all connections and the listener are gone.
-    fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            let id = job.request.id;
-            let answer = match self.edit(
-                job.request,
-                job.render,
-                job.original,
-                &job.cancel,
-                &job.answers,
-            ) {
-                Ok(answer) => {
-                    self.edits.fetch_add(1, Ordering::Relaxed);
-                    answer
-                }
-                Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
-                Err(e) => Message::new(ServerMessage::Failed {
-                    id,
-                    problem: e.to_string(),
-                }),
-            };
-            tell(&job.answers, answer);
-        }
-    }
-
-    fn edit(
-        &mut self,
-        request: EditRequest,
-        render: Vec<f32>,
-        original: Vec<u8>,
-        cancel: &Cancel,
-        answers: &Sender<Message<ServerMessage>>,
-    ) -> Result<Message<ServerMessage>> {
-        cancel.check()?;
-        let EditRequest {
-            id,
-            kind,
-            width,
-            height,
-            wants_previews,
-            ..
-        } = request;
-        let instruction = request.instruction();
-        let view = self.number([width, height], &original);
-        let original = Photo::new(width, height, original);
-        let render = FloatImage {
-            width,
-            height,
-            rgb: render,
-        };
-        let mut on_update = |update| {
-            let EditUpdate::Denoised(Denoised {
-                done,
-                steps,
-                preview,
-            }) = update
-            else {
-                return;
-            };
-            let mut step = Message::new(ServerMessage::Step {
-                id,
-                done: done as u32,
-                steps: steps as u32,
-                has_preview: preview.is_some(),
-            });
-            if let Some(preview) = preview {
-                step.payload = preview.rgb.to_vec();
-            }
-            tell(answers, step);
-        };
-        let mut watch = Watch {
-            cancel,
-            wants_previews,
-            on_update: &mut on_update,
-        };
-        match kind {
-            EditKind::View => {
-                let render = GpuImage::from_float(&self.gpu, &render);
-                let edited =
-                    self.editor
-                        .edit(view, &render, &original, &instruction, &mut watch)?;
-                Ok(Message {
-                    header: ServerMessage::Edited { id },
-                    payload: float_bytes(&edited.rgb).collect(),
-                })
-            }
-            EditKind::Picture => {
-                let edited = self
-                    .editor
-                    .edit_photo(&original, &instruction, &mut watch)?;
-                Ok(Message {
-                    header: ServerMessage::Edited { id },
-                    payload: float_bytes(&edited.to_float().rgb).collect(),
-                })
-            }
-            EditKind::Distill | EditKind::DistillAndEstimate => {
-                let render = GpuImage::from_float(&self.gpu, &render);
-                let with_estimate = kind == EditKind::DistillAndEstimate;
-                let distilled = self.editor.distill(
-                    view,
-                    &render,
-                    &original,
-                    &instruction,
-                    with_estimate,
-                    &mut watch,
-                )?;
-                let values = 3 * width as usize * height as usize;
-                let planes: Vec<f32> = self.gpu.read(&distilled.gradient.planes, values)?;
-                let mut payload: Vec<u8> = float_bytes(&planes).collect();
-                if let Some(estimate) = &distilled.estimate {
-                    payload.extend(float_bytes(&estimate.rgb));
-                }
-                Ok(Message {
-                    header: ServerMessage::Distilled {
-                        id,
-                        loss: distilled.gradient.loss,
-                        has_estimate: distilled.estimate.is_some(),
-                    },
-                    payload,
-                })
-            }
-        }
-    }
-
-    /// Its number among the originals seen.
-    fn number(&mut self, size: [u32; 2], original: &[u8]) -> usize {
-        if self.originals.len() >= MOST_ORIGINALS {
-            self.originals.clear();
-            self.editor.forget_views();
-        }
-        let mut hash = Context::new(&SHA256);
-        for side in size {
-            hash.update(&side.to_le_bytes());
-        }
-        hash.update(original);
-        let next = self.originals.len();
-        let key = hash.finish().as_ref().to_vec();
-        *self.originals.entry(key).or_insert(next)
-    }
-}
-
-/// A client that is gone is told nothing.
-fn tell(answers: &Sender<Message<ServerMessage>>, answer: Message<ServerMessage>) {
-    if answers.send(answer).is_err() {
-        log::debug!("an edit's client is gone");
-    }
 }

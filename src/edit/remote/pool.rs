@@ -5,8 +5,9 @@ use super::{
     frames::Role,
     identity::ModelIdentity,
     message::{ClientMessage, EditRequest, Message, ServerMessage, VERSION},
+    options::RemoteOptions,
     socket::{Heed, Socket, Wire},
-    upgrade,
+    tls, upgrade,
 };
 use crate::{Error, Result, error::Cancel, settings::EditorAddress};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -21,9 +22,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two calls of an editor that does not answer, at first and at most.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(4);
-/// A silent editor is pinged, and then given up.
-const PING_AFTER: Duration = Duration::from_secs(5);
-const SILENCE: Duration = Duration::from_secs(20);
 /// Between two looks at the flag that cancels.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -89,7 +87,11 @@ pub(super) struct Pool {
 impl Pool {
     /// # Errors
     /// [`Error::Invalid`] when the operating system starts no thread.
-    pub fn start(addresses: &[EditorAddress], expected: &ModelIdentity) -> Result<Self> {
+    pub fn start(
+        addresses: &[EditorAddress],
+        expected: &ModelIdentity,
+        options: &RemoteOptions,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -108,6 +110,7 @@ impl Pool {
                 index,
                 address: address.clone(),
                 expected: expected.clone(),
+                options: options.clone(),
                 shared: pool.shared.clone(),
             };
             std::thread::Builder::new()
@@ -163,6 +166,7 @@ struct Line {
     index: usize,
     address: EditorAddress,
     expected: ModelIdentity,
+    options: RemoteOptions,
     shared: Arc<Shared>,
 }
 
@@ -209,7 +213,7 @@ impl Line {
     /// Connect, upgrade, say hello.
     fn call(&self) -> Result<(Socket, ServerMessage), NoCall> {
         let unreachable = |e: String| NoCall::Unreachable(e);
-        let wire = connect(&self.address).map_err(unreachable)?;
+        let wire = connect(&self.address, &self.options).map_err(unreachable)?;
         wire.tcp()
             .set_read_timeout(Some(CALL_PATIENCE))
             .map_err(|e| unreachable(e.to_string()))?;
@@ -277,12 +281,13 @@ impl Line {
 
     /// Edit until all is over, or the connection is lost: the reason.
     fn work(&self, socket: &mut Socket) -> Result<(), String> {
+        let mut pinged = Instant::now();
         loop {
             let Some(ask) = self.next_ask() else {
                 if self.shared.lock().is_over {
                     return Ok(());
                 }
-                self.idle(socket)?;
+                self.idle(socket, &mut pinged)?;
                 continue;
             };
             if let Err(why) = self.make(socket, &ask) {
@@ -316,9 +321,9 @@ impl Line {
     }
 
     /// Between two edits: is it still there?
-    fn idle(&self, socket: &mut Socket) -> Result<(), String> {
+    fn idle(&self, socket: &mut Socket, pinged: &mut Instant) -> Result<(), String> {
         match socket.heed::<ServerMessage>(Duration::from_millis(1)) {
-            Heed::Nothing => keep_alive(socket, &mut Instant::now()),
+            Heed::Nothing => self.keep_alive(socket, pinged),
             Heed::Message(message) => match message.header {
                 ServerMessage::Refused { problem } => Err(problem),
                 // The late answer to an edit that was cancelled.
@@ -372,28 +377,31 @@ impl Line {
                     if has_cancelled && self.shared.lock().is_over {
                         return Ok(());
                     }
-                    keep_alive(socket, &mut pinged)?;
+                    self.keep_alive(socket, &mut pinged)?;
                 }
                 Heed::Lost(why) | Heed::Broken(why) => return Err(why),
             }
         }
     }
+
+    /// Ping a silent editor, give up one that was silent for long.
+    fn keep_alive(&self, socket: &mut Socket, pinged: &mut Instant) -> Result<(), String> {
+        let silence = socket.silence();
+        if silence > self.options.silence {
+            return Err(format!(
+                "nothing was heard for {:.0} s",
+                silence.as_secs_f64()
+            ));
+        }
+        if silence > self.options.ping_after && pinged.elapsed() > self.options.ping_after {
+            *pinged = Instant::now();
+            socket.ping().map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
 }
 
-/// Ping a silent editor, give up one that was silent for long.
-fn keep_alive(socket: &mut Socket, pinged: &mut Instant) -> Result<(), String> {
-    let silence = socket.silence();
-    if silence > SILENCE {
-        return Err(format!("nothing was heard for {} s", silence.as_secs()));
-    }
-    if silence > PING_AFTER && pinged.elapsed() > PING_AFTER {
-        *pinged = Instant::now();
-        socket.ping().map_err(|e| e.to_string())?;
-    }
-    Ok(())
-}
-
-fn connect(address: &EditorAddress) -> Result<Box<dyn Wire>, String> {
+fn connect(address: &EditorAddress, options: &RemoteOptions) -> Result<Box<dyn Wire>, String> {
     let host = address.host.trim_matches(['[', ']']);
     let places = (host, address.port)
         .to_socket_addrs()
@@ -404,7 +412,7 @@ fn connect(address: &EditorAddress) -> Result<Box<dyn Wire>, String> {
             Ok(tcp) => {
                 tcp.set_nodelay(true).map_err(|e| e.to_string())?;
                 return if address.is_tls {
-                    secure(host, tcp)
+                    tls::secure(host, tcp, options.authorities.as_deref())
                 } else {
                     Ok(Box::new(tcp))
                 };
@@ -413,22 +421,4 @@ fn connect(address: &EditorAddress) -> Result<Box<dyn Wire>, String> {
         }
     }
     Err(problem)
-}
-
-/// TLS with the public authorities.
-fn secure(host: &str, tcp: TcpStream) -> Result<Box<dyn Wire>, String> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name =
-        rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
-    let client =
-        rustls::ClientConnection::new(Arc::new(config), name).map_err(|e| e.to_string())?;
-    Ok(Box::new(rustls::StreamOwned::new(client, tcp)))
 }

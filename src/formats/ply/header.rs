@@ -1,5 +1,6 @@
 //! The text at the beginning of a PLY file: which elements follow, with which properties, in which encoding.
 
+use super::splats::ANTIALIASED;
 use crate::{Error, Result};
 use std::io::Read;
 use std::path::Path;
@@ -52,6 +53,8 @@ pub struct Header {
     pub elements: Vec<Element>,
     /// Bytes of the header: where the body begins.
     pub len: usize,
+    /// A comment says that the splats are to be drawn antialiased.
+    pub is_antialiased: bool,
 }
 
 impl Type {
@@ -130,6 +133,7 @@ impl Header {
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let mut encoding = None;
         let mut elements: Vec<Element> = Vec::new();
+        let mut is_antialiased = false;
         let mut at = 0;
         let mut number = 0;
         let head = &bytes[..bytes.len().min(MAX_BYTES)];
@@ -168,7 +172,8 @@ impl Header {
             }
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
-                [] | ["comment" | "obj_info", ..] => {}
+                ["comment", words @ ..] => is_antialiased |= words.join(" ") == ANTIALIASED,
+                [] | ["obj_info", ..] => {}
                 ["format", name, _version] => {
                     encoding = Some(match *name {
                         "ascii" => Encoding::Ascii,
@@ -195,6 +200,7 @@ impl Header {
             }
         }
         Ok(Self {
+            is_antialiased,
             encoding: encoding.ok_or_else(|| {
                 Error::file(path, "is a PLY file whose header has no format line")
             })?,

@@ -78,6 +78,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Splats> {
     let body = Body::new(path, bytes, &header)?;
     let n = body.capacity();
     let mut splats = codec::with_capacity(n, sh_degree);
+    splats.antialiased = header.is_antialiased;
     let mut values = vec![0.0f32; columns.len()];
     body.rows(&columns, |row| {
         for (to, from) in values.iter_mut().zip(row) {
@@ -142,10 +143,16 @@ pub fn write_splats(path: &Path, splats: &Splats, comments: &[String]) -> Result
     })
 }
 
+/// No property tells how splats are to be drawn: a comment does.
+pub(super) const ANTIALIASED: &str = "rasterization antialiased";
+
 fn header_text(splats: &Splats, comments: &[String]) -> String {
     let mut header = String::from("ply\nformat binary_little_endian 1.0\n");
     for comment in comments {
         header += &format!("comment {}\n", comment.replace(['\n', '\r'], " "));
+    }
+    if splats.antialiased {
+        header += &format!("comment {ANTIALIASED}\n");
     }
     header += &format!("element vertex {}\n", splats.len());
     let mut property = |name: &str| header += &format!("property float {name}\n");
@@ -169,6 +176,7 @@ fn header_text(splats: &Splats, comments: &[String]) -> String {
 fn push_record(record: &mut Vec<[u8; 4]>, splats: &Splats, i: usize) {
     let Splats {
         sh_degree: _,
+        antialiased: _,
         means,
         quats,
         log_scales,

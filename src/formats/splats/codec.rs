@@ -106,6 +106,7 @@ impl SmallestThree {
 pub fn with_capacity(n: usize, sh_degree: u32) -> Splats {
     Splats {
         sh_degree,
+        antialiased: false,
         means: Vec::with_capacity(n * 3),
         quats: Vec::with_capacity(n * 4),
         log_scales: Vec::with_capacity(n * 3),
@@ -214,6 +215,7 @@ pub fn picked(splats: &Splats, indices: &[usize]) -> Splats {
     };
     let Splats {
         sh_degree,
+        antialiased,
         means,
         quats,
         log_scales,
@@ -223,6 +225,7 @@ pub fn picked(splats: &Splats, indices: &[usize]) -> Splats {
     } = splats;
     Splats {
         sh_degree: *sh_degree,
+        antialiased: *antialiased,
         means: pick(means, 3),
         quats: pick(quats, 4),
         log_scales: pick(log_scales, 3),

@@ -314,6 +314,7 @@ impl<'a> Document<'a> {
         }
         Ok(Splats {
             sh_degree,
+            antialiased: false,
             means,
             quats: rotations
                 .as_chunks::<4>()

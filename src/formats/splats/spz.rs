@@ -41,7 +41,11 @@ struct Header {
     count: usize,
     degree: u32,
     fraction_bits: u32,
+    flags: u8,
 }
+
+/// In the flags: the splats are to be drawn antialiased.
+const FLAG_ANTIALIASED: u8 = 1;
 
 impl Header {
     fn parse(file: &Bytes<'_>) -> Result<Self> {
@@ -53,6 +57,7 @@ impl Header {
             count: file.size(8)?,
             degree: u32::from(file.u8(12)?),
             fraction_bits: u32::from(file.u8(13)?),
+            flags: file.u8(14)?,
         };
         if !(1..=4).contains(&header.version) {
             return Err(file.error(format!(
@@ -199,6 +204,7 @@ fn decode(header: &Header, streams: &[&[u8]; 6]) -> Splats {
     let [positions, opacities, colors, scales, rotations, sh] = *streams;
     let degree = header.degree.min(3);
     let mut splats = codec::with_capacity(header.count, degree);
+    splats.antialiased = header.flags & FLAG_ANTIALIASED != 0;
     if header.version == 1 {
         let count = positions.len() / 2;
         splats
@@ -292,7 +298,12 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
     body.extend(MAGIC);
     body.extend(3u32.to_le_bytes());
     body.extend(count.to_le_bytes());
-    body.extend([turned.sh_degree as u8, fraction_bits as u8, 0, 0]);
+    let flags = if turned.antialiased {
+        FLAG_ANTIALIASED
+    } else {
+        0
+    };
+    body.extend([turned.sh_degree as u8, fraction_bits as u8, flags, 0]);
     let steps = f64::from(1u32 << fraction_bits);
     for &v in &turned.means {
         let fixed = (f64::from(v) * steps)

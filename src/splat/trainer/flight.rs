@@ -8,7 +8,7 @@ use crate::{
     loss::{BoundLoss, ImageGradient, LossValues, Target},
     scene::Camera,
     settings::Strategy,
-    splat::{Phase, RenderOptions, status},
+    splat::{Phase, RenderOptions, poses::PoseGradient, status},
 };
 
 /// Steps on the queue before the oldest is waited for.
@@ -18,7 +18,8 @@ const MAX_WORKSPACES: usize = 4;
 /// Results kept for a caller that does not ask for them.
 const MAX_RESULTS: usize = 1024;
 const STATUS_BYTES: u64 = 4 * status::LEN as u64;
-const READBACK_BYTES: u64 = STATUS_BYTES + size_of::<LossValues>() as u64;
+const LOSS_BYTES: u64 = size_of::<LossValues>() as u64;
+const READBACK_BYTES: u64 = STATUS_BYTES + LOSS_BYTES + size_of::<PoseGradient>() as u64;
 
 /// Buffers for one picture size.
 pub(super) struct Workspace {
@@ -30,9 +31,12 @@ pub(super) struct Workspace {
 
 /// A submitted step, with all that repeating it takes.
 pub(super) struct Pending {
+    view: Option<u32>,
     camera: Camera,
     target: Target,
     gradient: Option<ImageGradient>,
+    /// Where its camera moves.
+    pose_rate: Option<f64>,
     step: u64,
     phase_step: u64,
     readback: wgpu::Buffer,
@@ -40,9 +44,25 @@ pub(super) struct Pending {
     submission: wgpu::SubmissionIndex,
 }
 
+impl Pending {
+    /// Whether the camera of `view` moves when this step is settled.
+    pub fn moves(&self, view: Option<u32>) -> bool {
+        self.pose_rate.is_some() && self.view == view
+    }
+}
+
+/// What a step reads back.
+struct Readback {
+    status: [u32; status::LEN],
+    loss: LossValues,
+    /// Of steps whose camera moves.
+    d_pose: PoseGradient,
+}
+
 impl SplatTrainer {
     pub(super) fn submit(
         &mut self,
+        view: Option<u32>,
         camera: &Camera,
         target: &Target,
         gradient: Option<&ImageGradient>,
@@ -56,6 +76,7 @@ impl SplatTrainer {
             active_sh_degree,
         };
         let rates = self.config.rates_at(phase_step);
+        let pose_rate = view.and(self.config.pose_rate_at(phase_step));
         let size = target.downscaled_size(divisor);
         self.prepare_workspace(size)?;
         let Some(workspace) = self.workspaces.get(&size) else {
@@ -73,7 +94,7 @@ impl SplatTrainer {
         self.rasterizer.record_forward(
             &mut encoder,
             &self.splats,
-            &camera.downscaled(divisor),
+            &self.poses.camera(view, camera).downscaled(divisor),
             &options,
             &workspace.render,
             None,
@@ -97,7 +118,7 @@ impl SplatTrainer {
             0,
             &readback,
             STATUS_BYTES,
-            size_of::<LossValues>() as u64,
+            LOSS_BYTES,
         );
         if let Some(gradient) = gradient {
             self.adder.record(
@@ -115,6 +136,15 @@ impl SplatTrainer {
             None,
             &self.gradients,
         )?;
+        if let (Some(_), Some(d_pose)) = (pose_rate, self.rasterizer.pose_gradient()) {
+            encoder.copy_buffer_to_buffer(
+                d_pose,
+                0,
+                &readback,
+                STATUS_BYTES + LOSS_BYTES,
+                size_of::<PoseGradient>() as u64,
+            );
+        }
         let wanders = self.config.growth.strategy == Strategy::Mcmc
             && matches!(self.config.phase, Phase::Reconstruct { .. });
         if wanders || self.statistics.is_some() {
@@ -155,6 +185,8 @@ impl SplatTrainer {
             }
         });
         Ok(Pending {
+            view,
+            pose_rate,
             camera: *camera,
             target: target.clone(),
             gradient: gradient.cloned(),
@@ -197,8 +229,16 @@ impl SplatTrainer {
             let Some(oldest) = self.in_flight.pop_front() else {
                 return Ok(None);
             };
-            let (words, loss) = self.await_readback(&oldest)?;
+            let Readback {
+                status: words,
+                loss,
+                d_pose,
+            } = self.await_readback(&oldest)?;
             if words[status::OVERFLOW] == 0 {
+                if let (Some(view), Some(rate)) = (oldest.view, oldest.pose_rate) {
+                    let extent = self.config.scene_extent;
+                    self.poses.update(view, d_pose, rate, extent);
+                }
                 self.spare_readbacks.push(oldest.readback);
                 let total = match &oldest.gradient {
                     Some(gradient) => gradient.photo_weight * loss.loss + gradient.loss,
@@ -239,6 +279,7 @@ impl SplatTrainer {
         self.rasterizer.grow(needed_intersections)?;
         self.clear_halt();
         for Pending {
+            view,
             camera,
             target,
             gradient,
@@ -247,7 +288,8 @@ impl SplatTrainer {
             ..
         } in steps
         {
-            let pending = self.submit(camera, target, gradient.as_ref(), *step, *phase_step)?;
+            let gradient = gradient.as_ref();
+            let pending = self.submit(*view, camera, target, gradient, *step, *phase_step)?;
             self.in_flight.push_back(pending);
         }
         Ok(())
@@ -259,7 +301,7 @@ impl SplatTrainer {
             .write_buffer(&self.halt, 0, &0u32.to_le_bytes());
     }
 
-    fn await_readback(&self, pending: &Pending) -> Result<([u32; status::LEN], LossValues)> {
+    fn await_readback(&self, pending: &Pending) -> Result<Readback> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::Gpu(format!("reading back from the graphics device: {e}"))
         };
@@ -281,15 +323,17 @@ impl SplatTrainer {
                 .readback
                 .get_mapped_range(..)
                 .map_err(|e| failed(&e))?;
-            let (words, loss) = view.split_at(STATUS_BYTES as usize);
+            let (words, rest) = view.split_at(STATUS_BYTES as usize);
+            let (loss, d_pose) = rest.split_at(LOSS_BYTES as usize);
             let mut status = [0u32; status::LEN];
             for (word, bytes) in status.iter_mut().zip(words.as_chunks::<4>().0) {
                 *word = u32::from_le_bytes(*bytes);
             }
-            (
+            Readback {
                 status,
-                bytemuck::pod_read_unaligned(&loss[..size_of::<LossValues>()]),
-            )
+                loss: bytemuck::pod_read_unaligned(loss),
+                d_pose: bytemuck::pod_read_unaligned(&d_pose[..size_of::<PoseGradient>()]),
+            }
         };
         pending.readback.unmap();
         Ok(read)

@@ -92,6 +92,7 @@ impl SplatTrainer {
                 &mut encoder,
                 label,
                 source,
+                self.splats.count,
                 row_width(group, sh_degree),
                 &plan.rows,
                 plan.count,
@@ -111,6 +112,7 @@ impl SplatTrainer {
         let splats = SplatBuffers {
             count: plan.count,
             sh_degree,
+            antialiased: self.splats.antialiased,
             means,
             quats,
             log_scales,

@@ -1,0 +1,2 @@
+// After all gradients.
+const GEOMETRY: bool = true;

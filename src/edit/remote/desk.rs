@@ -1,0 +1,199 @@
+//! Where a served editor edits: one thread, to which connections hand their edits.
+
+use super::message::{EditKind, EditRequest, Message, ServerMessage, float_bytes};
+use crate::{
+    Error, Result,
+    edit::{Denoised, EditUpdate, ImageEditor, Watch},
+    error::Cancel,
+    gpu::{Gpu, GpuImage},
+    scene::{FloatImage, Photo},
+};
+use crossbeam_channel::{Receiver, Sender};
+use ring::digest::{Context, SHA256};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Originals whose latents are kept.
+const MOST_ORIGINALS: usize = 2048;
+
+/// An edit on its way to the editing thread.
+pub(super) struct Job {
+    pub request: EditRequest,
+    pub render: Vec<f32>,
+    pub original: Vec<u8>,
+    pub cancel: Cancel,
+    pub answers: Sender<Message<ServerMessage>>,
+}
+
+/// Where edits are made.
+pub(super) struct Desk {
+    gpu: Arc<Gpu>,
+    editor: Box<dyn ImageEditor>,
+    /// Numbers of originals by their content: clients know nothing of each other's views.
+    originals: HashMap<Vec<u8>, usize>,
+    edits: Arc<AtomicUsize>,
+}
+
+impl Desk {
+    /// Edits that are finished count up `edits`.
+    pub fn new(gpu: Arc<Gpu>, editor: Box<dyn ImageEditor>, edits: Arc<AtomicUsize>) -> Self {
+        Self {
+            gpu,
+            editor,
+            originals: HashMap::new(),
+            edits,
+        }
+    }
+
+    /// Until all connections and the listener are gone.
+    pub fn run(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            let id = job.request.id;
+            let answer = match self.edit(
+                job.request,
+                job.render,
+                job.original,
+                &job.cancel,
+                &job.answers,
+            ) {
+                Ok(answer) => {
+                    self.edits.fetch_add(1, Ordering::Relaxed);
+                    answer
+                }
+                Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
+                Err(e) => Message::new(ServerMessage::Failed {
+                    id,
+                    problem: e.to_string(),
+                }),
+            };
+            tell(&job.answers, answer);
+        }
+    }
+
+    fn edit(
+        &mut self,
+        request: EditRequest,
+        render: Vec<f32>,
+        original: Vec<u8>,
+        cancel: &Cancel,
+        answers: &Sender<Message<ServerMessage>>,
+    ) -> Result<Message<ServerMessage>> {
+        cancel.check()?;
+        let EditRequest {
+            id,
+            kind,
+            width,
+            height,
+            wants_previews,
+            ..
+        } = request;
+        let instruction = request.instruction();
+        let view = self.number([width, height], &original);
+        let original = Photo::new(width, height, original);
+        let render = FloatImage {
+            width,
+            height,
+            rgb: render,
+        };
+        let mut on_update = |update| {
+            let EditUpdate::Denoised(Denoised {
+                done,
+                steps,
+                preview,
+            }) = update
+            else {
+                return;
+            };
+            let mut step = Message::new(ServerMessage::Step {
+                id,
+                done: done as u32,
+                steps: steps as u32,
+                has_preview: preview.is_some(),
+            });
+            if let Some(preview) = preview {
+                step.payload = preview.rgb.to_vec();
+            }
+            tell(answers, step);
+        };
+        let mut watch = Watch {
+            cancel,
+            wants_previews,
+            on_update: &mut on_update,
+        };
+        match kind {
+            EditKind::View => {
+                let render = GpuImage::from_float(&self.gpu, &render);
+                let edited =
+                    self.editor
+                        .edit(view, &render, &original, &instruction, &mut watch)?;
+                Ok(Message {
+                    header: ServerMessage::Edited { id },
+                    payload: float_bytes(&edited.rgb).collect(),
+                })
+            }
+            EditKind::Picture => {
+                let edited = self
+                    .editor
+                    .edit_photo(&original, &instruction, &mut watch)?;
+                Ok(Message {
+                    header: ServerMessage::Edited { id },
+                    payload: float_bytes(&edited.to_float().rgb).collect(),
+                })
+            }
+            EditKind::Distill | EditKind::DistillAndEstimate => {
+                let render = GpuImage::from_float(&self.gpu, &render);
+                let with_estimate = kind == EditKind::DistillAndEstimate;
+                let distilled = self.editor.distill(
+                    view,
+                    &render,
+                    &original,
+                    &instruction,
+                    with_estimate,
+                    &mut watch,
+                )?;
+                let values = 3 * width as usize * height as usize;
+                let planes: Vec<f32> = self.gpu.read(&distilled.gradient.planes, values)?;
+                let mut payload: Vec<u8> = float_bytes(&planes).collect();
+                if let Some(estimate) = &distilled.estimate {
+                    payload.extend(float_bytes(&estimate.rgb));
+                }
+                Ok(Message {
+                    header: ServerMessage::Distilled {
+                        id,
+                        loss: distilled.gradient.loss,
+                        has_estimate: distilled.estimate.is_some(),
+                    },
+                    payload,
+                })
+            }
+        }
+    }
+
+    /// Its number among the originals seen.
+    fn number(&mut self, size: [u32; 2], original: &[u8]) -> usize {
+        if self.originals.len() >= MOST_ORIGINALS {
+            self.originals.clear();
+            self.editor.forget_views();
+        }
+        let mut hash = Context::new(&SHA256);
+        for side in size {
+            hash.update(&side.to_le_bytes());
+        }
+        hash.update(original);
+        let next = self.originals.len();
+        let key = hash.finish().as_ref().to_vec();
+        *self.originals.entry(key).or_insert(next)
+    }
+}
+
+/// A client that is gone is told nothing.
+fn tell(answers: &Sender<Message<ServerMessage>>, answer: Message<ServerMessage>) {
+    if answers.send(answer).is_err() {
+        log::debug!("an edit's client is gone");
+    }
+}
