@@ -294,9 +294,9 @@ fn a_luxen_is_delivered_as_splats_as_a_mesh_and_as_points() {
         "--luxen-size",
         "small",
         "--luxen-rays",
-        "256",
+        "512",
         "--steps",
-        "250",
+        "400",
         "--json",
     ]);
     assert!(ok, "{errors}");
@@ -318,14 +318,46 @@ fn a_luxen_is_delivered_as_splats_as_a_mesh_and_as_points() {
     let (ok, _, errors) = luxedit(&["convert", &scene, &obj, "--resolution", "40", "--json"]);
     assert!(ok, "{errors}");
     let text = std::fs::read_to_string(&obj).unwrap();
-    let mut reach = [0.0f64; 3];
+    let (mut on_ball, mut vertices) = (0, 0);
     for line in text.lines().filter(|l| l.starts_with("v ")) {
-        for (reach, word) in reach.iter_mut().zip(line.split(' ').skip(1)) {
-            *reach = reach.max(word.parse::<f64>().unwrap().abs());
-        }
+        let words: Vec<f64> = line.split(' ').skip(1).flat_map(str::parse).collect();
+        let distance = DVec3::from_slice(&words[..3]).length();
+        on_ball += usize::from((distance - BALL).abs() < 0.1);
+        vertices += 1;
     }
-    println!("the mesh reaches {reach:?}");
-    assert!(reach.iter().all(|r| (0.4..0.62).contains(r)), "{reach:?}");
+    println!("{on_ball} of {vertices} vertices on the ball");
+    assert!(vertices > 500 && on_ball * 10 > vertices * 7);
+
+    let half = path("half.ply");
+    let (ok, _, errors) = luxedit(&[
+        "convert",
+        &scene,
+        &half,
+        "--as",
+        "mesh",
+        "--resolution",
+        "40",
+        "--crop",
+        "-1 -1 0 1 1 1",
+        "--json",
+    ]);
+    assert!(ok, "{errors}");
+    let cut = luxedit::formats::ply::read_points(Path::new(&half)).unwrap();
+    let lowest = cut
+        .positions
+        .iter()
+        .map(|p| p.z)
+        .fold(f64::INFINITY, f64::min);
+    println!(
+        "cut at z = 0: {} vertices, the lowest at {lowest:.3}",
+        cut.positions.len()
+    );
+    assert!(
+        cut.positions.len() > 200 && (-0.1..0.2).contains(&lowest),
+        "{lowest}"
+    );
+    let (ok, _, errors) = luxedit(&["convert", &scene, &half, "--crop", "1 2 3"]);
+    assert!(!ok && errors.contains("six numbers"), "{errors}");
 
     let cloud = path("cloud.ply");
     let (ok, _, errors) = luxedit(&["convert", &scene, &cloud, "--as", "points", "--json"]);

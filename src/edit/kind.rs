@@ -141,6 +141,7 @@ impl SceneState {
                     )?,
                     shape: Arc::new(shape),
                     config: state.config,
+                    crop: None,
                     generation,
                 })
             }

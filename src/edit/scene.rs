@@ -7,7 +7,7 @@ use crate::{
     gpu::GpuImage,
     loss::{NetworkGradient, TrainView},
     luxen::{LuxenTrainer, Patches},
-    scene::Camera,
+    scene::{Camera, CropBox},
     settings::{Loss, SceneKind, Settings},
     splat::{LearningRates, Phase, SplatBuffers, SplatCap, SplatTrainer, TrainConfig},
 };
@@ -110,6 +110,12 @@ pub trait TrainableScene {
     /// # Errors
     /// See [`Self::render`].
     fn begin_refinement(&mut self, settings: &Settings) -> Result<()>;
+
+    /// Draw what is in a box only, until told otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a box around splats, which are drawn whole.
+    fn set_crop(&mut self, crop: Option<CropBox>) -> Result<()>;
 
     /// Parameters, optimizer and schedule: enough to go on exactly.
     ///
@@ -217,6 +223,14 @@ impl TrainableScene for SplatTrainer {
         };
         self.begin_phase(config)
     }
+    fn set_crop(&mut self, crop: Option<CropBox>) -> Result<()> {
+        match crop {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(
+                "splats are drawn whole: a crop box is for Luxens, meshes and points",
+            )),
+        }
+    }
     fn state(&mut self) -> Result<SceneState> {
         Self::state(self).map(SceneState::Splats)
     }
@@ -281,6 +295,10 @@ impl TrainableScene for LuxenTrainer {
     fn begin_refinement(&mut self, settings: &Settings) -> Result<()> {
         let config = self.config().edit(settings);
         self.begin_phase(config)
+    }
+    fn set_crop(&mut self, crop: Option<CropBox>) -> Result<()> {
+        Self::set_crop(self, crop);
+        Ok(())
     }
     fn state(&mut self) -> Result<SceneState> {
         Self::state(self).map(SceneState::Luxen)

@@ -79,6 +79,7 @@ const RAYS_OF_CAMERA: ShaderSource = shader!(
     "luxen/spacing",
     "luxen/cells",
     "luxen/span",
+    "luxen/crop",
     "luxen/rays_of_camera"
 );
 const FIRST_BINS: ShaderSource = shader!(

@@ -35,5 +35,5 @@ pub use renderer::{Drawable, LuxenRenderer};
 pub use state::{LuxenProgress, LuxenState};
 pub use trainer::{LuxenStep, LuxenTrainer};
 pub use uniforms::{
-    AdamParams, Batch, Channels, Draw, FinalLevel, GridLevel, GridUniform, Layer, View,
+    AdamParams, Batch, Channels, Crop, Draw, FinalLevel, GridLevel, GridUniform, Layer, View,
 };

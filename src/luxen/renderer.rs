@@ -2,16 +2,16 @@
 //! picture may be recorded in parts, so that a window on a slow adapter never waits long for one that it has given up.
 
 use super::{
-    FieldBuffers, FieldShape, LuxenConfig, Size,
+    Background, FieldBuffers, FieldShape, LuxenConfig, Size,
     kernels::ForwardKernels,
     marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
-    uniforms::View,
+    uniforms::{Crop, View},
     workspace::Workspace,
 };
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Packer},
-    scene::Camera,
+    scene::{Camera, CropBox},
 };
 use std::{ops::Range, sync::Arc};
 
@@ -24,6 +24,8 @@ pub struct Drawable {
     pub field: FieldBuffers,
     pub shape: Arc<FieldShape>,
     pub config: LuxenConfig,
+    /// What is beyond it is not drawn, and black lies behind it where the scene has no background of its own.
+    pub crop: Option<CropBox>,
     /// Changes when the buffers were replaced by others, not when their content was optimized.
     pub generation: u64,
 }
@@ -98,6 +100,11 @@ impl LuxenRenderer {
         let gpu = &*self.gpu;
         let mut packer = Packer::new(gpu);
         let view = packer.add(&View::new(camera, 0, 0));
+        let crop = packer.add(&Crop::new(scene.crop.as_ref()));
+        let mut config = scene.config;
+        if scene.crop.is_some() && config.background == Background::LastSample {
+            config.background = Background::Fixed([0.0; 3]);
+        }
         let mut chunks = Vec::new();
         let mut first = pixels.start;
         while first < end {
@@ -112,7 +119,7 @@ impl LuxenRenderer {
             };
             chunks.push(ChunkUniforms::new(
                 &mut packer,
-                &scene.config,
+                &config,
                 &scene.shape,
                 space,
                 &range,
@@ -139,7 +146,7 @@ impl LuxenRenderer {
         }
         for chunk in &chunks {
             let per_ray = [groups(chunk.rays), 1, 1];
-            recorder.run_rays_of_camera(kernels, chunk, view, space, &scene.field);
+            recorder.run_rays_of_camera(kernels, chunk, [view, crop], space, &scene.field);
             record_forward(
                 &mut recorder,
                 kernels,
@@ -194,7 +201,7 @@ impl Recorder<'_, '_> {
         &mut self,
         kernels: &ForwardKernels,
         chunk: &ChunkUniforms,
-        view: crate::gpu::Slice,
+        [view, crop]: [crate::gpu::Slice; 2],
         space: &Workspace,
         field: &FieldBuffers,
     ) {
@@ -206,6 +213,7 @@ impl Recorder<'_, '_> {
                 space.rays.as_entire_binding(),
                 field.cells.as_entire_binding(),
                 space.spans.as_entire_binding(),
+                crop.of(self.uniforms),
             ],
         );
         let per_ray = [groups(chunk.rays), 1, 1];

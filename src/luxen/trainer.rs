@@ -18,7 +18,7 @@ use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Packer, Slice},
     loss::{NetworkGradient, TrainView},
-    scene::Camera,
+    scene::{Camera, CropBox},
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -67,6 +67,7 @@ pub struct LuxenTrainer {
     renderer: LuxenRenderer,
     in_flight: VecDeque<Pending>,
     results: Vec<LuxenStep>,
+    crop: Option<CropBox>,
 }
 
 impl LuxenTrainer {
@@ -126,6 +127,7 @@ impl LuxenTrainer {
             renderer: LuxenRenderer::new(gpu.clone()),
             in_flight: VecDeque::new(),
             results: Vec::new(),
+            crop: None,
             shape: Arc::new(shape),
             config,
             progress,
@@ -511,8 +513,14 @@ impl LuxenTrainer {
             field: self.field.clone(),
             shape: self.shape.clone(),
             config: self.config,
+            crop: self.crop,
             generation: 0,
         }
+    }
+
+    /// Draw what is in a box only, until told otherwise. Training sees everything.
+    pub fn set_crop(&mut self, crop: Option<CropBox>) {
+        self.crop = crop;
     }
 
     /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.

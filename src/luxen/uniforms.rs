@@ -138,6 +138,26 @@ pub struct View {
     pub size: [u32; 4],
 }
 
+/// `Crop` of `luxen/crop.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Crop {
+    pub low: [f32; 4],
+    pub high: [f32; 4],
+}
+
+impl Crop {
+    pub fn new(crop: Option<&crate::scene::CropBox>) -> Self {
+        let Some(crop) = crop else {
+            return Self::zeroed();
+        };
+        Self {
+            low: crop.low.extend(1.0).as_vec4().to_array(),
+            high: crop.high.extend(1.0).as_vec4().to_array(),
+        }
+    }
+}
+
 const _: () = assert!(
     size_of::<Batch>() == 112
         && size_of::<GridLevel>() == 32
@@ -148,6 +168,7 @@ const _: () = assert!(
         && size_of::<Layer>() == 48
         && size_of::<AdamParams>() == 112
         && size_of::<View>() == 96
+        && size_of::<Crop>() == 32
 );
 
 impl View {

@@ -2,6 +2,7 @@
 //! editors and the window agree on shapes and frames. No GPU calls and no egui here.
 
 mod camera;
+mod crop;
 mod dataset;
 mod image;
 mod mesh;
@@ -11,6 +12,7 @@ mod splats;
 mod tensor;
 
 pub use camera::{Camera, Intrinsics};
+pub use crop::CropBox;
 pub use dataset::{Dataset, DatasetKind, PointCloud, Split, View, WorldFromFile};
 pub use image::{FloatImage, Photo};
 pub use mesh::Mesh;

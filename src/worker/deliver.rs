@@ -12,7 +12,7 @@ use crate::{
     loss::Target,
     luxen::Background,
     metric,
-    scene::{Camera, DatasetKind, Photo, PointCloud, orbit::Gaze},
+    scene::{Camera, CropBox, DatasetKind, Photo, PointCloud, orbit::Gaze},
     settings::Settings,
     splat::{
         GrowthConfig, InitConfig, SplatTrainer, TrainConfig, ViewOrder, initialize_at, scene_extent,
@@ -42,6 +42,29 @@ impl Session {
         delivery: Delivery,
         control: &mut Control,
     ) -> Result<bool> {
+        let crop = CropBox::parse(&control.settings.crop)?;
+        let is_luxen = self.trainer()?.splats().is_none();
+        if is_luxen {
+            self.trainer()?.set_crop(crop)?;
+        } else if crop.is_some() && delivery == Delivery::Splats {
+            return Err(Error::invalid(
+                "splats are written whole: a crop box is for Luxens, meshes and points",
+            ));
+        }
+        let done = self.deliver_cropped(output, delivery, crop, control);
+        if is_luxen {
+            self.trainer()?.set_crop(None)?;
+        }
+        done
+    }
+
+    fn deliver_cropped(
+        &mut self,
+        output: &Path,
+        delivery: Delivery,
+        crop: Option<CropBox>,
+        control: &mut Control,
+    ) -> Result<bool> {
         match delivery {
             Delivery::Splats if self.trainer()?.splats().is_some() => {
                 self.export_live(output)?;
@@ -49,8 +72,8 @@ impl Session {
                 Ok(true)
             }
             Delivery::Splats => self.deliver_splats(output, control),
-            Delivery::Mesh => self.deliver_mesh(output, control),
-            Delivery::Points => self.deliver_points(output, control),
+            Delivery::Mesh => self.deliver_mesh(output, crop, control),
+            Delivery::Points => self.deliver_points(output, crop, control),
         }
     }
 
@@ -74,11 +97,16 @@ impl Session {
         Ok(took_all)
     }
 
-    fn deliver_mesh(&mut self, output: &Path, control: &mut Control) -> Result<bool> {
+    fn deliver_mesh(
+        &mut self,
+        output: &Path,
+        crop: Option<CropBox>,
+        control: &mut Control,
+    ) -> Result<bool> {
         let format = MeshFormat::of_name(output)?;
         let is_closed = self.is_object();
         let views = self.look_around(control)?;
-        let [low, high] = self.region(&views)?;
+        let [low, high] = self.region(&views, crop)?;
         let region = Region {
             low,
             high,
@@ -102,12 +130,17 @@ impl Session {
         Ok(true)
     }
 
-    fn deliver_points(&mut self, output: &Path, control: &mut Control) -> Result<bool> {
+    fn deliver_points(
+        &mut self,
+        output: &Path,
+        crop: Option<CropBox>,
+        control: &mut Control,
+    ) -> Result<bool> {
         if MeshFormat::of_name(output)? != MeshFormat::Ply {
             return Err(Error::file(output, "points are written as .ply"));
         }
         let views = self.look_around(control)?;
-        let [low, high] = self.region(&views)?;
+        let [low, high] = self.region(&views, crop)?;
         let mut points = PointCloud::default();
         for seed in seeds(&views) {
             if seed.position.cmpge(low).all() && seed.position.cmple(high).all() {
@@ -121,15 +154,25 @@ impl Session {
         Ok(true)
     }
 
-    /// Whether there is nothing behind the subject: its photos are transparent, or its field is bounded.
+    /// Whether there is nothing behind the subject: its photos are transparent, or it was cut out of its field.
     fn is_object(&self) -> bool {
+        if let Some(crate::edit::Drawable::Luxen(scene)) =
+            self.trainer.as_ref().map(|t| t.drawable())
+            && scene.crop.is_some()
+        {
+            return true;
+        }
         let kind = self.dataset.as_ref().map(|d| d.kind);
         kind == Some(DatasetKind::Blender) && self.known_background().is_some()
     }
 
     /// The box that holds what is delivered: everything that is seen of an object; as much as the cameras stand around of
     /// an open scene.
-    fn region(&self, views: &[DepthView]) -> Result<[DVec3; 2]> {
+    fn region(&self, views: &[DepthView], crop: Option<CropBox>) -> Result<[DVec3; 2]> {
+        let is_luxen = self.trainer.as_ref().is_some_and(|t| t.splats().is_none());
+        if let Some(crop) = crop.filter(|_| !is_luxen) {
+            return Ok([crop.low, crop.high]);
+        }
         if self.is_object() {
             let positions: Vec<DVec3> = seeds(views).iter().map(|s| s.position).collect();
             return region_of(&positions)
@@ -146,7 +189,7 @@ impl Session {
             crate::edit::Drawable::Splats(scene) => Some(scene.background),
             crate::edit::Drawable::Luxen(scene) => match scene.config.background {
                 Background::Fixed(color) => Some(color),
-                Background::LastSample => None,
+                Background::LastSample => scene.crop.map(|_| [0.0; 3]),
             },
         }
     }

@@ -13,7 +13,7 @@ use super::{
     project::{Access, SCENE_FILE},
     session::{Session, unplaced_poses},
 };
-use crate::{Error, Result, gpu::Gpu, metric, settings::Loss};
+use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -157,6 +157,7 @@ impl Worker {
                 format,
                 look,
             } => self.job(Job::Render, |w| {
+                let crop = CropBox::parse(&w.control.settings.crop)?;
                 let mut film = Film {
                     frames_per_sec,
                     is_cycle: orbit.is_some(),
@@ -171,9 +172,12 @@ impl Worker {
                 if let Some(side) = side {
                     resize(&mut shots, side);
                 }
-                w.session
-                    .render_pictures(shots, film, &output, format, &mut w.control)
-                    .map(|()| true)
+                w.session.trainer()?.set_crop(crop)?;
+                let rendered =
+                    w.session
+                        .render_pictures(shots, film, &output, format, &mut w.control);
+                w.session.trainer()?.set_crop(None)?;
+                rendered.map(|()| true)
             }),
             Command::MakeViews {
                 stance,

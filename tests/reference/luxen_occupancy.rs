@@ -9,8 +9,8 @@ use crate::{
 use bytemuck::Zeroable;
 use glam::DVec3;
 use luxedit::{
-    luxen::{Background, Batch, CELLS, Draw, LuxenConfig, LuxenTrainer, View},
-    scene::{Camera, Intrinsics},
+    luxen::{Background, Batch, CELLS, Crop, Draw, LuxenConfig, LuxenTrainer, View},
+    scene::{Camera, CropBox, Intrinsics},
 };
 
 const HALF_SIDE: f64 = 1.5;
@@ -71,7 +71,8 @@ fn rays_span_what_is_occupied() {
     let spans = gpu.storage("spans", u64::from(count) * 8);
     let view = gpu.uniform_from("camera", &View::new(&camera(), 0, 0));
     let cells = gpu.storage_from("cells", &cells());
-    let buffers = [&view, &rays, &cells, &spans];
+    let no_crop = gpu.uniform_from("crop", &Crop::new(None));
+    let buffers = [&view, &rays, &cells, &spans, &no_crop];
     run(&gpu, "rays_of_camera", &batch(count), &buffers, [9, 1, 1]);
     let rays: Vec<[f32; 4]> = gpu.read(&rays, 3 * count as usize).unwrap();
     let spans: Vec<[f32; 2]> = gpu.read(&spans, count as usize).unwrap();
@@ -192,4 +193,71 @@ fn cells_remember_the_density_at_a_point_of_theirs() {
             .iter()
             .all(|v| *v == config.average_density as f32)
     );
+}
+
+/// A box leaves of every span what lies within it.
+#[test]
+fn a_crop_box_cuts_rays() {
+    let Some(gpu) = gpu() else { return };
+    let count = SIDE * SIDE;
+    let rays = gpu.storage("rays", u64::from(count) * 48);
+    let view = gpu.uniform_from("camera", &View::new(&camera(), 0, 0));
+    let cells = gpu.storage_from("cells", &cells());
+    let crop = CropBox::parse("-0.4 -0.3 -0.5, 0.35 0.6 0.2")
+        .unwrap()
+        .unwrap();
+    let batch = batch(count);
+    let spans_with = |crop: Option<&CropBox>| -> Vec<[f32; 2]> {
+        let spans = gpu.storage("spans", u64::from(count) * 8);
+        let crop = gpu.uniform_from("crop", &Crop::new(crop));
+        let buffers = [&view, &rays, &cells, &spans, &crop];
+        run(&gpu, "rays_of_camera", &batch, &buffers, [9, 1, 1]);
+        gpu.read(&spans, count as usize).unwrap()
+    };
+    let whole = spans_with(None);
+    let cut = spans_with(Some(&crop));
+    let rays: Vec<[f32; 4]> = gpu.read(&rays, 3 * count as usize).unwrap();
+    let bin = |distance: f64| {
+        let s = if distance < 1.0 {
+            distance / 2.0
+        } else {
+            1.0 - 0.5 / distance
+        };
+        let (near, far) = (f64::from(batch.near), f64::from(batch.far));
+        ((s - near) / (far - near)).clamp(0.0, 1.0)
+    };
+    let (mut shorter, mut gone) = (0, 0);
+    for (ray, (whole, cut)) in rays.chunks(3).zip(whole.iter().zip(&cut)) {
+        let vector = |v: [f32; 4]| DVec3::new(v[0].into(), v[1].into(), v[2].into());
+        let (origin, direction) = (vector(ray[0]), vector(ray[1]));
+        let (a, b) = (
+            (crop.low - origin) / direction,
+            (crop.high - origin) / direction,
+        );
+        let (near, far) = (a.min(b).max_element(), a.max(b).min_element());
+        let [begin, end] = whole.map(f64::from);
+        let expected = if near < far {
+            [begin.max(bin(near)), end.min(bin(far))]
+        } else {
+            [0.0; 2]
+        };
+        let expected = if expected[0] < expected[1] {
+            expected
+        } else {
+            [0.0; 2]
+        };
+        for (got, expected) in cut.iter().zip(expected) {
+            assert!(
+                (f64::from(*got) - expected).abs() < 1e-4,
+                "{cut:?}: {expected}"
+            );
+        }
+        gone += usize::from(end > 0.0 && expected[1] == 0.0);
+        shorter += usize::from(expected[1] > 0.0 && expected[1] - expected[0] < end - begin - 1e-3);
+    }
+    println!("{shorter} spans are shorter, {gone} are gone");
+    assert!(shorter > 10 && gone > 10, "{shorter} {gone}");
+    assert!(CropBox::parse("1 2 3").is_err() && CropBox::parse("0 0 0 1 1 0").is_err());
+    assert!(CropBox::parse("  ").unwrap().is_none());
+    assert_eq!(CropBox::parse(&crop.to_string()).unwrap(), Some(crop));
 }
