@@ -34,7 +34,7 @@ const PAUSE_SECS: f64 = 4.0;
 /// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
 const MARCHING_SECS: f64 = 0.2;
 /// A frame in motion is finished although the camera has moved on, or a slow adapter would show none; but not one that
-/// takes longer than this.
+/// takes longer than this, unless the one before it was given up, too.
 const GIVE_UP_SECS: f64 = 2.0 * MARCHING_SECS;
 /// Seconds that a slice of a Luxen's frame may take, and the pixels of one while that is unknown.
 const SLICE_SECS: f64 = 0.05;
@@ -91,6 +91,8 @@ struct Work {
     scene: Drawable,
     before: Option<Drawable>,
     began: Instant,
+    /// It follows one that was given up in motion.
+    is_overdue: bool,
 }
 
 struct Pending {
@@ -108,7 +110,7 @@ impl Work {
 
     /// Whether to stop before it is complete, now that the camera is elsewhere.
     fn is_given_up(&self, camera: &Camera) -> bool {
-        let takes_long = || self.began.elapsed().as_secs_f64() > GIVE_UP_SECS;
+        let takes_long = || !self.is_overdue && self.began.elapsed().as_secs_f64() > GIVE_UP_SECS;
         self.is_sliced()
             && self.frame.key.camera != *camera
             && (self.pace != Pace::Moving || takes_long())
@@ -223,6 +225,8 @@ pub struct Canvas {
     measured_slices: bool,
     /// Pixels of the next slice.
     slice_pixels: u32,
+    /// The last frame in motion was given up.
+    is_overdue: bool,
     last_finish: Instant,
 }
 
@@ -244,6 +248,7 @@ impl Canvas {
             cost: FrameCost::default(),
             measured_slices: false,
             slice_pixels: FIRST_SLICE,
+            is_overdue: false,
             last_finish: Instant::now(),
         })
     }
@@ -350,6 +355,7 @@ impl Canvas {
             return;
         };
         let work = &pending.work;
+        self.is_overdue = work.pace == Pace::Moving;
         let share = f64::from(pending.slice.start) / work.frame.image.pixels() as f64;
         if share > 0.0 {
             let secs = (pending.submitted - work.began).as_secs_f64() / share;
@@ -376,6 +382,7 @@ impl Canvas {
             scene: scene.clone(),
             before: before.cloned(),
             began: Instant::now(),
+            is_overdue: self.is_overdue,
         };
         self.submit_slice(work, 0)
     }
@@ -539,6 +546,7 @@ impl Canvas {
             .add(work.pixels(), work.began.elapsed().as_secs_f64());
         self.last_finish = Instant::now();
         self.finished += 1;
+        self.is_overdue = false;
         self.spare = self.shown.replace(work.frame);
         Ok(true)
     }
