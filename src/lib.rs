@@ -4,7 +4,7 @@
 //! whom (an arrow that is missing here is a fault):
 //!
 //! `app, cli → worker → edit → {splat, luxen, diffusion, loss, metric} → gpu`; `formats → scene`;
-//! `worker, diffusion → formats`; `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and
+//! `worker, diffusion → formats`; `worker, app, cli → tools → formats`; `app, cli, worker → hub`; everything may use [`scene`], [`settings`], [`bundle`] and
 //! [`error`]. `app` and `cli` draw through [`edit::Drawable`] and use nothing else of the trainers. `diffusion` knows no
 //! scene and `splat` and `luxen` know no diffusion: they meet in [`edit`]. The networks of `loss` (LPIPS) and `metric`
 //! (CLIP) are built of `diffusion`'s layers and read by its weight files.
@@ -24,6 +24,7 @@ pub mod metric;
 pub mod scene;
 pub mod settings;
 pub mod splat;
+pub mod tools;
 pub mod worker;
 
 pub use error::{Error, Result};

@@ -22,6 +22,7 @@ pub mod jobs {
     /// `serve-editor`.
     pub const SERVE: u16 = 128;
     pub const CONVERT: u16 = 256;
+    pub const POSES: u16 = 512;
 }
 use jobs::*;
 
@@ -305,7 +306,7 @@ choice! {
     UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
 }
 choice! {
-    /// Which weights of the model folder are read.
+    /// What an edit model is read from and kept in.
     Precision { Full = "full", Half = "half" }
 }
 choice! {
@@ -319,6 +320,10 @@ choice! {
 choice! {
     /// Whether a reconstruction moves the photos' cameras a little, to where they fit best.
     PoseRefinement { Off = "off", On = "on" }
+}
+choice! {
+    /// Which photos are compared with which, to find where they were taken.
+    Matching { Auto = "auto", Exhaustive = "exhaustive", Sequential = "sequential" }
 }
 choice! {
     /// How the pixels' gradients of a splat's place in the picture add up: with their signs, or without them in each
@@ -412,8 +417,10 @@ settings! {
         "Weight file of the LPIPS classifier; empty: torchvision's file in torch's cache.";
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Device, "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK | SERVE,
         "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter; gpu:N: the Nth card; ws://…: remote editors that `serve-editor` runs, which share the views.";
-    precision: Precision = Precision::Full, "precision", "Weights", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
-        "Which weight files of the model folder are preferred.";
+    precision: Precision = Precision::Half, "precision", "Precision", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
+        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same.";
+    edit_memory_mib: u32 = 0u32, "edit-memory", "Memory for edits", Kind::Int { min: 0, max: 10_000_000 }, "MiB", Advanced, EDIT | EDIT_IMAGE | SERVE,
+        "Graphics memory that the edit model may take, MiB; where that is too little, it works in smaller parts, then reads the instruction on the processor; 0: no limit.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
     view_side: u32 = 0u32, "view-side", "Largest photo side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, RECONSTRUCT | EDIT,
@@ -434,7 +441,7 @@ settings! {
         "Opacity under which a reconstruction removes a splat, or moves it elsewhere.";
     sh_degree: u32 = 3u32, "sh-degree", "View dependence", Kind::Int { min: 0, max: 3 }, "", Advanced, RECONSTRUCT | EDIT,
         "Degree of the spherical harmonics that colour a splat by direction.";
-    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
+    antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT | VIEWS,
         "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
     refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
@@ -476,6 +483,14 @@ settings! {
         "What the photos show, for CLIP: \"a photo of a man\".";
     caption_after: String = "", "caption-after", "Caption after", Kind::Text, "", Advanced, EVAL,
         "What the edited scene shows, for CLIP: \"a photo of a bronze statue\".";
+    matching: Matching = Matching::Auto, "matching", "Compare photos", Kind::Choice(Matching::CHOICES), "", Advanced, POSES,
+        "Which photos COLMAP compares: exhaustive: all with all; sequential: each with those before and after it; auto: all with all up to 300 photos, in sequence for more and for videos.";
+    video_frames: u32 = 150u32, "frames", "Pictures of a video", Kind::Int { min: 3, max: 5000 }, "pictures", Advanced, POSES,
+        "Pictures taken of a video, evenly over its length.";
+    colmap: String = "", "colmap", "COLMAP", Kind::Text, "", Advanced, POSES,
+        "The program COLMAP; empty: the one on the PATH.";
+    ffmpeg: String = "", "ffmpeg", "ffmpeg", Kind::Text, "", Advanced, POSES | RENDER,
+        "The program ffmpeg, for videos; empty: the one on the PATH.";
     seed: u64 = 0u64, "seed", "Seed", Kind::Int { min: 0, max: u64::MAX }, "", Advanced, RECONSTRUCT | EDIT | EDIT_IMAGE | CONVERT,
         "Seed of every random choice: same seed, same views, noise levels and noises.";
 }
@@ -546,8 +561,8 @@ impl Settings {
             Method::In2nSmall | Method::In2nTiny => 30_000,
         };
         self.precision = match self.method {
-            Method::Igs2gs | Method::In2n | Method::Sds => Precision::Full,
-            Method::In2nSmall | Method::In2nTiny => Precision::Half,
+            Method::In2n | Method::Sds => Precision::Full,
+            Method::Igs2gs | Method::In2nSmall | Method::In2nTiny => Precision::Half,
         };
         self.loss = match self.method {
             Method::In2nTiny => Loss::L1,

@@ -1,6 +1,10 @@
 //! Files that people really have: captures and splats in all their variants, and damaged ones, which must end in a
 //! sentence that helps, with nothing written over.
 
+#[path = "formats/archives.rs"]
+mod archives;
+#[path = "formats/camera_paths.rs"]
+mod camera_paths;
 #[path = "formats/captures.rs"]
 mod captures;
 #[path = "formats/damaged.rs"]
@@ -9,6 +13,8 @@ mod damaged;
 mod frames;
 #[path = "formats/lens.rs"]
 mod lens;
+#[path = "formats/llff.rs"]
+mod llff;
 #[path = "formats/pictures.rs"]
 mod pictures;
 #[path = "formats/plys.rs"]

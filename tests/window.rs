@@ -7,6 +7,8 @@ mod bundle;
 mod demo;
 #[path = "window/fake.rs"]
 mod fake;
+#[path = "window/films_and_poses.rs"]
+mod films_and_poses;
 #[path = "window/frame_cost.rs"]
 mod frame_cost;
 #[path = "window/get_model.rs"]

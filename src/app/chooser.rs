@@ -15,6 +15,7 @@ pub enum Purpose {
     ExportPly,
     ExportAsSplats,
     ExportMesh,
+    ExportFilm,
     EditModel,
 }
 
@@ -27,6 +28,7 @@ impl Purpose {
             Self::ExportPly => "Export PLY",
             Self::ExportAsSplats => "Convert to splats",
             Self::ExportMesh => "Export mesh",
+            Self::ExportFilm => "Export film",
             Self::EditModel => "Choose edit model",
         }
     }
@@ -35,20 +37,25 @@ impl Purpose {
         match self {
             Self::OpenFolder | Self::OpenFile => "Open this path",
             Self::SaveProject => "Save here",
-            Self::ExportPly | Self::ExportAsSplats | Self::ExportMesh => "Export here",
+            Self::ExportPly | Self::ExportAsSplats | Self::ExportMesh | Self::ExportFilm => {
+                "Export here"
+            }
             Self::EditModel => "Use this model",
         }
     }
 
     fn explanation(self) -> &'static str {
         match self {
-            Self::OpenFolder => "A folder of photos with poses, or a luxedit project",
-            Self::OpenFile => "A splat file, or a capture's transforms.json",
+            Self::OpenFolder => "A folder of photos, with poses or without, or a luxedit project",
+            Self::OpenFile => "A splat file, a capture's transforms.json or .zip, or a video",
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
             Self::ExportMesh => "A new file; its ending says the format: .glb, .ply or .obj",
             Self::ExportAsSplats => {
                 "A new file; its ending says the format, such as /home/me/statue.ply or .spz"
+            }
+            Self::ExportFilm => {
+                "A new file: .mp4 for a video, .gif for an animation, .json for nerfstudio's camera path"
             }
             Self::EditModel => "The folder of an InstructPix2Pix model in diffusers layout",
         }
@@ -116,9 +123,21 @@ impl Chooser {
                 Purpose::OpenFolder | Purpose::EditModel => Box::pin(dialog.pick_folder()),
                 Purpose::OpenFile => Box::pin(
                     dialog
-                        .add_filter("Scenes and captures", &["ply", "spz", "splat", "json"])
+                        .add_filter(
+                            "Scenes and captures",
+                            &[
+                                "ply", "splat", "ksplat", "spz", "sog", "gltf", "glb", "json",
+                                "npy", "zip", "mp4", "mov", "m4v", "mkv", "webm",
+                            ],
+                        )
                         .add_filter("All files", &["*"])
                         .pick_file(),
+                ),
+                Purpose::ExportFilm => Box::pin(
+                    dialog
+                        .set_file_name(suggestion)
+                        .add_filter("Films", &["mp4", "gif", "webm", "mov", "mkv", "json"])
+                        .save_file(),
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
                 Purpose::ExportMesh => Box::pin(

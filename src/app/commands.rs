@@ -15,6 +15,7 @@ pub enum UiCommand {
     Export,
     ExportAsSplats,
     ExportMesh,
+    ExportFilm,
     Quit,
     Reconstruct,
     StartEdit,
@@ -208,6 +209,7 @@ pub fn job_label(job: Job) -> &'static str {
         Job::EditImage => "The picture edit",
         Job::TryOut => "A try-out",
         Job::Render => "The rendering",
+        Job::Poses => "The search for poses",
         Job::Convert => "The conversion",
     }
 }
@@ -249,9 +251,9 @@ commands! {
     OpenDemo, File, "Open demo", None, "The scene that comes with luxedit, ready to edit",
         |f| { needs_idle(f)?; f.demo_refusal.clone().map_or(Ok(()), Err) };
     OpenFolder, File, "Open capture folder…", command(Key::O),
-        "A folder of photos with poses (COLMAP, nerfstudio, Blender), or a luxedit project", needs_idle;
+        "A folder of photos, with poses (COLMAP, nerfstudio, LLFF, Blender) or without, or a luxedit project", needs_idle;
     OpenFile, File, "Open file…", command_shift(Key::O),
-        "A splat file, or a capture's transforms.json", needs_idle;
+        "A splat file, a capture's transforms.json or .zip, or a video", needs_idle;
     Save, File / group, "Save project", command(Key::S),
         "Write the project now; it is also saved by itself while a job runs",
         |f| { needs_scene(f)?; unless(!f.has_project, "Choose a place with \"Save project as…\" first") };
@@ -272,6 +274,9 @@ commands! {
         };
     ExportMesh, File, "Export mesh…", None,
         "Write the surface with its colors as PLY, OBJ or GLB", |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
+    ExportFilm, File, "Export film…", None,
+        "A loop around the scene as a video (by ffmpeg), an animated GIF, or a camera path for nerfstudio",
+        |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };

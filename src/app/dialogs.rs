@@ -5,6 +5,7 @@ use super::{
     commands::{COMMANDS, CommandInfo, Facts, Menu},
     get_model::GetModel,
     model::Model,
+    poses::FindPoses,
     theme,
     thumbs::Thumbs,
     try_out::TryOut,
@@ -21,6 +22,7 @@ pub enum Dialog {
     Warnings,
     GetModel(GetModel),
     TryOut(TryOut),
+    FindPoses(FindPoses),
     About,
 }
 
@@ -61,6 +63,7 @@ impl Dialog {
             Self::Warnings => warnings(ctx, model),
             Self::GetModel(dialog) => dialog.show(ctx, &model.fetch, actions),
             Self::TryOut(dialog) => dialog.show(ctx, model, thumbs, actions),
+            Self::FindPoses(dialog) => dialog.show(ctx, actions),
             Self::About => about::show(ctx),
         };
         if !stays {

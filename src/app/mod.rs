@@ -21,6 +21,7 @@ mod model_chooser;
 mod models;
 mod outbox;
 mod plots;
+mod poses;
 mod present;
 mod recents;
 mod reel;
@@ -60,6 +61,8 @@ pub(crate) enum Action {
     Run(UiCommand),
     Open(PathBuf),
     ForgetRecent(PathBuf),
+    /// Find the poses of these photos, and open what comes of it.
+    FindPoses(PathBuf),
     Choose(Purpose),
     Show(Option<SnapshotId>),
     Pin(SnapshotId, bool),

@@ -50,6 +50,8 @@ pub struct Model {
     pub trials: Trials,
     /// The last good news, for the status line.
     pub notice: String,
+    /// What is to be known of the last job.
+    pub note: String,
     recent_changes: RunningMean,
     next_edit: u64,
 }
@@ -90,6 +92,7 @@ impl Default for Model {
             fetch: Fetch::Idle,
             trials: Trials::default(),
             notice: String::new(),
+            note: String::new(),
             recent_changes: RunningMean::new(CONVERGENCE_WINDOW),
             next_edit: 0,
         }
@@ -103,6 +106,7 @@ impl Model {
                 if matches!(state, RunState::Running(_)) && self.run == RunState::Idle {
                     self.error = None;
                     self.notice.clear();
+                    self.note.clear();
                     self.progress = Progress::default();
                 }
                 self.run = state;
@@ -208,6 +212,7 @@ impl Model {
                 self.fetch = Fetch::Done(id);
             }
             Event::Warning(text) => self.warn(text),
+            Event::Note(text) => self.note = sentence(&text),
             Event::Error(text) | Event::NotSaved(text) => self.error = Some(sentence(&text)),
             Event::Done {
                 job,
@@ -224,7 +229,12 @@ impl Model {
                     }
                     Job::Edit => self.notice = format!("Edit {ended} at step {}", thousands(step)),
                     Job::TryOut => self.trials.ended(),
-                    Job::Open | Job::Evaluate | Job::EditImage | Job::Render | Job::Convert => {}
+                    Job::Open
+                    | Job::Evaluate
+                    | Job::EditImage
+                    | Job::Render
+                    | Job::Convert
+                    | Job::Poses => {}
                 }
             }
         }

@@ -118,6 +118,7 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             (_, Job::EditImage) => "Editing a picture…",
             (_, Job::TryOut) => "Trying on one view…",
             (_, Job::Render) => "Rendering…",
+            (_, Job::Poses) => "Finding poses…",
             (_, Job::Convert) => "Converting…",
         };
         ui.horizontal(|ui| {
@@ -155,6 +156,9 @@ pub fn progress(ui: &mut egui::Ui, model: &Model) {
             let detail = super::model::sentence(detail);
             ui.add(egui::Label::new(theme::small(detail)).truncate());
         }
+    }
+    if !model.note.is_empty() {
+        ui.add(egui::Label::new(theme::small(&model.note)).wrap());
     }
     let has_run = !model.losses.points().is_empty();
     if has_run || matches!(model.job(), Some(Job::Reconstruct | Job::Edit)) {

@@ -6,7 +6,7 @@ use crate::{
     Result,
     bundle::{BUNDLED_MODEL, Bundle, Preset},
     diffusion::{Place, memory_need},
-    edit::weights_of,
+    edit::{USUAL_SIDE, weights_of},
     settings::{EditDevice, Settings},
 };
 use clap::ArgMatches;
@@ -44,9 +44,6 @@ pub fn settings(
     Ok(settings)
 }
 
-/// Side of the picture whose memory is told where none is chosen, the one that InstructPix2Pix was made for.
-const SIDE: usize = 512;
-
 /// Bytes that any machine has to spare.
 const WORTH_TELLING: u64 = 1 << 30;
 
@@ -57,7 +54,7 @@ fn memory_notice(settings: &Settings, is_bundled: bool, is_software: bool) -> Op
         return None;
     }
     let side = match settings.edited_side {
-        0 => SIDE,
+        0 => USUAL_SIDE,
         side => side as usize,
     };
     let on_host = settings.edit_device == EditDevice::Cpu

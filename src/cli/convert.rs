@@ -106,6 +106,13 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if let Some(loss) = done.loss {
         println!("note: {} {loss}", done.output_format.name());
     }
+    if done.forgets_antialiasing {
+        println!(
+            "note: {} cannot say that the scene is to be drawn antialiased; switch that on where it is shown, or write PLY or \
+             SPZ",
+            done.output_format.name()
+        );
+    }
     Ok(())
 }
 

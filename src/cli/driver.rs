@@ -181,7 +181,7 @@ impl Driver {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Warning(text) => self.warn(text),
+            Event::Warning(text) | Event::Note(text) => self.warn(text),
             Event::Opened(info) => {
                 self.project.clone_from(&info.project);
                 (self.edits, self.snapshots) = (0, 0);
@@ -227,6 +227,7 @@ impl Driver {
             Some(Job::Edit | Job::EditImage | Job::TryOut) => "editing",
             Some(Job::Render) => "rendering",
             Some(Job::Evaluate) => "measuring",
+            Some(Job::Poses) => "finding poses",
             Some(Job::Convert) => "converting",
             None => "working",
         };

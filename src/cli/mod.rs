@@ -11,6 +11,7 @@ mod eval;
 mod flags;
 mod info;
 mod model;
+mod poses;
 mod reconstruct;
 mod render;
 mod serve_editor;
@@ -27,6 +28,10 @@ struct Job {
 }
 
 const JOBS: &[Job] = &[
+    Job {
+        command: poses::command,
+        run: poses::run,
+    },
     Job {
         command: reconstruct::command,
         run: reconstruct::run,

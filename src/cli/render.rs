@@ -1,25 +1,28 @@
-//! `luxedit render SCENE --cameras FILE -o FOLDER`: pictures of a scene; `--orbit N`: of a camera path around it, also as
-//! an animation.
+//! `luxedit render SCENE --cameras FILE -o FOLDER`: pictures of a scene; `--orbit N`: of a camera path around it; `--path
+//! FILE`: of one that nerfstudio wrote. Also as an animation or a video; or the path itself, for nerfstudio.
 
 use super::{driver::Driver, flags};
 use crate::{
     Error, Result,
     edit::Look,
-    settings::Settings,
+    settings::{Settings, jobs::RENDER},
+    tools::Program,
     worker::{self, RenderFormat},
 };
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-const FORMATS: [(&str, RenderFormat); 3] = [
+const FORMATS: [(&str, RenderFormat); 5] = [
     ("png", RenderFormat::Png),
     ("exr", RenderFormat::Exr),
     ("gif", RenderFormat::Gif),
+    ("video", RenderFormat::Video),
+    ("path", RenderFormat::CameraPath),
 ];
 
 pub fn command() -> Command {
-    Command::new("render")
+    let command = Command::new("render")
         .about("Render pictures of a scene")
         .arg(flags::input("scene", "SCENE", "Splat file or project"))
         .arg(
@@ -37,6 +40,21 @@ pub fn command() -> Command {
                 .help("N pictures of a smooth loop among those cameras instead"),
         )
         .arg(
+            Arg::new("path")
+                .long("path")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with_all(["cameras", "orbit"])
+                .help("Camera path of nerfstudio (JSON), in the capture's frame, whose pictures are made instead"),
+        )
+        .arg(
+            Arg::new("fps")
+                .long("fps")
+                .value_name("N")
+                .value_parser(frames_per_sec)
+                .help("Pictures a second of an animation or video [default: the path's, else 12.5 for a GIF, 24 for a video]"),
+        )
+        .arg(
             Arg::new("size")
                 .long("size")
                 .value_name("N")
@@ -44,8 +62,12 @@ pub fn command() -> Command {
                 .help("Longer side of the pictures, pixels [default: the cameras' own]"),
         )
         .arg(
-            flags::output("PATH", "Folder for the pictures, or a file NAME.gif for an animation")
-                .required(true),
+            flags::output(
+                "PATH",
+                "Folder for the pictures; or a file: NAME.gif, NAME.mp4 (or .mov, .mkv, .webm; by ffmpeg), or NAME.json for \
+                 the cameras as a camera path of nerfstudio",
+            )
+            .required(true),
         )
         .arg(
             Arg::new("show")
@@ -64,10 +86,18 @@ pub fn command() -> Command {
                 .value_name("WHICH")
                 .value_parser(FORMATS.map(|(name, _)| name))
                 .help(
-                    "png: eight bits; exr: 32-bit float, for exact comparison; gif: one animation [default: gif where PATH \
-                     ends so, else png]",
+                    "png: eight bits; exr: 32-bit float, for exact comparison; gif: one animation; video; path: the cameras \
+                     alone [default: what PATH ends in, else png]",
                 ),
-        )
+        );
+    flags::add(command, RENDER)
+}
+
+fn frames_per_sec(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.1..=240.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0.1 to 240".into()),
+    }
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
@@ -77,31 +107,39 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .and_then(|name| FORMATS.iter().find(|(n, _)| n == name));
     let format = match named {
         Some((_, format)) => *format,
-        None if is_gif(&output) => RenderFormat::Gif,
-        None => RenderFormat::Png,
+        None => RenderFormat::of_film(&output).unwrap_or(RenderFormat::Png),
     };
     let shown = matches.get_one::<String>("show");
     let look = Look::ALL
         .into_iter()
         .find(|look| shown.is_some_and(|name| name == look.name()))
         .unwrap_or_default();
+    let mut settings = Settings::default();
+    flags::apply(matches, RENDER, &mut settings)?;
+    if format == RenderFormat::Video {
+        // Before minutes of rendering.
+        Program::FFMPEG.find(&settings.ffmpeg)?;
+    }
     let mut driver = Driver::start(matches.get_flag("json"))?;
-    driver.settings(&Settings::default())?;
+    driver.settings(&settings)?;
     if !driver.run(worker::Command::OpenReadOnly(flags::path(matches, "scene")))? {
         return Err(Error::Cancelled);
+    }
+    if let Some(scene) = &driver.scene {
+        // A project brings settings of its own.
+        settings = scene.settings.clone();
+        flags::apply(matches, RENDER, &mut settings)?;
+        driver.settings(&settings)?;
     }
     driver.run(worker::Command::Render {
         cameras: matches.get_one::<PathBuf>("cameras").cloned(),
         orbit: matches.get_one::<u32>("orbit").copied(),
+        path: matches.get_one::<PathBuf>("path").cloned(),
+        frames_per_sec: matches.get_one::<f64>("fps").copied(),
         side: matches.get_one::<u32>("size").copied(),
         output,
         format,
         look,
     })?;
     driver.finish("render", None, json!({}), &[])
-}
-
-fn is_gif(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("gif"))
 }

@@ -3,7 +3,7 @@
 use super::{driver, flags};
 use crate::{
     Error, Result,
-    edit::{Host, HostOptions, ImageEditor, Ip2pEditor, ModelIdentity},
+    edit::{Host, HostOptions, ImageEditor, Ip2pEditor, ModelIdentity, memory_limit},
     error::Cancel,
     gpu::Gpu,
     settings::{Settings, jobs::SERVE},
@@ -65,8 +65,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         &path,
         &settings.edit_device,
         settings.precision,
+        memory_limit(&settings),
     )?;
-    if let Some(notice) = editor.precision_notice() {
+    for notice in editor.notices() {
         eprintln!("luxedit: {notice}");
     }
     let device = editor.device_name().to_owned();

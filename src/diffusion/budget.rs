@@ -6,9 +6,6 @@
 use super::weights::Precision;
 use crate::{Error, Result};
 
-/// Scores of attention that are held at once, elements.
-pub(crate) const SCORES: usize = 1 << 24;
-
 /// Scratch memory of products on the CPU: packed factors and a padded band of a picture.
 const HOST_SCRATCH: u64 = 32 << 20;
 
@@ -28,6 +25,52 @@ impl Place {
     ];
 }
 
+/// Into what parts an edit is cut on a graphics card. The result is the same; small parts take longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Scores of attention that are held at once, elements.
+    pub scores: usize,
+    /// Output pixels of the autoencoder that a convolution takes at a time.
+    pub band: usize,
+    /// The text encoder stays in the processor's memory.
+    pub text_on_processor: bool,
+}
+
+impl Cut {
+    /// From the quickest to the smallest.
+    pub const ALL: [Self; 4] = [
+        Self {
+            scores: 1 << 24,
+            band: 1 << 17,
+            text_on_processor: false,
+        },
+        Self {
+            scores: 1 << 22,
+            band: 1 << 15,
+            text_on_processor: false,
+        },
+        Self {
+            scores: 1 << 22,
+            band: 1 << 15,
+            text_on_processor: true,
+        },
+        Self {
+            scores: 1 << 20,
+            band: 1 << 13,
+            text_on_processor: true,
+        },
+    ];
+    pub const WHOLE: Self = Self::ALL[0];
+}
+
+/// What an edit model may take of a graphics card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    pub bytes: u64,
+    /// Height and width of the pictures that are to fit.
+    pub size: [usize; 2],
+}
+
 /// Bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryNeed {
@@ -42,6 +85,19 @@ pub struct MemoryNeed {
 impl MemoryNeed {
     pub fn total(&self) -> u64 {
         self.weights + self.denoising.max(self.autoencoder)
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] with the numbers when a graphics card may be taken `limit` bytes of.
+    pub fn check_limit(&self, limit: u64) -> Result<()> {
+        if self.total() <= limit {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the edit needs {self}, but --edit-memory allows {}; edit smaller pictures (--edited-side), in half precision \
+             (--precision half), on the processor (--edit-device cpu) or with a smaller model",
+            gib(limit)
+        )))
     }
 
     /// # Errors
@@ -71,7 +127,7 @@ impl std::fmt::Display for MemoryNeed {
     }
 }
 
-fn gib(bytes: u64) -> String {
+pub(crate) fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
@@ -89,8 +145,7 @@ pub fn available_memory() -> Option<u64> {
 pub(crate) struct Walk {
     batch: usize,
     place: Place,
-    /// Output pixels that a convolution takes at a time.
-    band: usize,
+    cut: Cut,
     kept: usize,
     peak: usize,
 }
@@ -99,11 +154,11 @@ pub(crate) struct Walk {
 const SINGLE: usize = 4;
 
 impl Walk {
-    pub fn new(batch: usize, place: Place, band: usize) -> Self {
+    pub fn new(batch: usize, place: Place, cut: Cut) -> Self {
         Self {
             batch,
             place,
-            band,
+            cut,
             kept: 0,
             peak: 0,
         }
@@ -145,7 +200,7 @@ impl Walk {
     /// What a 3×3 convolution of `area` writes down beside its input and its result as they are stored.
     fn conv_scratch(&self, from: usize, to: usize, area: usize) -> usize {
         let weights = 9 * from * to * SINGLE;
-        let band = area.min(self.band);
+        let band = area.min(self.cut.band);
         match self.place {
             Place::Processor => 0,
             // The input channel-last; the weights, too.
@@ -156,17 +211,17 @@ impl Walk {
     }
 
     pub fn conv(&mut self, from: usize, to: usize, area: usize) {
-        let bands = if area > self.band { to } else { 0 };
+        let bands = if area > self.cut.band { to } else { 0 };
         self.alive(self.stored(from + to + bands, area) + self.conv_scratch(from, to, area));
     }
 
     /// Norm, SiLU, convolution, twice, and the shortcut.
     pub fn resnet(&mut self, from: usize, to: usize, area: usize) {
         let shortcut = if from == to { 0 } else { to };
-        let bands = if area > self.band { to } else { 0 };
+        let bands = if area > self.cut.band { to } else { 0 };
         // What is normed, which the CPU backend does not write down.
         let normed = |channels: usize| match self.on_card() {
-            true => self.single(channels, area.min(self.band)),
+            true => self.single(channels, area.min(self.cut.band)),
             false => 0,
         };
         let first =
@@ -190,7 +245,7 @@ impl Walk {
         // Normed tokens, queries, keys, values and the result.
         let stored = self.stored((beside + 5) * channels, area);
         // Before and after softmax, and the operands head by head.
-        let scores = 2 * (self.batch * heads * area * area).min(SCORES) * SINGLE;
+        let scores = 2 * (self.batch * heads * area * area).min(self.cut.scores) * SINGLE;
         let scratch = match self.on_card() {
             true => scores + self.single(4 * channels, area),
             false => 0,

@@ -1,5 +1,6 @@
 //! The transformer layers that both towers of CLIP are made of (transformers' `CLIPEncoder`).
 
+use super::budget::Cut;
 use super::config::Config;
 use super::layers::{LayerNorm, Linear, attend, in_single};
 use super::weights::Scope;
@@ -97,7 +98,7 @@ impl Layer {
             project(&self.key),
             project(&self.value),
         );
-        let attended = attend(q, k, v, self.heads, self.causal);
+        let attended = attend(q, k, v, self.heads, self.causal, Cut::WHOLE.scores);
         let x = self.out.forward_onto(attended, x);
         let hidden = self.up.forward(self.norm2.forward(x.clone()));
         let hidden = in_single(hidden, |x| match self.activation {

@@ -27,6 +27,15 @@ impl Element {
         })
     }
 
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
     /// Little-endian `bytes` of this type.
     pub fn to_f32(self, bytes: &[u8]) -> Vec<f32> {
         match self {

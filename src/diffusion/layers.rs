@@ -7,7 +7,7 @@
 //! add up in single precision, and norms, softmax, activations and residual sums are computed in it. Convolutions and
 //! attention take single-precision copies, because burn's portable kernels for them add up in the type of their input.
 
-use super::budget::SCORES;
+use super::budget::Cut;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
 use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
@@ -332,13 +332,14 @@ impl LayerNorm {
 
 /// Softmax(q kᵀ / √d) v. Heads lie beside each other: `q` is `[batch, tokens, heads · d]`, `k` and `v` likewise with
 /// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it. So many queries at a
-/// time that their scores, where a device writes them down, take no more than [`SCORES`].
+/// time that their `scores`, where a device writes them down, are no more than that.
 pub(crate) fn attend(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
     heads: usize,
     causal: bool,
+    scores: usize,
 ) -> Tensor<3> {
     let [batch, queries, inner] = q.dims();
     let width = inner / heads;
@@ -373,7 +374,7 @@ pub(crate) fn attend(
             .reshape([batch, tokens, inner])
             .cast(kept)
     };
-    let band = (SCORES / (batch * heads * k.dims()[2]).max(1)).max(1);
+    let band = (scores / (batch * heads * k.dims()[2]).max(1)).max(1);
     if causal || band >= queries {
         return of(q);
     }
@@ -392,7 +393,7 @@ pub(crate) fn attend_backward(
 ) -> [Tensor<3>; 3] {
     let [_, tokens, width] = q.dims();
     let scale = 1.0 / (width as f64).sqrt();
-    let band = (SCORES / tokens.max(1)).max(1);
+    let band = (Cut::WHOLE.scores / tokens.max(1)).max(1);
     let (mut d_k, mut d_v) = (k.zeros_like(), v.zeros_like());
     let mut d_q = Vec::new();
     for first in (0..tokens).step_by(band) {

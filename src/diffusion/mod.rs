@@ -41,7 +41,7 @@ mod vae;
 mod vae_stages;
 pub(crate) mod weights;
 
-pub use budget::{MemoryNeed, Place, available_memory};
+pub use budget::{MemoryLimit, MemoryNeed, Place, available_memory};
 pub use check::{ModelReport, PartReport, check_model, memory_need};
 pub use dpm_solver::DpmSolver;
 pub use element::precision_notice;

@@ -2,8 +2,9 @@
 //! two ways to run them. [`InstructPix2Pix::edit`] is the scene edit of Instruct-NeRF2NeRF (Haque et al. 2023);
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
-use super::budget::{MemoryNeed, Place, available_memory};
+use super::budget::{Cut, MemoryLimit, MemoryNeed, Place, available_memory, gib};
 use super::dpm_solver::DpmSolver;
+use super::element::stored;
 use super::files::{ModelFiles, Part};
 use super::guidance::{Guidance, GuidanceRange};
 use super::hash::Fnv;
@@ -18,7 +19,7 @@ use super::vae::Vae;
 use super::weights::{Precision, Weights};
 use crate::error::Cancel;
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::path::Path;
@@ -34,6 +35,10 @@ pub struct InstructPix2Pix {
     place: Place,
     /// At each [`Place`].
     weight_bytes: [u64; Place::ALL.len()],
+    /// Of these, the text encoder's.
+    text_bytes: [u64; Place::ALL.len()],
+    cut: Cut,
+    limit: Option<u64>,
     /// Height and width of the pictures that there was room for.
     fitting: Cell<Option<(usize, usize)>>,
     hash: String,
@@ -136,6 +141,60 @@ impl InstructPix2Pix {
         Self::build(&files, &mut |part| files.weights(part, precision, device))
     }
 
+    /// [`Self::load`] within a `limit` of a graphics card's memory: where the whole does not fit, attention and the
+    /// autoencoder work in smaller parts, then the text encoder stays on the processor.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`Error::Invalid`] with the numbers when the smallest parts do not fit.
+    pub fn load_within(
+        path: &Path,
+        device: &Device,
+        precision: Precision,
+        limit: Option<MemoryLimit>,
+    ) -> Result<Self> {
+        let Some(limit) = limit.filter(|_| *device != Device::flex()) else {
+            return Self::load(path, device, precision);
+        };
+        let files = ModelFiles::open(path)?;
+        let counted = Self::build(&files, &mut |part| {
+            Ok(files.weights(part, precision, &Device::flex())?.counting())
+        })?;
+        let kept = match stored(precision, device) {
+            DType::F16 => Precision::Half,
+            _ => Precision::Full,
+        };
+        let need = |cut| counted.need(limit.size, Place::Card(kept), cut);
+        let fits = |cut: &Cut| need(*cut).total() <= limit.bytes;
+        let smallest = Cut::ALL[Cut::ALL.len() - 1];
+        let cut = Cut::ALL.into_iter().find(fits).unwrap_or(smallest);
+        need(cut).check_limit(limit.bytes)?;
+        let model = Self::build(&files, &mut |part| {
+            let host = Device::flex();
+            let device = match part {
+                Part::TextEncoder if cut.text_on_processor => &host,
+                Part::TextEncoder | Part::UNet | Part::Vae => device,
+            };
+            Ok(files.weights(part, precision, device)?.cut_into(cut))
+        })?;
+        Ok(Self {
+            limit: Some(limit.bytes),
+            ..model
+        })
+    }
+
+    /// How it was cut to fit a limit, in words; `None` where it runs as a whole.
+    pub fn cut_notice(&self) -> Option<String> {
+        let limit = self.limit.filter(|_| self.cut != Cut::WHOLE)?;
+        let text = match self.cut.text_on_processor {
+            true => " and reads the instruction on the processor",
+            false => "",
+        };
+        Some(format!(
+            "To take no more than {} of the graphics card, the edit model works in smaller parts{text}; that takes longer",
+            gib(limit)
+        ))
+    }
+
     /// Put the parts together; `weights` opens those of each network.
     ///
     /// # Errors
@@ -146,19 +205,23 @@ impl InstructPix2Pix {
     ) -> Result<Self> {
         let scheduler = files.scheduler()?;
         let mut weight_bytes = [0; Place::ALL.len()];
+        let mut text_bytes = weight_bytes;
         let mut open = |part| {
             let weights = weights(part)?;
             for (bytes, place) in weight_bytes.iter_mut().zip(Place::ALL) {
                 *bytes += weights.resident_bytes(place);
             }
+            if part == Part::TextEncoder {
+                text_bytes = weight_bytes;
+            }
             Ok::<_, Error>((files.config(part)?, weights))
         };
         let (config, text_weights) = open(Part::TextEncoder)?;
-        let device = text_weights.device().clone();
-        let place = text_weights.place();
         let text_encoder = TextEncoder::build(&config, text_weights)?;
         let tokenizer = files.tokenizer(text_encoder.max_length())?;
         let (unet_config, unet_weights) = open(Part::UNet)?;
+        let (device, place) = (unet_weights.device().clone(), unet_weights.place());
+        let cut = unet_weights.cut;
         let unet = UNet::build(&unet_config, unet_weights)?;
         let (config, vae_weights) = open(Part::Vae)?;
         let vae = Vae::build(&config, vae_weights)?;
@@ -199,6 +262,9 @@ impl InstructPix2Pix {
             device,
             place,
             weight_bytes,
+            text_bytes,
+            cut,
+            limit: None,
             fitting: Cell::default(),
             hash: hash.finish(),
         })
@@ -220,15 +286,23 @@ impl InstructPix2Pix {
 
     /// What editing a picture of that size takes at `place`.
     pub fn memory_need(&self, height: usize, width: usize, place: Place) -> MemoryNeed {
+        self.need([height, width], place, self.cut)
+    }
+
+    fn need(&self, [height, width]: [usize; 2], place: Place, cut: Cut) -> MemoryNeed {
         let (h, w) = self.latent_size(height, width);
-        let weights = Place::ALL.iter().zip(self.weight_bytes);
+        let of = |bytes: [u64; Place::ALL.len()]| {
+            let at_place = Place::ALL.iter().zip(bytes).filter(|(at, _)| **at == place);
+            at_place.map(|(_, bytes)| bytes).sum::<u64>()
+        };
+        let elsewhere = match place {
+            Place::Card(_) if cut.text_on_processor => of(self.text_bytes),
+            Place::Card(_) | Place::Processor => 0,
+        };
         MemoryNeed {
-            weights: weights
-                .filter(|(at, _)| **at == place)
-                .map(|(_, bytes)| bytes)
-                .sum(),
-            denoising: self.unet.working_bytes(3, [h, w], place),
-            autoencoder: self.vae.working_bytes([height, width], place),
+            weights: of(self.weight_bytes) - elsewhere,
+            denoising: self.unet.working_bytes(3, [h, w], place, cut),
+            autoencoder: self.vae.working_bytes([height, width], place, cut),
         }
     }
 
@@ -240,6 +314,10 @@ impl InstructPix2Pix {
     fn check_memory(&self, height: usize, width: usize) -> Result<()> {
         if self.fitting.get() == Some((height, width)) {
             return Ok(());
+        }
+        if let Some(limit) = self.limit {
+            let need = self.memory_need(height, width, self.place);
+            need.check_limit(limit)?;
         }
         if let Some(available) = available_on(&self.device) {
             // The weights are there already.
@@ -257,7 +335,12 @@ impl InstructPix2Pix {
             self.tokenizer.encode(prompt),
             self.tokenizer.encode(negative),
         ];
-        let both = self.text_encoder.forward(&ids)?;
+        let mut both = self.text_encoder.forward(&ids)?;
+        if both.device() != self.device {
+            let data = both.try_into_data();
+            let data = data.map_err(|e| Error::Gpu(format!("the text encoder failed: {e:?}")))?;
+            both = Tensor::from_data(data, &self.device);
+        }
         Ok(PromptEmbedding {
             prompt: both.clone().narrow(0, 0, 1),
             negative: both.narrow(0, 1, 1),
@@ -509,7 +592,10 @@ impl InstructPix2Pix {
     }
 
     /// Wait for the device, so that no more than one step is ever queued and its errors surface here.
-    pub(super) fn settle(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when it fails.
+    pub fn settle(&self) -> Result<()> {
         self.device
             .sync()
             .map_err(|e| Error::Gpu(format!("the device that runs the edit model failed: {e:?}")))

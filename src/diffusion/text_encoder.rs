@@ -5,9 +5,9 @@ use super::clip_layer::ClipLayers;
 use super::config::Config;
 use super::host_simd::on_workers;
 use super::layers::LayerNorm;
-use super::weights::{Precision, Scope, Weights};
+use super::weights::{Precision, Rows, Scope, Weights};
 use crate::{Error, Result};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::path::Path;
 
 /// Name of the weights' file, without its ending.
@@ -15,8 +15,8 @@ pub(crate) const WEIGHTS: &str = "model";
 
 /// The text transformer of a model folder's `text_encoder/`.
 pub struct TextEncoder {
-    /// `[vocabulary, width]`.
-    tokens: Tensor<2>,
+    /// `[vocabulary, width]`, larger than some graphics cards take a buffer to be; a prompt needs 77 rows of it.
+    tokens: Rows,
     /// `[positions, width]`.
     positions: Tensor<2>,
     layers: ClipLayers,
@@ -59,7 +59,7 @@ impl TextEncoder {
         model.ignore("embeddings.position_ids");
         let embeddings = model.at("embeddings");
         Ok(Self {
-            tokens: embeddings.tensor("token_embedding.weight", [vocabulary, width]),
+            tokens: embeddings.rows("token_embedding.weight", [vocabulary, width]),
             positions: embeddings.tensor("position_embedding.weight", [length, width]),
             layers: ClipLayers::load(config, &model.at("encoder.layers"), true)?,
             final_norm: LayerNorm::load(&model.at("final_layer_norm"), width, eps),
@@ -146,16 +146,10 @@ impl TextEncoder {
                 self.vocabulary
             )));
         }
-        let flat: Vec<i32> = ids.iter().flatten().map(|&id| id as i32).collect();
-        let indices = Tensor::<1, Int>::from_data(
-            TensorData::new(flat, [ids.len() * length]),
-            &self.tokens.device(),
-        );
-        let tokens =
-            self.tokens
-                .clone()
-                .select(0, indices)
-                .reshape([ids.len(), length, self.width]);
+        let rows = ids.iter().flatten().map(|&id| id as usize);
+        let data = TensorData::new(self.tokens.select(rows), [ids.len(), length, self.width]);
+        let tokens = Tensor::<3>::from_data(data, &self.positions.device());
+        let tokens = tokens.cast(self.positions.dtype());
         Ok(tokens + self.positions.clone().narrow(0, 0, length).unsqueeze::<3>())
     }
 }

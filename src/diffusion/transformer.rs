@@ -133,6 +133,7 @@ struct Attention {
     value: Linear,
     out: Linear,
     heads: usize,
+    scores: usize,
 }
 
 impl Attention {
@@ -143,6 +144,7 @@ impl Attention {
             value: Linear::load_without_bias(&scope.at("to_v"), source, inner),
             out: Linear::load(&scope.at("to_out.0"), inner, inner),
             heads,
+            scores: scope.cut().scores,
         }
     }
 
@@ -161,8 +163,8 @@ impl Attention {
         residual: Tensor<3>,
     ) -> Tensor<3> {
         let q = self.query.forward(x);
-        self.out
-            .forward_onto(attend(q, k, v, self.heads, false), residual)
+        let attended = attend(q, k, v, self.heads, false, self.scores);
+        self.out.forward_onto(attended, residual)
     }
 }
 

@@ -2,7 +2,7 @@
 //! InstructPix2Pix' own is Stable Diffusion 1.5's with eight input channels: noisy latents and the latents of the
 //! picture to edit.
 
-use super::budget::{Place, Walk};
+use super::budget::{Cut, Place, Walk};
 use super::config::Config;
 use super::conv::Conv2d;
 use super::host_simd::on_workers;
@@ -177,11 +177,24 @@ impl UNet {
     }
 
     /// Bytes beside the weights of a [`Self::forward`] of `batch` latents of `size` (height, width).
-    pub(crate) fn working_bytes(&self, batch: usize, size: [usize; 2], place: Place) -> u64 {
+    pub(crate) fn working_bytes(
+        &self,
+        batch: usize,
+        size: [usize; 2],
+        place: Place,
+        cut: Cut,
+    ) -> u64 {
         let shape = &self.shape;
         let last = shape.widths.len() - 1;
         let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
-        let mut walk = Walk::new(batch, place, usize::MAX);
+        let mut walk = Walk::new(
+            batch,
+            place,
+            Cut {
+                band: usize::MAX,
+                ..cut
+            },
+        );
         let mut skips = vec![(shape.widths[0], area(0))];
         walk.conv(shape.in_channels, shape.widths[0], area(0));
         walk.keep(shape.widths[0], area(0));

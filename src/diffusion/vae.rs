@@ -6,7 +6,7 @@
 //! a time, with the neighbouring rows that their windows reach, while normalization sees the whole picture. Unlike tiles
 //! that run through the whole network by themselves, bands give the result of one pass: there are no seams to blend.
 
-use super::budget::{Place, Walk};
+use super::budget::{Cut, Place, Walk};
 use super::config::Config;
 use super::conv::Conv2d;
 use super::host_simd::on_workers;
@@ -21,9 +21,6 @@ use serde_json::json;
 use std::path::Path;
 
 const EPS: f64 = 1e-6;
-
-/// Pixels of a band unless [`Vae::set_band_pixels`] says otherwise: 256 × 512.
-const BAND_PIXELS: usize = 1 << 17;
 
 /// The autoencoder of a model folder's `vae/`.
 pub struct Vae {
@@ -128,7 +125,7 @@ impl Vae {
             band_pixels: if root.on_host() {
                 usize::MAX
             } else {
-                BAND_PIXELS
+                root.cut().band
             },
             factor: 1 << (levels - 1),
             latent_channels,
@@ -162,10 +159,10 @@ impl Vae {
     }
 
     /// Bytes beside the weights of [`Self::encode`] or [`Self::decode`] of one picture of `size` (height, width).
-    pub(crate) fn working_bytes(&self, size: [usize; 2], place: Place) -> u64 {
+    pub(crate) fn working_bytes(&self, size: [usize; 2], place: Place, cut: Cut) -> u64 {
         let widths = &self.shape.widths;
         let area = |level: usize| (size[0] >> level).max(1) * (size[1] >> level).max(1);
-        let mut walk = Walk::new(1, place, BAND_PIXELS);
+        let mut walk = Walk::new(1, place, cut);
         walk.conv(3, widths[0], area(0));
         // The decoder is the larger half: it passes every level with the width of the one below.
         let last = widths.len() - 1;

@@ -125,6 +125,7 @@ pub(super) struct PixelAttention {
     key: Linear,
     value: Linear,
     out: Linear,
+    scores: usize,
 }
 
 impl PixelAttention {
@@ -144,6 +145,7 @@ impl PixelAttention {
             key: project("to_k", "key"),
             value: project("to_v", "value"),
             out: project("to_out.0", "proj_attn"),
+            scores: scope.cut().scores,
         }
     }
 
@@ -154,7 +156,7 @@ impl PixelAttention {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [q, k, v] = self.project(&x);
-        add_tokens(x, self.out.forward(attend(q, k, v, 1, false)))
+        add_tokens(x, self.out.forward(attend(q, k, v, 1, false, self.scores)))
     }
 
     fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {

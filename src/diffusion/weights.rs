@@ -3,7 +3,7 @@
 //! matrices lie as [`super::element::stored`] says, everything of one axis (biases, norms) in f32. Where the names come from (a safetensors header, a checkpoint's pickle) is settled before: here a part of a model
 //! is a table of places in a file.
 
-use super::budget::Place;
+use super::budget::{Cut, Place};
 use super::element::{Element, stored};
 use super::hash::Fnv;
 use super::host_gemm::StoredMatrix;
@@ -163,6 +163,7 @@ pub(crate) struct Weights {
     device: Device,
     /// Of tensors of more than one axis.
     stored: DType,
+    pub cut: Cut,
     /// Present: look, don't load.
     tally: Option<Rc<RefCell<Tally>>>,
     /// Look at the table only.
@@ -240,6 +241,7 @@ impl Weights {
             table,
             device: device.clone(),
             stored: DType::F32,
+            cut: Cut::WHOLE,
             tally: None,
             counting: false,
             used: RefCell::default(),
@@ -255,6 +257,11 @@ impl Weights {
             stored: stored(precision, &self.device),
             ..self
         }
+    }
+
+    /// For layers that work in such parts.
+    pub fn cut_into(self, cut: Cut) -> Self {
+        Self { cut, ..self }
     }
 
     pub fn device(&self) -> &Device {
@@ -290,10 +297,11 @@ impl Weights {
     /// Bytes of all tensors as they lie at `place`.
     pub fn resident_bytes(&self, place: Place) -> u64 {
         let bytes = self.table.iter().map(|(name, stored)| {
-            let looked_up = name.contains("token_embedding") || name.contains("position_embedding");
             let is_half = match place {
+                Place::Processor if is_table(name) => stored.dtype == Dtype::F16,
+                Place::Card(_) if is_table(name) => return 0,
                 _ if stored.shape.len() < 2 => false,
-                Place::Processor => stored.dtype == Dtype::F16 && !looked_up,
+                Place::Processor => stored.dtype == Dtype::F16 && !name.contains("_embedding"),
                 Place::Card(precision) => precision == Precision::Half,
             };
             stored.shape.iter().product::<usize>() as u64 * if is_half { 2 } else { 4 }
@@ -350,6 +358,17 @@ impl Weights {
             rows,
             depth,
         })
+    }
+
+    /// A table of `[rows, width]` elements that stays in the processor's memory, in the file's type.
+    pub fn rows(&self, name: &str, [rows, width]: [usize; 2]) -> Rows {
+        let found = self.find(name, &[&[rows, width]]);
+        let (bytes, element) = found.unwrap_or((&[], Element::F32));
+        Rows {
+            bytes: bytes.into(),
+            element,
+            width,
+        }
     }
 
     /// The elements of a tensor of floats, unless it is missing or misshapen, or only looked at.
@@ -430,6 +449,29 @@ impl Weights {
     }
 }
 
+/// A table that rows are looked up in.
+pub(crate) struct Rows {
+    bytes: Box<[u8]>,
+    element: Element,
+    width: usize,
+}
+
+impl Rows {
+    /// `[indices, width]` elements of the rows of `indices`; zeros for a row that the table does not have.
+    pub fn select(&self, indices: impl Iterator<Item = usize>) -> Vec<f32> {
+        let row_bytes = self.width * self.element.bytes();
+        let mut values = Vec::new();
+        for index in indices {
+            let row = self.bytes.get(index * row_bytes..(index + 1) * row_bytes);
+            match row {
+                Some(row) => values.extend(self.element.to_f32(row)),
+                None => values.resize(values.len() + self.width, 0.0),
+            }
+        }
+        values
+    }
+}
+
 fn summary(what: &str, mut list: Vec<String>) -> String {
     list.sort();
     let count = list.len();
@@ -440,6 +482,11 @@ fn summary(what: &str, mut list: Vec<String>) -> String {
         n => format!(" and {n} more"),
     };
     format!("{count} {noun} {what}: {}{more}", list.join(", "))
+}
+
+/// Whether a tensor stays in the processor's memory as [`Rows`].
+fn is_table(name: &str) -> bool {
+    name.ends_with("token_embedding.weight")
 }
 
 /// A name prefix within a file, so that a block asks for `conv1.weight` wherever it sits.
@@ -472,6 +519,11 @@ impl<'a> Scope<'a> {
         self.weights.device().clone()
     }
 
+    /// The parts in which layers work.
+    pub fn cut(&self) -> Cut {
+        self.weights.cut
+    }
+
     /// What tensors of more than one axis are kept in.
     pub fn stored(&self) -> DType {
         self.weights.stored
@@ -494,6 +546,10 @@ impl<'a> Scope<'a> {
     ) -> Option<StoredMatrix<'_>> {
         self.weights
             .matrix(&format!("{}{name}", self.prefix), size, stored)
+    }
+
+    pub fn rows(&self, name: &str, size: [usize; 2]) -> Rows {
+        self.weights.rows(&format!("{}{name}", self.prefix), size)
     }
 
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {

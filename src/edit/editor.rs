@@ -4,16 +4,17 @@
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
     networks::NetworkDevice,
+    preparation::{Preparation, Stage, tell},
 };
 use crate::{
     Error, Result,
     diffusion::{
         self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
-        PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
+        MemoryLimit, Place, PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
     },
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision, Scheduler},
+    settings::{EditDevice, Precision, Scheduler, Settings},
 };
 use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -26,6 +27,21 @@ pub fn weights_of(precision: Precision) -> diffusion::Precision {
     }
 }
 
+/// What the settings let an edit model take of a graphics card; `None`: no limit.
+pub fn memory_limit(settings: &Settings) -> Option<MemoryLimit> {
+    let side = match settings.edited_side {
+        0 => USUAL_SIDE,
+        side => side as usize,
+    };
+    (settings.edit_memory_mib > 0).then(|| MemoryLimit {
+        bytes: u64::from(settings.edit_memory_mib) << 20,
+        size: [side, side],
+    })
+}
+
+/// Side of the pictures that InstructPix2Pix was made for, pixels.
+pub const USUAL_SIDE: usize = 512;
+
 /// InstructPix2Pix, loaded.
 pub struct Ip2pEditor {
     networks: NetworkDevice,
@@ -35,7 +51,8 @@ pub struct Ip2pEditor {
     conditions: HashMap<usize, (u32, Tensor<4>)>,
     /// Of the last picture that belongs to no scene, with that limit.
     photo: Option<(Photo, u32, Tensor<4>)>,
-    precision_notice: Option<String>,
+    notices: Vec<String>,
+    preparation: Preparation,
 }
 
 impl Ip2pEditor {
@@ -46,16 +63,16 @@ impl Ip2pEditor {
         path: &Path,
         device: &EditDevice,
         precision: Precision,
+        limit: Option<MemoryLimit>,
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
         let precision = weights_of(precision);
-        let model = InstructPix2Pix::load(path, &networks.device, precision)?;
+        let model = InstructPix2Pix::load_within(path, &networks.device, precision, limit)?;
+        let of_precision = diffusion::precision_notice(precision, &networks.device, &networks.name);
+        let notices = of_precision.into_iter().chain(model.cut_notice()).collect();
         Ok(Self {
-            precision_notice: diffusion::precision_notice(
-                precision,
-                &networks.device,
-                &networks.name,
-            ),
+            notices,
+            preparation: Preparation::new(model.place() != Place::Processor),
             networks,
             model,
             embedding: None,
@@ -69,9 +86,9 @@ impl Ip2pEditor {
         &self.networks.name
     }
 
-    /// Why it does not run in the precision that was asked for, in words.
-    pub fn precision_notice(&self) -> Option<&str> {
-        self.precision_notice.as_deref()
+    /// What runs otherwise than was asked for, and why: sentences for the person.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     fn embed(&mut self, prompt: &str) -> Result<PromptEmbedding> {
@@ -109,6 +126,24 @@ impl Ip2pEditor {
         }
     }
 
+    /// `part` of an edit, told of and waited for where it `is_first`.
+    fn prepared<T>(
+        &mut self,
+        is_first: bool,
+        watch: &mut Watch<'_>,
+        stage: Stage,
+        part: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        watch.cancel.check()?;
+        tell(watch, is_first, stage);
+        let done = part(self)?;
+        if is_first {
+            self.model.settle()?;
+        }
+        watch.cancel.check()?;
+        Ok(done)
+    }
+
     /// A photo as the model sees it.
     fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
         let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
@@ -141,11 +176,16 @@ impl Ip2pEditor {
     }
 }
 
+/// Height and width at which a picture is edited.
+fn size_of(width: u32, height: u32, side: u32) -> [usize; 2] {
+    let (width, height) = detail::edited_size(width, height, side);
+    [height as usize, width as usize]
+}
+
 /// `[1, 3, height, width]`, averaged to the size at which it is edited.
 fn shrunk(picture: Tensor<4>, side: u32) -> Tensor<4> {
     let [_, _, height, width] = picture.dims();
-    let (w, h) = detail::edited_size(width as u32, height as u32, side);
-    let size = [h as usize, w as usize];
+    let size = size_of(width as u32, height as u32, side);
     if size == [height, width] {
         picture
     } else {
@@ -171,10 +211,12 @@ fn edit_settings(instruction: &Instruction) -> EditSettings {
     }
 }
 
-/// Run `edit` with a callback that tells `watch` of its steps. Pictures have `size`: height, width.
+/// Run `edit` with a callback that tells `watch` of its steps, and where it `is_first`, of the decoding after them.
+/// Pictures have `size`: height, width.
 fn watched<T>(
     model: &InstructPix2Pix,
     [height, width]: [usize; 2],
+    is_first: bool,
     watch: &mut Watch<'_>,
     edit: impl FnOnce(&mut dyn FnMut(&EditStep)) -> Result<T>,
 ) -> Result<T> {
@@ -196,6 +238,7 @@ fn watched<T>(
             steps: step.steps,
             preview,
         }));
+        tell(watch, is_first && step.done == step.steps, Stage::Picture);
     })?;
     match failure {
         Some(e) => Err(e),
@@ -219,16 +262,20 @@ impl ImageEditor for Ip2pEditor {
         instruction: &Instruction,
         watch: &mut Watch<'_>,
     ) -> Result<FloatImage> {
-        let embedding = self.embed(&instruction.prompt)?;
         let side = instruction.edited_side;
-        let condition = self.condition(view, original, side)?;
-        watch.cancel.check()?;
+        let size = size_of(render.width, render.height, side);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.condition(view, original, side)
+        })?;
         let image = shrunk(self.networks.picture(render)?, side);
-        let [_, _, height, width] = image.dims();
-        let size = [height, width];
         let noise = self.noise(size, instruction);
+        tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let edited = watched(model, size, watch, |on_step| {
+        let edited = watched(model, size, is_first, watch, |on_step| {
             model.edit(
                 image,
                 &condition,
@@ -240,7 +287,9 @@ impl ImageEditor for Ip2pEditor {
                 on_step,
             )
         })?;
-        self.restored(tensor_to_image(edited)?, original, instruction)
+        let edited = tensor_to_image(edited)?;
+        self.preparation.finish(size);
+        self.restored(edited, original, instruction)
     }
 
     fn edit_photo(
@@ -249,17 +298,22 @@ impl ImageEditor for Ip2pEditor {
         instruction: &Instruction,
         watch: &mut Watch<'_>,
     ) -> Result<Photo> {
-        let embedding = self.embed(&instruction.prompt)?;
         let side = instruction.edited_side;
-        let condition = self.photo_condition(photo, side)?;
+        let size = size_of(photo.width, photo.height, side);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.photo_condition(photo, side)
+        })?;
         let mut scheduler = self.model.scheduler.clone();
         if instruction.solver == EditSolver::DpmPlusPlus {
             scheduler.solver = Solver::DpmPlusPlus;
         }
+        tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let (width, height) = detail::edited_size(photo.width, photo.height, side);
-        let size = [height as usize, width as usize];
-        let edited = watched(model, size, watch, |on_step| {
+        let edited = watched(model, size, is_first, watch, |on_step| {
             model.edit_encoded(
                 condition,
                 size,
@@ -271,7 +325,9 @@ impl ImageEditor for Ip2pEditor {
                 on_step,
             )
         })?;
-        let edited = self.restored(tensor_to_image(edited)?, photo, instruction)?;
+        let edited = tensor_to_image(edited)?;
+        self.preparation.finish(size);
+        let edited = self.restored(edited, photo, instruction)?;
         Ok(edited.to_photo())
     }
 
@@ -284,10 +340,16 @@ impl ImageEditor for Ip2pEditor {
         with_estimate: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Distilled> {
-        let embedding = self.embed(&instruction.prompt)?;
-        let condition = self.condition(view, original, 0)?;
-        watch.cancel.check()?;
-        let noise = self.noise([render.height as usize, render.width as usize], instruction);
+        let size = size_of(render.width, render.height, 0);
+        let is_first = self.preparation.lacks(size);
+        let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
+            editor.embed(&instruction.prompt)
+        })?;
+        let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
+            editor.condition(view, original, 0)
+        })?;
+        let noise = self.noise(size, instruction);
+        tell(watch, is_first, Stage::FirstStep);
         let found = self.model.distill(
             self.networks.picture(render)?,
             &condition,
@@ -297,8 +359,9 @@ impl ImageEditor for Ip2pEditor {
             &noise,
             watch.cancel,
         )?;
+        self.preparation.finish(size);
         let estimate = if with_estimate {
-            let (height, width) = (render.height as usize, render.width as usize);
+            let [height, width] = size;
             Some(tensor_to_image(self.model.decode(
                 found.estimate,
                 height,

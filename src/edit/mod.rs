@@ -11,15 +11,18 @@ mod kind;
 mod look;
 mod nerfacto;
 mod networks;
+mod preparation;
 mod remote;
 mod scene;
 mod schedule;
 
-pub use editor::{Ip2pEditor, weights_of};
+pub use editor::{Ip2pEditor, USUAL_SIDE, memory_limit, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
 pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use nerfacto::luxen_of;
-pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
+pub use networks::{
+    PerceptualLoss, PerceptualSearch, choose_device, cpu_device, runs_on_processor,
+};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
@@ -76,6 +79,8 @@ pub enum EditUpdate {
     Waiting(String),
     /// It goes on.
     Resumed,
+    /// Something is done once, before the first edit: what, for the person.
+    Preparing(String),
 }
 
 /// Who watches an edit, and may stop it.

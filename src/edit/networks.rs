@@ -25,6 +25,15 @@ pub fn choose_device(setting: &EditDevice, gpu: &Gpu) -> Result<(Device, String)
     Place::of(setting, gpu)?.device(gpu)
 }
 
+/// Whether that setting means the processor.
+pub fn runs_on_processor(setting: &EditDevice, gpu: &Gpu) -> bool {
+    match setting {
+        EditDevice::Cpu => true,
+        EditDevice::Gpu(_) => false,
+        EditDevice::Auto | EditDevice::Remote(_) => gpu.is_software(),
+    }
+}
+
 /// The processor, and its name for the person.
 pub fn cpu_device() -> (Device, String) {
     (Device::flex(), "CPU".into())
@@ -50,9 +59,12 @@ impl Place {
                 }
                 Ok(Self::Other(Gpu::open(instance, adapter)?))
             }
-            EditDevice::Cpu => Ok(Self::Cpu),
-            EditDevice::Auto | EditDevice::Remote(_) if gpu.is_software() => Ok(Self::Cpu),
-            EditDevice::Auto | EditDevice::Remote(_) => Ok(Self::Shared),
+            EditDevice::Cpu | EditDevice::Auto | EditDevice::Remote(_) => {
+                Ok(match runs_on_processor(setting, gpu) {
+                    true => Self::Cpu,
+                    false => Self::Shared,
+                })
+            }
         }
     }
 

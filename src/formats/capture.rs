@@ -2,6 +2,7 @@
 //! before anything is moved. `luxedit info` shows this; loading starts from it.
 
 use super::distortion::Lens;
+use super::files;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use crate::scene::{DatasetKind, PointCloud};
@@ -101,9 +102,15 @@ pub fn locate_any(base: &Path, relative: &Path) -> Option<Located> {
     })
 }
 
+/// Whether a file is called as photos are.
+pub fn is_photo(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| PHOTO_ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)))
+}
+
 /// `path`, or `path` with the ending of a photo; whichever is a file.
 pub fn existing(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
+    if files::is_file(path) {
         return Some(path.to_owned());
     }
     PHOTO_ENDINGS
@@ -114,7 +121,7 @@ pub fn existing(path: &Path) -> Option<PathBuf> {
             with_ending.push(ending);
             PathBuf::from(with_ending)
         })
-        .find(|p| p.is_file())
+        .find(|p| files::is_file(p))
 }
 
 /// nerfstudio's rule where nobody chose: twice as small while the longer side exceeds 1600 pixels and a folder

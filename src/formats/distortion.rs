@@ -5,6 +5,7 @@
 use crate::scene::Intrinsics;
 use glam::{DMat2, DVec2, DVec3};
 use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
 
 /// Nothing farther than this from the optical axis is straightened: a pinhole picture's size grows with the tangent.
 pub const MAX_HALF_FIELD_DEGREES: f64 = 60.0;
@@ -13,7 +14,7 @@ pub const MAX_HALF_FIELD_DEGREES: f64 = 60.0;
 /// cannot be inverted usefully.
 const MIN_SLOPE: f64 = 0.1;
 
-/// How the ideal projection of a point moves on the normalized plane.
+/// How the ideal projection of a point moves on the normalized plane. Names in capitals are COLMAP's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum Distortion {
@@ -22,8 +23,28 @@ pub enum Distortion {
     /// Brown–Conrady with the radial polynomial `1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸` and tangential p1, p2:
     /// SIMPLE_RADIAL, RADIAL and OPENCV.
     Brown { k: [f64; 4], p: [f64; 2] },
-    /// OPENCV_FISHEYE: `θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)` of the angle θ to the optical axis.
+    /// FULL_OPENCV: the radial function `(1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶)`, and tangential p1, p2.
+    Rational { k: [f64; 6], p: [f64; 2] },
+    /// OPENCV_FISHEYE: `θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)` of the angle θ to the optical axis. RADIAL_FISHEYE and
+    /// FISHEYE leave out coefficients.
     Fisheye { k: [f64; 4] },
+    /// THIN_PRISM_FISHEYE: on the plane of the angle θ, Brown–Conrady, and `s1 θ²` along x, `s2 θ²` along y.
+    ThinPrismFisheye {
+        k: [f64; 4],
+        p: [f64; 2],
+        s: [f64; 2],
+    },
+    /// RAD_TAN_THIN_PRISM_FISHEYE, Project Aria's FISHEYE624: on the plane of the angle a radial polynomial of six
+    /// coefficients; of what that gives, tangential p0, p1 and the prism `s0 r² + s1 r⁴` along x, `s2 r² + s3 r⁴` along y.
+    RadTanThinPrismFisheye {
+        k: [f64; 6],
+        p: [f64; 2],
+        s: [f64; 4],
+    },
+    /// FOV (Devernay and Faugeras 2001): `atan(2 r tan(ω/2)) / ω`, ω in radians.
+    FieldOfView { omega: f64 },
+    /// DIVISION (Fitzgibbon 2001): the ideal radius is `d / (1 + k d²)` of the distorted radius d.
+    Division { k: f64 },
 }
 
 impl Distortion {
@@ -36,42 +57,86 @@ impl Distortion {
         }
     }
 
+    /// [`Distortion::FieldOfView`], or [`Distortion::None`] for an angle that cannot be told from zero. `None` for one that
+    /// no lens has.
+    pub fn field_of_view(omega: f64) -> Option<Self> {
+        match omega.abs() {
+            omega if omega < 1e-6 => Some(Self::None),
+            omega if omega < PI => Some(Self::FieldOfView { omega }),
+            _ => None,
+        }
+    }
+
     /// Where the ideal point `p` of the normalized plane appears.
     pub fn distort(&self, p: DVec2) -> DVec2 {
-        match *self {
-            Self::None => p,
-            Self::Brown { k, p: [p1, p2] } => {
-                let r2 = p.length_squared();
-                let radial = polynomial(k, r2);
-                let tangential = DVec2::new(
-                    2.0 * p1 * p.x * p.y + p2 * (r2 + 2.0 * p.x * p.x),
-                    2.0 * p2 * p.x * p.y + p1 * (r2 + 2.0 * p.y * p.y),
-                );
-                p * radial + tangential
-            }
-            Self::Fisheye { k } => {
-                let r = p.length();
-                if r == 0.0 {
-                    return p;
-                }
-                let theta = r.atan();
-                p * (theta * polynomial(k, theta * theta) / r)
-            }
+        let r = p.length();
+        if r == 0.0 || *self == Self::None {
+            return p;
         }
+        self.bend(if self.is_angular() {
+            p * (r.atan() / r)
+        } else {
+            p
+        })
     }
 
     /// As [`Distortion::distort`] for a point in camera space. A fisheye lens also sees points beside and behind it.
     pub fn distort_point(&self, point: DVec3) -> DVec2 {
+        if !self.is_angular() {
+            return self.distort(point.truncate() / point.z);
+        }
+        let r = point.truncate().length();
+        if r == 0.0 {
+            return DVec2::ZERO;
+        }
+        self.bend(point.truncate() * (r.atan2(point.z) / r))
+    }
+
+    /// Whether radii are angles to the optical axis, else their tangents.
+    fn is_angular(&self) -> bool {
+        match self {
+            Self::Fisheye { .. }
+            | Self::ThinPrismFisheye { .. }
+            | Self::RadTanThinPrismFisheye { .. } => true,
+            Self::None
+            | Self::Brown { .. }
+            | Self::Rational { .. }
+            | Self::FieldOfView { .. }
+            | Self::Division { .. } => false,
+        }
+    }
+
+    /// Where a point other than the middle appears; its radius is an angle or a tangent ([`Distortion::is_angular`]).
+    fn bend(&self, q: DVec2) -> DVec2 {
+        let r = q.length();
+        let along = q * (self.radial(r) / r);
         match *self {
-            Self::Fisheye { k } => {
-                let r = point.truncate().length();
-                if r == 0.0 {
-                    return DVec2::ZERO;
-                }
-                let theta = r.atan2(point.z);
-                point.truncate() * (theta * polynomial(k, theta * theta) / r)
+            Self::Brown { p, .. } | Self::Rational { p, .. } => along + tangential(p, q),
+            Self::ThinPrismFisheye { p, s, .. } => {
+                along + tangential(p, q) + DVec2::from_array(s) * (r * r)
             }
-            _ => self.distort(point.truncate() / point.z),
+            Self::RadTanThinPrismFisheye { p, s, .. } => {
+                let r2 = along.length_squared();
+                let prism = DVec2::new(s[0] + s[1] * r2, s[2] + s[3] * r2) * r2;
+                let [p0, p1] = p;
+                along + tangential([p1, p0], along) + prism
+            }
+            _ => along,
+        }
+    }
+
+    /// The radius that appears for a radius of the plane of [`Distortion::bend`], where nothing but it acts.
+    fn radial(&self, s: f64) -> f64 {
+        let s2 = s * s;
+        match *self {
+            Self::None => s,
+            Self::Brown { k, .. } | Self::Fisheye { k } | Self::ThinPrismFisheye { k, .. } => {
+                s * polynomial(&k, s2)
+            }
+            Self::Rational { k, .. } => s * polynomial(&k[..3], s2) / polynomial(&k[3..], s2),
+            Self::RadTanThinPrismFisheye { k, .. } => s * polynomial(&k, s2),
+            Self::FieldOfView { omega } => (2.0 * s * (0.5 * omega).tan()).atan() / omega,
+            Self::Division { k } => 2.0 * s / (1.0 + (1.0 - 4.0 * k * s2).sqrt()),
         }
     }
 
@@ -83,11 +148,8 @@ impl Distortion {
 
     /// `limit` is [`Distortion::limit_radius`].
     fn undistort_within(&self, d: DVec2, limit: f64) -> Option<DVec2> {
-        if *self == Self::None {
-            return Some(d);
-        }
         let target = d.length();
-        if target == 0.0 && matches!(self, Self::Fisheye { .. }) {
+        if *self == Self::None || target == 0.0 {
             return Some(d);
         }
         let (mut low, mut high) = (0.0, limit);
@@ -117,37 +179,36 @@ impl Distortion {
     pub fn limit_radius(&self) -> f64 {
         const STEPS: u32 = 600;
         let max_theta = MAX_HALF_FIELD_DEGREES.to_radians();
-        // The radial functions are s·(1 + k1 s² + …), with s the radius or the angle.
-        let (k, max) = match *self {
+        // Models that flatten far out are judged by the angle, in which they are closer to straight.
+        let by_angle = match self {
             Self::None => return f64::INFINITY,
-            Self::Brown { k, .. } => (k, max_theta.tan()),
-            Self::Fisheye { k } => (k, max_theta),
+            Self::Brown { .. } | Self::Rational { .. } => false,
+            Self::Fisheye { .. }
+            | Self::ThinPrismFisheye { .. }
+            | Self::RadTanThinPrismFisheye { .. }
+            | Self::FieldOfView { .. }
+            | Self::Division { .. } => true,
         };
-        let slope = |s: f64| {
-            let s2 = s * s;
-            1.0 + s2 * (3.0 * k[0] + s2 * (5.0 * k[1] + s2 * (7.0 * k[2] + s2 * 9.0 * k[3])))
+        let ideal = |s: f64| if by_angle { s.tan() } else { s };
+        let max = if by_angle { max_theta } else { max_theta.tan() };
+        let distorted = |s: f64| self.distorted_radius(ideal(s));
+        let step = max / f64::from(STEPS);
+        let is_usable = |s: f64| {
+            let h = 1e-6 * max;
+            let slope = (distorted(s + h) - distorted(s - h)) / (2.0 * h);
+            // The second: no pole was passed.
+            slope >= MIN_SLOPE && distorted(s) > distorted(s - step)
         };
         let last = (1..=STEPS)
-            .map(|i| max * f64::from(i) / f64::from(STEPS))
-            .take_while(|&s| slope(s) >= MIN_SLOPE)
-            .last()
-            .unwrap_or(max / f64::from(STEPS));
-        match self {
-            Self::Fisheye { .. } => last.tan(),
-            _ => last,
-        }
+            .map(|i| step * f64::from(i))
+            .take_while(|&s| is_usable(s))
+            .last();
+        ideal(last.unwrap_or(step))
     }
 
-    /// Distorted radius of an ideal radius, tangential terms left out.
+    /// Distorted radius of an ideal radius; what does not act along it is left out.
     fn distorted_radius(&self, r: f64) -> f64 {
-        match *self {
-            Self::None => r,
-            Self::Brown { k, .. } => r * polynomial(k, r * r),
-            Self::Fisheye { k } => {
-                let theta = r.atan();
-                theta * polynomial(k, theta * theta)
-            }
-        }
+        self.radial(if self.is_angular() { r.atan() } else { r })
     }
 
     fn jacobian(&self, p: DVec2) -> DMat2 {
@@ -159,9 +220,18 @@ impl Distortion {
     }
 }
 
-/// `1 + k1 s + k2 s² + k3 s³ + k4 s⁴`.
-fn polynomial(k: [f64; 4], s: f64) -> f64 {
-    1.0 + s * (k[0] + s * (k[1] + s * (k[2] + s * k[3])))
+/// `1 + k1 s + k2 s² + …`.
+fn polynomial(k: &[f64], s: f64) -> f64 {
+    1.0 + k.iter().rev().fold(0.0, |sum, k| (sum + k) * s)
+}
+
+/// OpenCV's decentring terms.
+fn tangential([p1, p2]: [f64; 2], q: DVec2) -> DVec2 {
+    let r2 = q.length_squared();
+    DVec2::new(
+        2.0 * p1 * q.x * q.y + p2 * (r2 + 2.0 * q.x * q.x),
+        2.0 * p2 * q.x * q.y + p1 * (r2 + 2.0 * q.y * q.y),
+    )
 }
 
 /// A camera's intrinsics as the capture has them.

@@ -190,16 +190,33 @@ impl fmt::Display for LensGroup {
             "{} frames of {}x{}, focal length {} {}, principal point {} {}, ",
             self.frames, k.width, k.height, k.fx, k.fy, k.cx, k.cy
         )?;
+        let list = |values: &[f64]| {
+            let words: Vec<String> = values.iter().map(f64::to_string).collect();
+            words.join(" ")
+        };
         match self.lens.distortion {
             Distortion::None => write!(f, "no distortion"),
-            Distortion::Brown { k, p } => write!(
-                f,
-                "distortion k {} {} {} {} p {} {}",
-                k[0], k[1], k[2], k[3], p[0], p[1]
-            ),
-            Distortion::Fisheye { k } => {
-                write!(f, "fisheye k {} {} {} {}", k[0], k[1], k[2], k[3])
+            Distortion::Brown { k, p } => write!(f, "distortion k {} p {}", list(&k), list(&p)),
+            Distortion::Rational { k, p } => {
+                write!(f, "rational distortion k {} p {}", list(&k), list(&p))
             }
+            Distortion::Fisheye { k } => write!(f, "fisheye k {}", list(&k)),
+            Distortion::ThinPrismFisheye { k, p, s } => write!(
+                f,
+                "thin-prism fisheye k {} p {} s {}",
+                list(&k),
+                list(&p),
+                list(&s)
+            ),
+            Distortion::RadTanThinPrismFisheye { k, p, s } => write!(
+                f,
+                "thin-prism fisheye k {} p {} s {}",
+                list(&k),
+                list(&p),
+                list(&s)
+            ),
+            Distortion::FieldOfView { omega } => write!(f, "field-of-view distortion ω {omega}"),
+            Distortion::Division { k } => write!(f, "division distortion k {k}"),
         }
     }
 }
@@ -273,6 +290,7 @@ impl fmt::Display for CaptureInfo {
             DatasetKind::Colmap => "COLMAP",
             DatasetKind::Nerfstudio => "nerfstudio / instant-ngp",
             DatasetKind::Blender => "Blender",
+            DatasetKind::Llff => "LLFF",
         };
         writeln!(f, "{}: {kind} capture", path.display())?;
         writeln!(

@@ -1,19 +1,22 @@
-//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp and Blender; splats of all tools; point clouds in PLY;
+//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp, LLFF and Blender, archived ones too; splats of all tools; point clouds in PLY;
 //! pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
 //! the person really has. Counts and sizes in files are never trusted.
 
 mod animation;
 pub mod atomic;
+mod camera_path;
 pub mod capture;
 pub mod colmap;
 pub mod distortion;
 mod files;
 pub(crate) mod glb;
 mod info;
+mod llff;
 mod load;
 mod mesh;
 pub mod nerfstudio;
 pub mod normalize;
+mod npy;
 pub mod picture;
 pub mod ply;
 pub mod splats;
@@ -24,6 +27,7 @@ pub mod undistort;
 
 pub use animation::write_gif;
 pub use atomic::write_atomic;
+pub use camera_path::{CameraPath, read_camera_path, write_camera_path};
 pub use distortion::{Distortion, Lens};
 pub use info::{Bounds, CaptureInfo, Info, LensGroup, LuxenInfo, PointInfo, SplatInfo};
 pub use mesh::{MeshFormat, write_mesh, write_points};
@@ -39,7 +43,6 @@ use capture::Capture;
 use glam::DVec3;
 use serde::{Deserialize, Serialize};
 use splats::Recognized;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How to load a capture. `None` is what the capture's own tools do.
@@ -87,6 +90,7 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
     }
     match identify(path)? {
         Source::Transforms(file) => transforms::read(&file, downscale),
+        Source::Llff(file) => llff::read(&file, downscale),
         Source::Blender(folder) => transforms::read_blender(&folder, downscale),
         Source::Colmap { model, others } => {
             let mut capture = colmap::read(&model, downscale)?;
@@ -152,6 +156,12 @@ pub fn is_splat_scene(path: &Path) -> Result<bool> {
     )
 }
 
+/// Whether `path` is anything that luxedit opens, damaged or not.
+pub fn is_capture(path: &Path) -> bool {
+    let is_splats = splats::recognize(path).is_ok_and(|found| found.is_some());
+    is_splats || !path.is_dir() || !matches!(find_capture(path), Ok(None))
+}
+
 /// What `path` holds, without decoding photos.
 ///
 /// # Errors
@@ -186,6 +196,7 @@ pub fn inspect(path: &Path) -> Result<Info> {
 enum Source {
     Transforms(PathBuf),
     Blender(PathBuf),
+    Llff(PathBuf),
     Colmap {
         model: PathBuf,
         others: usize,
@@ -206,36 +217,56 @@ fn identify(path: &Path) -> Result<Source> {
         return Ok(Source::Nerfacto(file));
     }
     if metadata.is_dir() {
-        identify_folder(path)
+        find_capture(path)?.ok_or_else(|| Error::file(path, no_capture_in("folder")))
+    } else if files::is_archive(path) {
+        identify_archive(path)
     } else {
         identify_file(path)
     }
 }
 
-fn identify_folder(path: &Path) -> Result<Source> {
-    let transforms = path.join("transforms.json");
-    if transforms.is_file() {
-        return Ok(Source::Transforms(transforms));
+/// What a folder holds of captures; `None`: nothing that is known.
+fn find_capture(folder: &Path) -> Result<Option<Source>> {
+    let transforms = folder.join("transforms.json");
+    if files::is_file(&transforms) {
+        return Ok(Some(Source::Transforms(transforms)));
     }
-    if path.join(transforms::BLENDER_TRAIN).is_file() {
-        return Ok(Source::Blender(path.to_owned()));
+    if files::is_file(&folder.join(transforms::BLENDER_TRAIN)) {
+        return Ok(Some(Source::Blender(folder.to_owned())));
     }
-    if let Some((model, others)) = colmap::find_model(path)? {
-        return Ok(Source::Colmap { model, others });
+    if let Some((model, others)) = colmap::find_model(folder)? {
+        return Ok(Some(Source::Colmap { model, others }));
     }
-    Err(Error::file(
-        path,
-        "holds no capture that is known; looked for transforms.json (nerfstudio, instant-ngp), transforms_train.json \
-         (Blender), and COLMAP's cameras and images files (.bin or .txt) here, in sparse, sparse/0, colmap/sparse/0 and \
-         sparse_txt/0",
-    ))
+    let poses = folder.join(llff::POSES);
+    Ok(files::is_file(&poses).then_some(Source::Llff(poses)))
+}
+
+/// A capture at the top of an archive or in the folders that it was packed with.
+fn identify_archive(archive: &Path) -> Result<Source> {
+    const DEPTH: usize = 3;
+    let mut folders = vec![archive.to_owned()];
+    for _ in 0..DEPTH {
+        for folder in &folders {
+            if let Some(source) = find_capture(folder)? {
+                return Ok(source);
+            }
+        }
+        folders = folders.iter().flat_map(|f| files::list(f)).collect();
+        folders.retain(|folder| files::is_folder(folder));
+    }
+    Err(Error::file(archive, no_capture_in("archive")))
+}
+
+fn no_capture_in(place: &str) -> String {
+    format!(
+        "holds no capture that is known; looked in this {place} for transforms.json (nerfstudio, instant-ngp), \
+         transforms_train.json (Blender), poses_bounds.npy (LLFF), and COLMAP's cameras and images files (.bin or .txt) \
+         here, in sparse, sparse/0, colmap/sparse/0 and sparse_txt/0"
+    )
 }
 
 fn identify_file(path: &Path) -> Result<Source> {
-    let mut head = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(4096).read_to_end(&mut head))
-        .map_err(Error::io(path))?;
+    let head = files::read_head(path, 4096)?;
     let folder = || match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -260,6 +291,9 @@ fn identify_file(path: &Path) -> Result<Source> {
             .iter()
             .any(|part| name == format!("{part}.bin") || name == format!("{part}.txt"))
     });
+    if path.file_name().is_some_and(|name| name == llff::POSES) {
+        return Ok(Source::Llff(path.to_owned()));
+    }
     if is_colmap {
         return Ok(Source::Colmap {
             model: folder(),
@@ -268,7 +302,7 @@ fn identify_file(path: &Path) -> Result<Source> {
     }
     Err(Error::file(
         path,
-        "is no file that is known: it is neither a transforms.json, nor one of COLMAP's files, nor a point cloud, nor a \
-         splat file (.ply, .splat, .ksplat, .spz, .sog, .gltf, .glb)",
+        "is no file that is known: it is neither a transforms.json, nor one of COLMAP's files, nor a poses_bounds.npy, nor \
+         an archive of a capture (.zip), nor a point cloud, nor a splat file (.ply, .splat, .ksplat, .spz, .sog, .gltf, .glb)",
     ))
 }

@@ -2,6 +2,14 @@
 //! parameter buffer that the trainer updates is the buffer that the viewport draws, without a copy; headless the same
 //! kernels run on a device of their own. cubecl reads its abilities from the *adapter*, so the device enables all that
 //! the adapter offers. No adapter, or a lost device, is an [`Error::Gpu`] that says what to do, never a panic.
+//!
+//! burn's kernels are WGSL here, on every graphics interface. WGSL as cubecl 0.11 writes it has no matrix units: products of
+//! matrices run on the ordinary units, convolutions through `conv_direct` (or, of one pixel, a product), attention through
+//! `unit` kernels or written-out scores. burn's feature `vulkan` writes SPIR-V instead, which takes them from
+//! `VK_KHR_cooperative_matrix` (and brings bf16), where the driver has the Vulkan memory model at device scope and buffer
+//! device addresses. Such a device is still an ordinary wgpu device that egui and these kernels can share, but cubecl must
+//! make it (`Device::wgpu_options().init_with_setup()`, then `WgpuSetup::Existing` for the window): it enables extensions
+//! that wgpu does not, and for a device made elsewhere it would believe the adapter and use what is not enabled.
 
 mod bridge;
 mod image;
@@ -16,6 +24,7 @@ pub use profile::KernelTime;
 pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use std::sync::{
     Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -197,6 +206,9 @@ impl Gpu {
     pub fn burn_device(&self) -> Result<burn::tensor::Device> {
         self.burn
             .get_or_init(|| {
+                if self.is_software() {
+                    tune_briefly();
+                }
                 burn::tensor::Device::wgpu_options()
                     .setup(burn::tensor::wgpu::WgpuSetup {
                         instance: self.instance.clone(),
@@ -353,6 +365,22 @@ impl Gpu {
             .chunks_exact(size_of::<T>())
             .map(bytemuck::pod_read_unaligned)
             .collect())
+    }
+}
+
+/// Kernels are timed once each instead of up to ten times: on a software adapter a single time tells them apart, and
+/// tuning is most of what a first run takes. A configuration that was read before stays.
+fn tune_briefly() {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    let bench = &mut config.autotune.bench;
+    (
+        bench.min_samples,
+        bench.max_samples,
+        bench.short_circuit_samples,
+    ) = (1, 1, 1);
+    bench.speed_factor = 1.0;
+    if !CubeClRuntimeConfig::try_set(config) {
+        log::debug!("burn has read its configuration already");
     }
 }
 

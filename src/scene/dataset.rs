@@ -14,6 +14,7 @@ pub enum DatasetKind {
     Colmap,
     Nerfstudio,
     Blender,
+    Llff,
 }
 
 /// One posed photo.

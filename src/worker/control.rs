@@ -174,7 +174,8 @@ impl Control {
             | Command::TryOut { .. }
             | Command::Render { .. }
             | Command::Deliver { .. }
-            | Command::MakeViews { .. } => self.after.push_back(command),
+            | Command::MakeViews { .. }
+            | Command::FindPoses { .. } => self.after.push_back(command),
         }
     }
 

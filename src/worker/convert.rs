@@ -22,6 +22,8 @@ pub struct Conversion {
     pub bytes: u64,
     /// What the output format does not keep.
     pub loss: Option<&'static str>,
+    /// The scene is to be drawn antialiased, and the output format cannot say it.
+    pub forgets_antialiasing: bool,
 }
 
 /// Read the splat file or project `input`, turn it half around each of `turns` (axes 0 to 2), and write it to `output` in the format
@@ -59,5 +61,6 @@ pub fn convert(input: &Path, output: &Path, turns: &[usize]) -> Result<Conversio
         sh_degree: scene.sh_degree,
         bytes: std::fs::metadata(output).map_err(Error::io(output))?.len(),
         loss: output_format.loss(),
+        forgets_antialiasing: scene.antialiased && !output_format.says_antialiased(),
     })
 }

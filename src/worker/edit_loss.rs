@@ -15,7 +15,7 @@ pub(super) type PerceptualKey = (LpipsClassifier, String, EditDevice);
 
 impl LoadedEditor {
     /// Load LPIPS where the settings ask for it, and say which loss runs. [`Loss::Auto`] falls back to the method's loss
-    /// without LPIPS, with a warning.
+    /// without LPIPS, and says so.
     ///
     /// # Errors
     /// [`Error::Invalid`] when LPIPS was asked for by name and its weights are not there, and when the scene cannot learn
@@ -55,7 +55,7 @@ impl LoadedEditor {
                     (Method::Igs2gs, SceneKind::Splat) => (Loss::L1Ssim, "L1 + SSIM"),
                     _ => (Loss::L1, "L1"),
                 };
-                control.emit(Event::Warning(format!(
+                control.emit(Event::Note(format!(
                     "the edit goes without LPIPS, with {name} as loss: {why}"
                 )));
                 Ok(loss)

@@ -46,7 +46,7 @@ impl Session {
                 let dataset = self.dataset()?;
                 let config = LuxenConfig::of(&settings, dataset, self.gpu.is_software(), steps);
                 if let Some(text) = LuxenConfig::explanation(&settings, self.gpu.is_software()) {
-                    control.emit(Event::Warning(text));
+                    control.emit(Event::Note(text));
                 }
                 self.tell_memory(&config, control)?;
                 Box::new(LuxenTrainer::new(self.gpu.clone(), config, views as u32)?)
@@ -478,6 +478,7 @@ impl Session {
                             );
                         }
                         EditUpdate::Waiting(reason) => progress.waiting = Some(reason),
+                        EditUpdate::Preparing(what) => progress.detail = what,
                         EditUpdate::Resumed => {}
                     }
                     control.progress(progress.clone());

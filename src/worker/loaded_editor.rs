@@ -4,7 +4,11 @@ use super::{Event, Progress, control::Control, edit_loss::PerceptualKey};
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions},
+    diffusion::{MemoryLimit, MemoryNeed, Place, memory_need},
+    edit::{
+        ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions,
+        USUAL_SIDE, memory_limit, runs_on_processor, weights_of,
+    },
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
 };
@@ -12,7 +16,7 @@ use std::sync::Arc;
 
 /// The loaded edit model, and what it was loaded with.
 pub struct LoadedEditor {
-    key: (String, EditDevice, Precision),
+    key: (String, EditDevice, Precision, Option<MemoryLimit>),
     pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
@@ -31,6 +35,7 @@ pub fn load_editor<'a>(
         settings.model.clone(),
         settings.edit_device.clone(),
         settings.precision,
+        memory_limit(settings),
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
         *slot = None;
@@ -42,7 +47,7 @@ pub fn load_editor<'a>(
     let editor: Box<dyn ImageEditor> = if addresses.is_empty() {
         control.progress(Progress {
             job: control.running,
-            detail: "loading the edit model".into(),
+            detail: loading(gpu, settings),
             ..Default::default()
         });
         let editor = Ip2pEditor::load(
@@ -50,9 +55,10 @@ pub fn load_editor<'a>(
             &Bundle::find().model_path(&settings.model)?,
             &settings.edit_device,
             settings.precision,
+            memory_limit(settings),
         )?;
-        if let Some(notice) = editor.precision_notice() {
-            control.emit(Event::Warning(notice.into()));
+        for notice in editor.notices() {
+            control.emit(Event::Warning(notice.clone()));
         }
         Box::new(editor)
     } else {
@@ -78,6 +84,29 @@ pub fn load_editor<'a>(
         editor,
         perceptual: None,
     }))
+}
+
+/// What is told while the edit model loads: how much memory edits will take.
+fn loading(gpu: &Gpu, settings: &Settings) -> String {
+    let side = match settings.edited_side {
+        0 => USUAL_SIDE,
+        side => side as usize,
+    };
+    let precision = weights_of(settings.precision);
+    let place = match runs_on_processor(&settings.edit_device, gpu) {
+        true => Place::Processor,
+        false => Place::Card(precision),
+    };
+    let path = Bundle::find().model_path(&settings.model);
+    // Where there is no such model, loading it says so.
+    let need = path.and_then(|path| memory_need(&path, precision, [side, side], place));
+    match need.as_ref().map(MemoryNeed::total) {
+        Ok(bytes) => format!(
+            "loading the edit model; a picture of {side} × {side} takes {:.1} GiB of memory",
+            bytes as f64 / f64::from(1 << 30)
+        ),
+        Err(_) => "loading the edit model".into(),
+    }
 }
 
 /// What a remote editor must run. A model that is not here goes by its name.

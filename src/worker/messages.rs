@@ -78,6 +78,10 @@ pub enum Command {
         cameras: Option<PathBuf>,
         /// This many cameras of a loop within what those cameras saw, instead of the cameras.
         orbit: Option<u32>,
+        /// The cameras of a camera path of nerfstudio, instead of all of these.
+        path: Option<PathBuf>,
+        /// Pictures a second of a film; `None`: the path's, else what is usual.
+        frames_per_sec: Option<f64>,
         /// Longer side of the pictures, pixels; `None`: the cameras' own.
         side: Option<u32>,
         output: PathBuf,
@@ -96,6 +100,13 @@ pub enum Command {
     Deliver {
         output: PathBuf,
         delivery: Delivery,
+    },
+    /// Find where the photos of a folder or video were taken, and make a capture of them in `folder` (`None`: beside the
+    /// projects), then open it when `opens`.
+    FindPoses {
+        photos: PathBuf,
+        folder: Option<PathBuf>,
+        opens: bool,
     },
     /// Ask what the Hub has of a model. Answered by [`Event::ModelOffered`] or [`Event::ModelFailed`], beside whatever
     /// job is under way.
@@ -158,6 +169,10 @@ pub enum RenderFormat {
     Exr,
     /// One animation of all pictures.
     Gif,
+    /// One video of all pictures; the file's ending says of which kind.
+    Video,
+    /// No pictures: the cameras, as nerfstudio's camera path.
+    CameraPath,
 }
 
 /// What the worker is doing.
@@ -172,6 +187,7 @@ pub enum Job {
     TryOut,
     Render,
     Convert,
+    Poses,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,6 +350,8 @@ pub enum Event {
     ModelStopped,
     ModelFailed(String),
     Warning(String),
+    /// What the person should know of the job under way, and what is no fault: a sentence.
+    Note(String),
     /// A shut-down did not happen, because the last save failed.
     NotSaved(String),
     /// The job failed; what it had reached is kept.

@@ -4,6 +4,7 @@ use super::{
     Event, Grid, Job, Progress, RenderFormat, Trial,
     contact_sheet::contact_sheet,
     control::Control,
+    films::Film,
     loaded_editor::{LoadedEditor, load_editor},
     session::Session,
     try_out::{Subject, try_out},
@@ -14,18 +15,15 @@ use crate::{
     formats::{self, LoadOptions, picture},
     gpu::GpuImage,
     scene::{
-        Camera, Dataset, Photo,
+        Camera, Dataset,
         orbit::{self, Gaze},
     },
 };
 use std::path::{Path, PathBuf};
 
-/// How long an animation shows each picture, hundredths of a second.
-const FRAME_CENTISECS: u16 = 8;
-
 impl Session {
     /// Cameras with names: those of the capture `cameras` (`None`: of the open one), or `orbit` many of a loop within
-    /// what they saw. `side`: longer side of the pictures, pixels.
+    /// what they saw.
     ///
     /// # Errors
     /// When the cameras cannot be read, or there are none.
@@ -33,7 +31,6 @@ impl Session {
         &self,
         cameras: Option<&Path>,
         orbit: Option<u32>,
-        side: Option<u32>,
         control: &Control,
     ) -> Result<Vec<(String, Camera)>> {
         let read;
@@ -50,7 +47,7 @@ impl Session {
         };
         let views = dataset.views.iter();
         let captured: Vec<_> = views.map(|v| (v.name.clone(), v.camera)).collect();
-        let mut chosen = match orbit {
+        Ok(match orbit {
             None => captured,
             Some(count) => {
                 let cameras: Vec<Camera> = captured.into_iter().map(|(_, c)| c).collect();
@@ -58,33 +55,28 @@ impl Session {
                 let named = path.into_iter().enumerate();
                 named.map(|(i, c)| (format!("orbit_{i:04}"), c)).collect()
             }
-        };
-        if let Some(side) = side {
-            for (_, camera) in &mut chosen {
-                let k = camera.intrinsics;
-                let scale = f64::from(side) / f64::from(k.width.max(k.height).max(1));
-                let scaled = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
-                camera.intrinsics = k.resized(scaled(k.width), scaled(k.height));
-            }
-        }
-        Ok(chosen)
+        })
     }
 
-    /// Draw the live scene from every camera into the folder `output`, or as an animation into the file `output`.
+    /// Draw the live scene from every camera into the folder `output`, or as a film into the file `output`.
     ///
     /// # Errors
     /// When there is no scene, or a file cannot be written.
     pub fn render_pictures(
         &mut self,
         cameras: Vec<(String, Camera)>,
+        film: Film,
         output: &Path,
-        (format, look): (RenderFormat, Look),
+        format: RenderFormat,
         control: &mut Control,
     ) -> Result<()> {
         let extension = match format {
             RenderFormat::Png => "png",
             RenderFormat::Exr => "exr",
-            RenderFormat::Gif => return self.render_animation(&cameras, output, look, control),
+            film_format => {
+                let cameras: Vec<Camera> = cameras.into_iter().map(|(_, camera)| camera).collect();
+                return self.render_film(&cameras, film, output, film_format, control);
+            }
         };
         let folder = output;
         let names: Vec<&str> = cameras.iter().map(|(name, _)| name.as_str()).collect();
@@ -101,9 +93,11 @@ impl Session {
             control.cancel.check()?;
             let scale = match format {
                 RenderFormat::Exr => Scale::Values,
-                RenderFormat::Png | RenderFormat::Gif => self.scale(&camera),
+                _ => self.scale(&camera),
             };
-            let image = self.render_look(&camera, look, scale)?.read(&self.gpu)?;
+            let image = self
+                .render_look(&camera, film.look, scale)?
+                .read(&self.gpu)?;
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
             }
@@ -118,33 +112,8 @@ impl Session {
         Ok(())
     }
 
-    fn render_animation(
-        &mut self,
-        cameras: &[(String, Camera)],
-        output: &Path,
-        look: Look,
-        control: &mut Control,
-    ) -> Result<()> {
-        if output.exists() {
-            return Err(Error::Invalid(format!(
-                "{} exists already; choose another file",
-                output.display()
-            )));
-        }
-        let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
-        for (_, camera) in cameras {
-            control.cancel.check()?;
-            let image = self.render_look(camera, look, self.scale(camera))?;
-            photos.push(image.read(&self.gpu)?.to_photo());
-            tell_rendered(photos.len(), cameras.len(), control);
-        }
-        formats::write_gif(output, &photos, FRAME_CENTISECS)?;
-        control.emit(Event::Exported(output.to_owned()));
-        Ok(())
-    }
-
     /// How depths seen from `camera` become gray.
-    fn scale(&self, camera: &Camera) -> Scale {
+    pub(super) fn scale(&self, camera: &Camera) -> Scale {
         let cameras: Vec<Camera> = match &self.dataset {
             Some(dataset) => dataset.views.iter().map(|v| v.camera).collect(),
             None => Vec::new(),
@@ -158,7 +127,12 @@ impl Session {
     }
 
     /// What the live scene shows from `camera`.
-    fn render_look(&mut self, camera: &Camera, look: Look, scale: Scale) -> Result<GpuImage> {
+    pub(super) fn render_look(
+        &mut self,
+        camera: &Camera,
+        look: Look,
+        scale: Scale,
+    ) -> Result<GpuImage> {
         let gpu = self.gpu.clone();
         let image = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
         if look == Look::Color {
@@ -261,6 +235,34 @@ fn picture_paths(folder: &Path, names: &[&str], extension: &str) -> Vec<PathBuf>
             folder.join(inside)
         })
         .collect()
+}
+
+/// The cameras of a camera path, whose rate `film` takes where it has none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn path_cameras(
+    path: &Path,
+    film: &mut Film,
+    control: &Control,
+) -> Result<Vec<(String, Camera)>> {
+    let path = formats::read_camera_path(path)?;
+    for warning in path.warnings {
+        control.emit(Event::Warning(warning));
+    }
+    film.frames_per_sec = film.frames_per_sec.or(Some(path.frames_per_sec));
+    let named = path.cameras.into_iter().enumerate();
+    Ok(named.map(|(i, c)| (format!("frame_{i:05}"), c)).collect())
+}
+
+/// Give every picture a longer side of `side` pixels.
+pub(super) fn resize(cameras: &mut [(String, Camera)], side: u32) {
+    for (_, camera) in cameras {
+        let k = camera.intrinsics;
+        let scale = f64::from(side) / f64::from(k.width.max(k.height).max(1));
+        let scaled = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
+        camera.intrinsics = k.resized(scaled(k.width), scaled(k.height));
+    }
 }
 
 /// A capture in the frame that it is opened in.

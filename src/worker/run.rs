@@ -4,11 +4,14 @@
 use super::{
     Command, Event, Job, Metrics, Progress, RunState,
     control::Control,
+    films::Film,
     judges::Judges,
     loaded_editor::{LoadedEditor, load_editor},
     open::{self, attach_splats, restore_state},
+    pictures::{path_cameras, resize},
+    poses,
     project::{Access, SCENE_FILE},
-    session::Session,
+    session::{Session, unplaced_poses},
 };
 use crate::{Error, Result, gpu::Gpu, metric, settings::Loss};
 use std::{path::Path, sync::Arc};
@@ -147,16 +150,29 @@ impl Worker {
             Command::Render {
                 cameras,
                 orbit,
+                path,
+                frames_per_sec,
                 side,
                 output,
                 format,
                 look,
             } => self.job(Job::Render, |w| {
-                let cameras =
-                    w.session
-                        .render_cameras(cameras.as_deref(), orbit, side, &w.control)?;
+                let mut film = Film {
+                    frames_per_sec,
+                    is_cycle: orbit.is_some(),
+                    look,
+                };
+                let mut shots = match path {
+                    Some(path) => path_cameras(&path, &mut film, &w.control)?,
+                    None => w
+                        .session
+                        .render_cameras(cameras.as_deref(), orbit, &w.control)?,
+                };
+                if let Some(side) = side {
+                    resize(&mut shots, side);
+                }
                 w.session
-                    .render_pictures(cameras, &output, (format, look), &mut w.control)
+                    .render_pictures(shots, film, &output, format, &mut w.control)
                     .map(|()| true)
             }),
             Command::MakeViews {
@@ -180,6 +196,27 @@ impl Worker {
             }),
             Command::Deliver { output, delivery } => self.job(Job::Convert, |w| {
                 w.session.deliver(&output, delivery, &mut w.control)
+            }),
+            Command::FindPoses {
+                photos,
+                folder,
+                opens,
+            } => self.job(Job::Poses, |w| {
+                let folder = match folder {
+                    Some(folder) => folder,
+                    None => unplaced_poses(&photos)?,
+                };
+                let found = poses::find(&photos, &folder, &w.control)?;
+                w.control.emit(Event::Exported(folder.clone()));
+                if opens {
+                    w.open(&folder, None, Access::Write)?;
+                }
+                w.control.emit(if found.lost.is_empty() {
+                    Event::Note(found.to_string())
+                } else {
+                    Event::Warning(found.to_string())
+                });
+                Ok(true)
             }),
             Command::Evaluate => self.job(Job::Evaluate, |w| w.evaluate().map(|()| true)),
             other => Err(Error::Invalid(format!(

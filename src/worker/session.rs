@@ -542,6 +542,19 @@ fn no_source() -> Error {
     Error::invalid("open a capture or a splat file first")
 }
 
+/// A folder for the capture that is made of `photos`.
+///
+/// # Errors
+/// When there is no home folder.
+pub(super) fn unplaced_poses(photos: &Path) -> Result<PathBuf> {
+    unplaced_folder(
+        photos,
+        "captures",
+        "-poses",
+        "find the poses with luxedit poses, which asks where",
+    )
+}
+
 /// A folder for a project or a capture that the artist has not placed; kept like any other.
 fn unplaced_folder(source: &Path, shelf: &str, ending: &str, instead: &str) -> Result<PathBuf> {
     let base = data_folder().map(|b| b.join(shelf)).ok_or_else(|| {

@@ -218,6 +218,14 @@ pub(super) fn try_out(
                 let step = match update {
                     EditUpdate::Denoised(step) => step,
                     EditUpdate::Resumed => return,
+                    EditUpdate::Preparing(what) => {
+                        control.progress(Progress {
+                            job: Some(job),
+                            detail: what,
+                            ..Default::default()
+                        });
+                        return control.poll();
+                    }
                     EditUpdate::Waiting(reason) => {
                         control.progress(Progress {
                             job: Some(job),

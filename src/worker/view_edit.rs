@@ -157,13 +157,17 @@ impl Session {
                 cancel: &control.cancel,
                 wants_previews: false,
                 on_update: &mut |update| {
-                    if let EditUpdate::Waiting(reason) = update {
-                        control.progress(Progress {
-                            job: Some(Job::Edit),
-                            waiting: Some(reason),
-                            ..Default::default()
-                        });
-                    }
+                    let (waiting, detail) = match update {
+                        EditUpdate::Waiting(reason) => (Some(reason), String::new()),
+                        EditUpdate::Preparing(what) => (None, what),
+                        EditUpdate::Denoised(_) | EditUpdate::Resumed => return,
+                    };
+                    control.progress(Progress {
+                        job: Some(Job::Edit),
+                        waiting,
+                        detail,
+                        ..Default::default()
+                    });
                 },
             },
         )?;

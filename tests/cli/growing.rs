@@ -1,6 +1,6 @@
 //! Reconstructions whose set of splats grows.
 
-use super::{CAPTURE, assert_says, json, kill_when, path, ply};
+use crate::common::{CAPTURE, assert_says, json, kill_when, path, ply};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -104,9 +104,9 @@ fn colmap_models_that_make_no_sense_are_refused() {
     let good_image = "1 1 0 0 0 0 0 0 1 a.png\n\n";
     let cases: [(&str, &str, &[&str]); 11] = [
         (
-            "1 FOV 40 30 45 46 20 15 0.9\n",
+            "1 FOV 40 30 45 46 20 15 3.5\n",
             good_image,
-            &["camera 1", "FOV", "image_undistorter"],
+            &["camera 1", "field of view 3.5"],
         ),
         (
             "1 PINHOLE 0 30 45 46 20 15\n",

@@ -1,10 +1,12 @@
 //! Lenses: distortion and its inverse, and photos made straight.
 
-use super::scenes::ramp;
+use super::scenes::{assert_says, fixtures, ramp, transforms_capture};
 use glam::{DVec2, DVec3};
+use luxedit::formats::colmap::{MODELS, ModelCamera};
 use luxedit::formats::undistort::{straighten_mask, straighten_photo};
-use luxedit::formats::{Distortion, Lens};
+use luxedit::formats::{Distortion, Info, Lens, inspect};
 use luxedit::scene::Intrinsics;
+use serde_json::Value;
 
 fn lenses() -> Vec<Lens> {
     let intrinsics = |width, height, f, cx, cy| Intrinsics {
@@ -37,6 +39,41 @@ fn lenses() -> Vec<Lens> {
             Distortion::Fisheye {
                 k: [0.03, -0.014, 0.004, -0.0007],
             },
+        ),
+        lens(
+            intrinsics(60, 40, 45.0, 30.0, 20.5),
+            Distortion::Rational {
+                k: [0.21, -0.05, 0.01, 0.32, -0.03, 0.004],
+                p: [0.002, -0.001],
+            },
+        ),
+        lens(
+            intrinsics(60, 40, 30.0, 30.0, 20.5),
+            Distortion::ThinPrismFisheye {
+                k: [0.03, -0.012, 0.004, -0.0006],
+                p: [0.002, -0.003],
+                s: [0.0015, -0.001],
+            },
+        ),
+        lens(
+            intrinsics(60, 40, 30.0, 30.0, 20.5),
+            Distortion::RadTanThinPrismFisheye {
+                k: [0.03, -0.012, 0.004, -0.0006, 0.0001, -0.00001],
+                p: [0.002, -0.003],
+                s: [0.0015, 0.0005, -0.001, 0.0002],
+            },
+        ),
+        lens(
+            intrinsics(60, 40, 30.0, 31.0, 19.5),
+            Distortion::FieldOfView { omega: 0.9 },
+        ),
+        lens(
+            intrinsics(60, 40, 40.0, 31.0, 19.5),
+            Distortion::Division { k: -0.2 },
+        ),
+        lens(
+            intrinsics(60, 40, 60.0, 31.0, 19.5),
+            Distortion::Division { k: 0.1 },
         ),
         // A fisheye of nearly 180°: most of it is beyond what is straightened.
         lens(
@@ -200,4 +237,121 @@ fn a_pinhole_photo_is_left_alone() {
         None,
         "the principal point is not in the photo"
     );
+}
+
+/// Points in camera space, and the pixels where pycolmap sees them (`tests/fixtures/make_lenses.py`).
+#[test]
+fn every_model_of_colmap_projects_as_colmap_does() {
+    let path = fixtures().join("lenses.json");
+    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
+    let mut seen = Vec::new();
+    for case in &cases {
+        let model = case["model"].as_str().unwrap();
+        let &(model, count) = MODELS.iter().find(|(m, _)| *m == model).unwrap();
+        seen.push(model);
+        let params = numbers(&case["params"]);
+        assert_eq!(params.len(), count, "{model}");
+        let camera = ModelCamera {
+            model,
+            width: 640,
+            height: 480,
+            params,
+        };
+        let lens = camera.lens().unwrap();
+        let rays = case["points"].as_array().unwrap();
+        for (point, pixel) in rays.iter().zip(case["pixels"].as_array().unwrap()) {
+            let point = DVec3::from_slice(&numbers(point));
+            let expected = DVec2::from_slice(&numbers(pixel));
+            let found = lens.project(point);
+            assert!(
+                found.abs_diff_eq(expected, 1e-7),
+                "{model}: {point} at {found}, for pycolmap at {expected}"
+            );
+            let k = lens.intrinsics;
+            let seen = (expected - DVec2::new(k.cx, k.cy)) / DVec2::new(k.fx, k.fy);
+            let ideal = lens.distortion.undistort(seen).expect("within the limit");
+            assert!(
+                ideal.abs_diff_eq(point.truncate() / point.z, 1e-8),
+                "{model}: {ideal}"
+            );
+        }
+        let straight = lens.straightened().expect("a rectangle");
+        println!(
+            "{model}: {} x {} of 640 x 480",
+            straight.width, straight.height
+        );
+        assert!(straight.width > 320 && straight.height > 240, "{model}");
+    }
+    assert_eq!(seen.len(), MODELS.len(), "all models");
+}
+
+#[test]
+fn transforms_name_the_same_lenses() {
+    let folder = tempfile::tempdir().unwrap();
+    let lens_of = |edit: &dyn Fn(&mut Value)| {
+        let path = transforms_capture(folder.path(), 1, |value| edit(value));
+        match inspect(&path).unwrap() {
+            Info::Capture(info) => info.lenses[0].lens.distortion,
+            other => panic!("{other:?}"),
+        }
+    };
+    let k = [0.03, -0.012, 0.004, -0.0006];
+    let with = |value: &mut Value, model: &str, more: &[(&str, f64)]| {
+        value["camera_model"] = model.into();
+        for (i, k) in k.iter().enumerate() {
+            value[format!("k{}", i + 1)] = (*k).into();
+        }
+        (value["p1"], value["p2"]) = (0.002.into(), (-0.003).into());
+        for (key, number) in more {
+            value[*key] = (*number).into();
+        }
+    };
+    let p = [0.002, -0.003];
+    for model in ["OPENCV_FISHEYE", "RADIAL_FISHEYE", "FISHEYE"] {
+        let lens = lens_of(&|v| with(v, model, &[]));
+        assert_eq!(lens, Distortion::Fisheye { k });
+    }
+    let prism = [("sx1", 0.0015), ("sy1", -0.001)];
+    assert_eq!(
+        lens_of(&|v| with(v, "THIN_PRISM_FISHEYE", &prism)),
+        Distortion::ThinPrismFisheye {
+            k,
+            p,
+            s: [0.0015, -0.001]
+        }
+    );
+    let [k1, k2, k3, k4] = k;
+    assert_eq!(
+        lens_of(&|v| with(v, "FULL_OPENCV", &[("k5", 0.5), ("k6", 0.6)])),
+        Distortion::Rational {
+            k: [k1, k2, k3, k4, 0.5, 0.6],
+            p
+        }
+    );
+    assert_eq!(
+        lens_of(&|v| with(v, "FOV", &[("omega", 0.9)])),
+        Distortion::FieldOfView { omega: 0.9 }
+    );
+    assert_eq!(
+        lens_of(&|v| with(v, "FOV", &[("omega", 0.0)])),
+        Distortion::None
+    );
+    let aria: Vec<f64> = (0..12).map(|i| f64::from(i) * 1e-3).collect();
+    let list = aria.clone();
+    assert_eq!(
+        lens_of(&|v| {
+            v["camera_model"] = "FISHEYE624".into();
+            v["frames"][0]["distortion_params"] = list.clone().into();
+        }),
+        Distortion::RadTanThinPrismFisheye {
+            k: aria[..6].try_into().unwrap(),
+            p: aria[6..8].try_into().unwrap(),
+            s: aria[8..].try_into().unwrap(),
+        }
+    );
+    let path = transforms_capture(folder.path(), 1, |v| {
+        v["camera_model"] = "FISHEYE624".into();
+    });
+    assert_says(inspect(&path), &path, &["frame 0", "twelve"]);
 }

@@ -148,6 +148,7 @@ fn a_method_is_a_preset() {
     assert_eq!(numbers(Method::In2n), (7.5, 1.5, 0.02, 0.98, 15_000));
     assert_eq!(numbers(Method::In2nSmall), (7.5, 1.5, 0.02, 0.98, 30_000));
     let weights = |m: Method| (of(m).precision, of(m).loss);
+    assert_eq!(weights(Method::Igs2gs), (Precision::Half, Loss::Auto));
     assert_eq!(weights(Method::In2n), (Precision::Full, Loss::Auto));
     assert_eq!(weights(Method::In2nSmall), (Precision::Half, Loss::Auto));
     assert_eq!(weights(Method::In2nTiny), (Precision::Half, Loss::L1));

@@ -51,6 +51,7 @@ fn params(lens: &Lens, model: &str) -> Vec<f64> {
         Distortion::None => ([0.0; 4], [0.0; 2]),
         Distortion::Brown { k, p } => (k, p),
         Distortion::Fisheye { k } => (k, [0.0; 2]),
+        other => panic!("unexpected {other:?}"),
     };
     match model {
         "SIMPLE_PINHOLE" => vec![i.fx, i.cx, i.cy],

@@ -6,9 +6,14 @@ use crate::diffusion::{cases, ids, tensor, values};
 use crate::fixture::{Fixture, path_or_skip};
 use burn::tensor::{DType, Tensor};
 use luxedit::diffusion::{
-    InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae, precision_notice,
+    EditSettings, EditSolver, GuidanceRange, InstructPix2Pix, MemoryLimit, Place, Precision,
+    SeededNoise, TextEncoder, UNet, Vae, precision_notice,
 };
-use luxedit::gpu::Gpu;
+use luxedit::edit::{EditUpdate, ImageEditor, Instruction, Ip2pEditor, Watch};
+use luxedit::error::Cancel;
+use luxedit::gpu::{Gpu, GpuImage};
+use luxedit::scene::Photo;
+use luxedit::settings::{self, EditDevice};
 use std::sync::Arc;
 
 /// Relative L2.
@@ -120,4 +125,137 @@ fn a_model_in_half_precision_takes_half_the_memory() {
     let ratio = full.weights as f64 / half.weights as f64;
     assert!((1.8..=2.0).contains(&ratio), "{ratio}");
     assert_eq!(load(Precision::Full).place(), Place::Card(Precision::Full));
+}
+
+/// An edit in half precision is the edit; what is done once before it is said, in order, and said once.
+#[test]
+fn an_edit_in_half_precision_is_the_edit() {
+    let Some(model) = path_or_skip("ip2p_tiny") else {
+        return;
+    };
+    let Some(gpu) = adapter() else { return };
+    let pixels = (0..24 * 16 * 3).map(|i| ((i * 7) % 251) as u8).collect();
+    let photo = Photo::new(24, 16, pixels);
+    let instruction = Instruction {
+        prompt: "make it snow".into(),
+        guidance_scale: 3.0,
+        image_guidance_scale: 1.5,
+        diffusion_steps: 2,
+        solver: EditSolver::Ddim,
+        guidance_range: GuidanceRange::ALL,
+        edited_side: 0,
+        photo_detail: 0.0,
+        timestep: 300,
+        seed: 3,
+        noise_stream: 0,
+    };
+    let render = GpuImage::from_float(&gpu, &photo.to_float());
+    let edit = |device: &EditDevice, times: usize| {
+        let editor = Ip2pEditor::load(gpu.clone(), &model, device, settings::Precision::Half, None);
+        let mut editor = editor.expect("an editor");
+        println!("{}: {:?}", editor.device_name(), editor.notices());
+        let mut said = Vec::new();
+        let mut edited = None;
+        for _ in 0..times {
+            let mut watch = Watch {
+                cancel: &Cancel::default(),
+                wants_previews: false,
+                on_update: &mut |update| match update {
+                    EditUpdate::Preparing(what) => said.push(what),
+                    EditUpdate::Denoised(step) => said.push(format!("step {}", step.done)),
+                    other => panic!("{other:?}"),
+                },
+            };
+            let picture = editor.edit(0, &render, &photo, &instruction, &mut watch);
+            edited = Some(picture.expect("an edit").to_photo());
+        }
+        (edited.expect("an edit"), said)
+    };
+    let (here, said) = edit(&EditDevice::Cpu, 1);
+    assert_eq!(said, ["step 1", "step 2"], "the CPU prepares nothing");
+    let (there, said) = edit(&EditDevice::Gpu(None), 2);
+    println!("{said:#?}");
+    let expected = [
+        "1 of 4", "2 of 4", "3 of 4", "step 1", "step 2", "4 of 4", "step 1", "step 2",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.contains(expected), "{said}: not {expected}");
+    }
+    let pairs = here.rgb.iter().zip(there.rgb.iter());
+    let squares = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    let mean = squares.sum::<f64>() / here.rgb.len() as f64;
+    let psnr = 10.0 * (255.0 * 255.0 / mean.max(1e-9f64)).log10();
+    println!("{psnr:.1} dB");
+    // The tiny model's weights are random: the spread of its posterior multiplies what rounding leaves. An unrelated
+    // picture is at 8 dB.
+    assert!(psnr > 18.0, "{psnr}");
+}
+
+/// A limit that the whole exceeds cuts the edit into parts, with the same picture; one that nothing fits is refused with
+/// the numbers.
+#[test]
+fn a_small_card_gets_smaller_parts_or_the_numbers() {
+    let Some(model) = path_or_skip("ip2p_tiny") else {
+        return;
+    };
+    let Some(gpu) = adapter() else { return };
+    let device = gpu.burn_device().expect("a device");
+    let load = |bytes: u64, size: [usize; 2]| {
+        let limit = MemoryLimit { bytes, size };
+        InstructPix2Pix::load_within(&model, &device, Precision::Full, Some(limit))
+    };
+    // Large enough that parts matter; nothing is computed at this size.
+    let size = [2048, 2048];
+    let whole = load(u64::MAX, size).expect("all fits");
+    let place = Place::Card(Precision::Full);
+    let need = |model: &InstructPix2Pix| model.memory_need(size[0], size[1], place);
+    let most = need(&whole);
+    println!("whole: {most}, {:?}", whole.cut_notice());
+    assert_eq!(whole.cut_notice(), None);
+    let refusal = match load(1 << 20, size) {
+        Ok(_) => panic!("nothing fits a MiB"),
+        Err(e) => e.to_string(),
+    };
+    println!("{refusal}");
+    for says in ["--edit-memory", "0.00 GiB", "--edited-side", "weights"] {
+        assert!(refusal.contains(says), "{says}: {refusal}");
+    }
+
+    let mut limit = most.total() - 1;
+    let mut cuts = Vec::new();
+    while let Ok(cut) = load(limit, size) {
+        let (need, notice) = (need(&cut), cut.cut_notice().expect("it was cut"));
+        println!("{} bytes: {need}, {notice}", limit);
+        assert!(need.total() <= limit);
+        limit = need.total() - 1;
+        cuts.push((cut, notice));
+    }
+    assert!(cuts.len() >= 2, "{} cuts", cuts.len());
+    let (smallest, notice) = cuts.pop().expect("a cut");
+    assert!(notice.contains("on the processor"), "{notice}");
+    assert!(need(&smallest).weights < most.weights);
+    let embed = |model: &InstructPix2Pix| {
+        let embedding = model.encode_prompt("make it snow", "");
+        values(&embedding.expect("an embedding").prompt)
+    };
+    let on_processor = embed(&smallest);
+    for (a, b) in on_processor.iter().zip(embed(&whole)) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+    // A picture beyond what was planned for is refused before it runs.
+    let picture = Tensor::<4>::zeros([1, 3, 4096, 4096], &device);
+    let embedding = smallest.encode_prompt("", "").expect("an embedding");
+    let refused = smallest.edit_image(
+        picture,
+        &embedding,
+        &EditSettings::default(),
+        &smallest.scheduler,
+        &mut SeededNoise::new(0),
+        &Cancel::default(),
+        &mut |_| {},
+    );
+    let refused = refused.err().map(|e| e.to_string()).unwrap_or_default();
+    println!("{refused}");
+    assert!(refused.contains("--edit-memory"), "{refused}");
 }

@@ -38,6 +38,7 @@ pub fn tiny(gpu: &Arc<Gpu>) -> Ip2pEditor {
         Path::new(MODEL),
         &EditDevice::Cpu,
         Precision::Full,
+        None,
     )
     .expect("the tiny model loads")
 }

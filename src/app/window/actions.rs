@@ -8,15 +8,25 @@ use crate::{
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
         get_model::{Fetch, GetModel},
+        poses::FindPoses,
         try_out::TryOut,
     },
     edit::Look,
     hub::FetchProgress,
     settings::Settings,
-    worker::{Command, Delivery, SnapshotId, Trial},
+    tools::Unposed,
+    worker::{Command, Delivery, LOOP_PICTURES, Project, RenderFormat, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
 use std::path::{Path, PathBuf};
+
+/// What a path is that is not opened, but made a capture of.
+fn unposed(path: &Path) -> Option<Unposed> {
+    if Project::is_project(path) {
+        return None;
+    }
+    Unposed::of(path)
+}
 
 /// A file name that says what is in it.
 fn with_ending(path: PathBuf, ending: &str) -> PathBuf {
@@ -60,6 +70,15 @@ impl App {
         match action {
             Action::Run(command) => self.run_command(command, ctx),
             Action::Open(path) => self.open_when_idle(&path),
+            Action::FindPoses(photos) => {
+                self.forget_photo_size();
+                self.send_settings(true);
+                self.send(Command::FindPoses {
+                    photos,
+                    folder: None,
+                    opens: true,
+                });
+            }
             Action::ForgetRecent(path) => self.recents.forget(&path),
             Action::Choose(purpose) => self.choose(purpose, ctx),
             Action::Show(id) => self.show_snapshot(id),
@@ -92,6 +111,9 @@ impl App {
                 "Stop what is under way before opening {}",
                 path.display()
             ));
+        } else if let Some(unposed) = unposed(path) {
+            let dialog = FindPoses::new(path.to_owned(), &unposed, &self.model.settings);
+            self.dialog = Dialog::FindPoses(dialog);
         } else {
             self.open(path);
         }
@@ -110,6 +132,7 @@ impl App {
             Purpose::SaveProject => format!("{stem}.luxedit"),
             Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
             Purpose::ExportMesh => format!("{stem}.glb"),
+            Purpose::ExportFilm => format!("{stem}.mp4"),
             Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
@@ -128,6 +151,27 @@ impl App {
             }
             Purpose::ExportAsSplats => self.deliver(with_ending(path, "ply"), Delivery::Splats),
             Purpose::ExportMesh => self.deliver(with_ending(path, "glb"), Delivery::Mesh),
+            Purpose::ExportFilm => {
+                let output = with_ending(path, "mp4");
+                let Some(format) = RenderFormat::of_film(&output) else {
+                    self.model.error = Some(format!(
+                        "{} has no ending of a film: take .mp4, .gif or .json",
+                        output.display()
+                    ));
+                    return;
+                };
+                self.send_settings(true);
+                self.send(Command::Render {
+                    cameras: None,
+                    orbit: Some(LOOP_PICTURES),
+                    path: None,
+                    frames_per_sec: None,
+                    side: None,
+                    output,
+                    format,
+                    look: self.viewport.look,
+                });
+            }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
         }
     }
@@ -240,6 +284,7 @@ impl App {
             UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
             UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
+            UiCommand::ExportFilm => self.choose(Purpose::ExportFilm, ctx),
             UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {

@@ -76,7 +76,7 @@ fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>) -> Result<App> {
     )?;
     close_on_signal(&app, &cc.egui_ctx);
     if let Some(path) = path {
-        app.open(path);
+        app.open_when_idle(path);
     }
     Ok(app)
 }

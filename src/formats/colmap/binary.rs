@@ -1,7 +1,7 @@
 //! COLMAP's binary files: little endian, a 64-bit count, then the records.
 
 use super::{MODELS, ModelCamera, ModelImage, ModelPoint};
-use crate::{Error, Result};
+use crate::{Error, Result, formats::files};
 use glam::DVec3;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -115,21 +115,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io(path))
-}
-
 /// The count at the beginning of a file.
 pub fn claimed_count(path: &Path) -> Result<u64> {
-    let mut head = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, 8), &mut head))
-        .map_err(Error::io(path))?;
+    let head = files::read_head(path, 8)?;
     Ok(Cursor::new(path, &head, "record")?.count)
 }
 
 pub fn read_cameras(path: &Path) -> Result<BTreeMap<u32, ModelCamera>> {
-    let bytes = read(path)?;
+    let bytes = files::read(path)?;
     let mut cursor = Cursor::new(path, &bytes, "camera")?;
     let cameras = cursor.records(4 + 4 + 8 + 8 + 24, |c| {
         let id = c.u32()?;
@@ -149,7 +142,7 @@ pub fn read_cameras(path: &Path) -> Result<BTreeMap<u32, ModelCamera>> {
 }
 
 pub fn read_images(path: &Path) -> Result<Vec<ModelImage>> {
-    let bytes = read(path)?;
+    let bytes = files::read(path)?;
     Cursor::new(path, &bytes, "image")?.records(MIN_IMAGE, |c| {
         let id = c.u32()?;
         let world_to_camera_quat = [c.f64()?, c.f64()?, c.f64()?, c.f64()?];
@@ -173,7 +166,7 @@ pub fn read_images(path: &Path) -> Result<Vec<ModelImage>> {
 }
 
 pub fn read_points(path: &Path) -> Result<Vec<ModelPoint>> {
-    let bytes = read(path)?;
+    let bytes = files::read(path)?;
     Cursor::new(path, &bytes, "point")?.records(MIN_POINT, |c| {
         Ok(ModelPoint {
             id: c.u64()?,

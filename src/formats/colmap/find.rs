@@ -2,7 +2,7 @@
 //! registered images is the one that the person means.
 
 use super::{ModelImage, image_count};
-use crate::{Error, Result};
+use crate::{Error, Result, formats::files};
 use std::path::{Path, PathBuf};
 
 /// Folders of models, below the folder that the person opened.
@@ -55,19 +55,13 @@ pub fn find_model(path: &Path) -> Result<Option<(PathBuf, usize)>> {
 fn is_model(folder: &Path) -> bool {
     ["cameras.bin", "images.bin", "cameras.txt", "images.txt"]
         .iter()
-        .any(|file| folder.join(file).is_file())
+        .any(|file| files::is_file(&folder.join(file)))
 }
 
 /// In order of their names, numbers by value. A folder that cannot be listed has none.
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = match std::fs::read_dir(folder) {
-        Ok(entries) => entries
-            .filter_map(|entry| entry.ok())
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect(),
-        Err(_) => return Vec::new(),
-    };
+    let mut found = files::list(folder);
+    found.retain(|path| files::is_folder(path));
     found.sort_by_key(|path| {
         let name = path
             .file_name()
@@ -95,7 +89,7 @@ pub fn photo_folder(model: &Path, images: &[ModelImage]) -> Result<PhotoFolder> 
             let has_any = folder_variants(base, prefix).iter().any(|folder| {
                 images
                     .iter()
-                    .any(|image| folder.join(&image.name).is_file())
+                    .any(|image| files::is_file(&folder.join(&image.name)))
             });
             if has_any {
                 return Ok(PhotoFolder {
@@ -126,6 +120,6 @@ fn folder_variants(base: &Path, prefix: &str) -> Vec<PathBuf> {
     ["", "_2", "_4", "_8"]
         .iter()
         .map(|ending| base.join(format!("{prefix}{ending}")))
-        .filter(|folder| folder.is_dir())
+        .filter(|folder| files::is_folder(folder))
         .collect()
 }

@@ -9,6 +9,7 @@ pub use find::find_model;
 
 use super::capture::{Capture, Frame, auto_downscale, locate, locate_any};
 use super::distortion::{Distortion, Lens};
+use super::files;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use crate::scene::{DatasetKind, Intrinsics, PointCloud};
@@ -99,26 +100,22 @@ impl ModelCamera {
         if p.iter().any(|v| !v.is_finite()) {
             return Err("has parameters that are not finite numbers".into());
         }
-        let one_focal = |k: &[f64]| {
-            let mut radial = [0.0; 4];
-            radial[..k.len()].copy_from_slice(k);
-            (p[0], p[0], p[1], p[2], Distortion::brown(radial, [0.0; 2]))
+        let has_one_focal = matches!(
+            self.model,
+            "SIMPLE_PINHOLE"
+                | "SIMPLE_RADIAL"
+                | "RADIAL"
+                | "SIMPLE_RADIAL_FISHEYE"
+                | "RADIAL_FISHEYE"
+                | "SIMPLE_DIVISION"
+                | "SIMPLE_FISHEYE"
+        );
+        let ([fx, fy, cx, cy], extra) = if has_one_focal {
+            ([p[0], p[0], p[1], p[2]], &p[3..])
+        } else {
+            ([p[0], p[1], p[2], p[3]], &p[4..])
         };
-        let two_focals = |distortion| (p[0], p[1], p[2], p[3], distortion);
-        let (fx, fy, cx, cy, distortion) = match self.model {
-            "SIMPLE_PINHOLE" | "SIMPLE_RADIAL" | "RADIAL" => one_focal(&p[3..]),
-            "PINHOLE" => two_focals(Distortion::None),
-            "OPENCV" => two_focals(Distortion::brown([p[4], p[5], 0.0, 0.0], [p[6], p[7]])),
-            "OPENCV_FISHEYE" => two_focals(Distortion::Fisheye {
-                k: [p[4], p[5], p[6], p[7]],
-            }),
-            other => {
-                return Err(format!(
-                    "has the model {other}, which is not supported; straighten the photos with `colmap image_undistorter` \
-                     and open its output folder"
-                ));
-            }
-        };
+        let distortion = distortion(self.model, extra)?;
         if fx <= 0.0 || fy <= 0.0 {
             return Err(format!(
                 "has the focal lengths {fx} and {fy}, which must be above 0"
@@ -136,6 +133,48 @@ impl ModelCamera {
             distortion,
         })
     }
+}
+
+/// `e`: the parameters after the principal point, as many as `model` has.
+fn distortion(model: &str, e: &[f64]) -> Result<Distortion, String> {
+    let radial = || {
+        let mut k = [0.0; 4];
+        k[..e.len()].copy_from_slice(e);
+        k
+    };
+    Ok(match model {
+        "SIMPLE_PINHOLE" | "PINHOLE" => Distortion::None,
+        "SIMPLE_RADIAL" | "RADIAL" => Distortion::brown(radial(), [0.0; 2]),
+        "OPENCV" => Distortion::brown([e[0], e[1], 0.0, 0.0], [e[2], e[3]]),
+        "FULL_OPENCV" => Distortion::Rational {
+            k: [e[0], e[1], e[4], e[5], e[6], e[7]],
+            p: [e[2], e[3]],
+        },
+        "OPENCV_FISHEYE"
+        | "SIMPLE_RADIAL_FISHEYE"
+        | "RADIAL_FISHEYE"
+        | "SIMPLE_FISHEYE"
+        | "FISHEYE" => Distortion::Fisheye { k: radial() },
+        "THIN_PRISM_FISHEYE" => Distortion::ThinPrismFisheye {
+            k: [e[0], e[1], e[4], e[5]],
+            p: [e[2], e[3]],
+            s: [e[6], e[7]],
+        },
+        "RAD_TAN_THIN_PRISM_FISHEYE" => Distortion::RadTanThinPrismFisheye {
+            k: [e[0], e[1], e[2], e[3], e[4], e[5]],
+            p: [e[6], e[7]],
+            s: [e[8], e[9], e[10], e[11]],
+        },
+        "FOV" => Distortion::field_of_view(e[0])
+            .ok_or_else(|| format!("has the impossible field of view {}", e[0]))?,
+        "SIMPLE_DIVISION" | "DIVISION" => Distortion::Division { k: e[0] },
+        other => {
+            return Err(format!(
+                "has the model {other}, which is not supported; straighten the photos with `colmap image_undistorter` and \
+                 open its output folder"
+            ));
+        }
+    })
 }
 
 impl ModelImage {
@@ -184,9 +223,9 @@ enum Part {
 fn part(folder: &Path, name: &str) -> Result<Part> {
     let binary = folder.join(format!("{name}.bin"));
     let text = folder.join(format!("{name}.txt"));
-    if binary.is_file() {
+    if files::is_file(&binary) {
         Ok(Part::Binary(binary))
-    } else if text.is_file() {
+    } else if files::is_file(&text) {
         Ok(Part::Text(text))
     } else {
         Err(Error::file(

@@ -1,7 +1,7 @@
 //! COLMAP's text files: `#` comments, one record a line, two lines an image, the second of which may be empty.
 
 use super::{MODELS, ModelCamera, ModelImage, ModelPoint};
-use crate::{Error, Result};
+use crate::{Error, Result, formats::files};
 use glam::DVec3;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ impl<'a> Line<'a> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     String::from_utf8(bytes).map_err(|e| {
         Error::file(
             path,

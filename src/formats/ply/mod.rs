@@ -8,6 +8,7 @@ mod splats;
 
 pub use splats::{decode, read_splats, write_splats};
 
+use crate::formats::files;
 use crate::formats::splats::codec;
 use crate::scene::PointCloud;
 use crate::{Error, Result};
@@ -86,7 +87,7 @@ pub fn is_ply(path: &Path) -> bool {
 /// # Errors
 /// No PLY file, or a truncated one (with the record and the byte).
 pub fn read_points(path: &Path) -> Result<PointCloud> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     let header = Header::parse(path, &bytes)?;
     if let Kind::Splats {
         is_compressed: true,

@@ -131,6 +131,11 @@ impl SplatFormat {
         }
     }
 
+    /// Whether a file says that its splats are to be drawn antialiased.
+    pub fn says_antialiased(self) -> bool {
+        matches!(self, Self::Ply | Self::Spz | Self::Html)
+    }
+
     pub fn is_lossy(self) -> bool {
         self.loss().is_some()
     }

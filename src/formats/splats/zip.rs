@@ -1,4 +1,4 @@
-//! As much of ZIP as SOG bundles and PyTorch checkpoints need: reading stored and deflated entries of an archive in
+//! As much of ZIP as SOG bundles, captures and PyTorch checkpoints need: reading stored and deflated entries of an archive in
 //! memory or in a map, ZIP64 included (checkpoints pass 4 GiB), writing stored ones (pictures do not shrink twice). Own
 //! code: the crate `zip` brings encryption, dates and five compressors, and hands out no places in a map.
 
@@ -22,12 +22,15 @@ const END64: usize = 56;
 const END64_MAGIC: u32 = 0x0606_4b50;
 /// Tag of the extra field that holds 64-bit sizes.
 const EXTRA64: u16 = 1;
+/// Flag of an entry.
+const ENCRYPTED: u16 = 1;
 /// Stands in a 32-bit field whose value is in the ZIP64 part.
 const ELSEWHERE: usize = u32::MAX as usize;
 const COUNT_ELSEWHERE: usize = u16::MAX as usize;
 
 struct Entry {
     name: String,
+    is_encrypted: bool,
     method: u16,
     crc: u32,
     packed_len: usize,
@@ -35,15 +38,15 @@ struct Entry {
     local: usize,
 }
 
-pub struct Archive<'a> {
-    file: Bytes<'a>,
+/// What an archive says that it holds.
+pub struct Directory {
     entries: Vec<Entry>,
 }
 
-impl<'a> Archive<'a> {
+impl Directory {
     /// # Errors
     /// No directory at the end of the file, or one that points outside of it.
-    pub fn new(file: Bytes<'a>) -> Result<Self> {
+    pub fn read(file: &Bytes<'_>) -> Result<Self> {
         let start = file.bytes.len().saturating_sub(END + usize::from(u16::MAX));
         let end = file.bytes[start..]
             .windows(4)
@@ -51,7 +54,7 @@ impl<'a> Archive<'a> {
             .map(|at| start + at)
             .ok_or_else(|| file.error("that ends early: the archive has no directory"))?;
         file.slice(end, END, "archive directory")?;
-        let (count, mut at) = directory(&file, end)?;
+        let (count, mut at) = directory(file, end)?;
         let mut entries = Vec::new();
         for _ in 0..count {
             if file.u32(at)? != CENTRAL_MAGIC {
@@ -62,6 +65,7 @@ impl<'a> Archive<'a> {
             let name = file.slice(at + CENTRAL, name_len, "file names")?;
             let mut entry = Entry {
                 name: String::from_utf8_lossy(name).into_owned(),
+                is_encrypted: file.u16(at + 8)? & ENCRYPTED != 0,
                 method: file.u16(at + 10)?,
                 crc: file.u32(at + 16)?,
                 packed_len: file.size(at + 20)?,
@@ -71,56 +75,35 @@ impl<'a> Archive<'a> {
             let extra = file.slice(at + CENTRAL + name_len, extra_len, "directory")?;
             entry.take_64_bit_fields(&Bytes {
                 bytes: extra,
-                ..file
+                ..*file
             })?;
             entries.push(entry);
             at += CENTRAL + name_len + extra_len + usize::from(file.u16(at + 32)?);
         }
-        Ok(Self { file, entries })
+        Ok(Self { entries })
     }
 
-    /// Each entry's name, and the bytes of the file that hold it as it is; `None` where it is packed.
+    /// In the order of the archive, with `/` between folders; those of folders end in one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The content of entry `index` of the archive `file`, whose directory this is.
     ///
     /// # Errors
-    /// An entry that lies outside of the file.
-    pub fn stored(&self) -> impl Iterator<Item = Result<(&str, Option<Range<usize>>)>> {
-        self.entries.iter().map(|entry| {
-            let range = match entry.method {
-                0 => Some(self.packed(entry)?),
-                _ => None,
-            };
-            Ok((entry.name.as_str(), range))
-        })
-    }
-
-    fn packed(&self, entry: &Entry) -> Result<Range<usize>> {
-        let file = &self.file;
-        file.slice(entry.local, LOCAL, &entry.name)?;
-        let extra =
-            usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
-        let start = entry.local + LOCAL + extra;
-        file.slice(start, entry.packed_len, &entry.name)?;
-        Ok(start..start + entry.packed_len)
-    }
-
-    /// The content of the entry `name`, or of the one with this name in the archive's only folder.
-    ///
-    /// # Errors
-    /// No such entry; it is damaged; it unpacks to more than `budget`.
-    pub fn read(&self, name: &str, budget: &mut Budget) -> Result<Cow<'a, [u8]>> {
-        let file = &self.file;
-        let in_folder = |e: &&Entry| {
-            e.name
-                .rsplit_once('/')
-                .is_some_and(|(_, last)| last == name)
-        };
-        let entry = self
-            .entries
-            .iter()
-            .find(|e| e.name == name)
-            .or_else(|| self.entries.iter().find(in_folder))
-            .ok_or_else(|| file.error(format!("without {name}")))?;
-        let packed = &file.bytes[self.packed(entry)?];
+    /// It is damaged or encrypted; it unpacks to more than `budget`.
+    pub fn content<'a>(
+        &self,
+        file: &Bytes<'a>,
+        index: usize,
+        budget: &mut Budget,
+    ) -> Result<Cow<'a, [u8]>> {
+        let entry = &self.entries[index];
+        let name = &entry.name;
+        if entry.is_encrypted {
+            return Err(file.error(format!("whose {name} is encrypted; unpack it first")));
+        }
+        let packed = &file.bytes[packed(file, entry)?];
         let content = match entry.method {
             0 => Cow::Borrowed(packed),
             8 => {
@@ -141,6 +124,57 @@ impl<'a> Archive<'a> {
             Err(file.error(format!("whose {name} is damaged: its checksum is wrong")))
         }
     }
+}
+
+pub struct Archive<'a> {
+    file: Bytes<'a>,
+    directory: Directory,
+}
+
+impl<'a> Archive<'a> {
+    /// # Errors
+    /// As [`Directory::read`].
+    pub fn new(file: Bytes<'a>) -> Result<Self> {
+        let directory = Directory::read(&file)?;
+        Ok(Self { file, directory })
+    }
+
+    /// Each entry's name, and the bytes of the file that hold it as it is; `None` where it is packed.
+    ///
+    /// # Errors
+    /// An entry that lies outside of the file.
+    pub fn stored(&self) -> impl Iterator<Item = Result<(&str, Option<Range<usize>>)>> {
+        self.directory.entries.iter().map(|entry| {
+            let range = match entry.method {
+                0 => Some(packed(&self.file, entry)?),
+                _ => None,
+            };
+            Ok((entry.name.as_str(), range))
+        })
+    }
+
+    /// The content of the entry `name`, or of the one with this name in the archive's only folder.
+    ///
+    /// # Errors
+    /// No such entry; it is damaged; it unpacks to more than `budget`.
+    pub fn read(&self, name: &str, budget: &mut Budget) -> Result<Cow<'a, [u8]>> {
+        let in_folder = |e: &str| e.rsplit_once('/').is_some_and(|(_, last)| last == name);
+        let mut names = self.directory.names();
+        let index = names
+            .position(|e| e == name)
+            .or_else(|| self.directory.names().position(in_folder))
+            .ok_or_else(|| self.file.error(format!("without {name}")))?;
+        self.directory.content(&self.file, index, budget)
+    }
+}
+
+/// Where the bytes of an entry are, as they are in the file.
+fn packed(file: &Bytes<'_>, entry: &Entry) -> Result<Range<usize>> {
+    file.slice(entry.local, LOCAL, &entry.name)?;
+    let extra = usize::from(file.u16(entry.local + 26)?) + usize::from(file.u16(entry.local + 28)?);
+    let start = entry.local + LOCAL + extra;
+    file.slice(start, entry.packed_len, &entry.name)?;
+    Ok(start..start + entry.packed_len)
 }
 
 /// Entries, and where the directory begins, told by the end record at `end` or by the ZIP64 one that it stands for.

@@ -15,6 +15,20 @@ const PERSPECTIVE: [&str; 5] = [
     "RADIAL",
 ];
 
+/// Polynomials of the angle.
+const FISHEYE: [&str; 5] = [
+    "OPENCV_FISHEYE",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+    "SIMPLE_FISHEYE",
+    "FISHEYE",
+];
+
+/// With keys of their own: `k5`, `k6`; `omega`; `sx1`, `sy1`.
+const OTHERS: [&str; 3] = ["FULL_OPENCV", "FOV", "THIN_PRISM_FISHEYE"];
+
+const FISHEYE624: &str = "FISHEYE624";
+
 /// `w` and `h` as (width, height), which some tools write as floats and others not at all.
 pub fn listed_size(top: &Object<'_>, frame: &Object<'_>) -> Result<Option<(u32, u32)>> {
     let side = |key: &str| -> Result<Option<u32>> {
@@ -75,25 +89,80 @@ fn distortion(top: &Object<'_>, frame: &Object<'_>) -> Result<Distortion> {
         Some(model) => model,
         None => frame.optional_text("camera_model")?.unwrap_or_default(),
     };
-    let is_fisheye =
-        model == "OPENCV_FISHEYE" || top.get("is_fisheye").and_then(|v| v.as_bool()) == Some(true);
-    if !is_fisheye && !model.is_empty() && !PERSPECTIVE.contains(&model.as_str()) {
-        return Err(Error::file(
-            top.path(),
-            format!(
-                "has the camera_model {model}, which is not supported; those that are: {}, OPENCV_FISHEYE",
-                PERSPECTIVE.join(", ")
-            ),
-        ));
+    if model == FISHEYE624 {
+        return fisheye624(top, frame);
     }
+    let is_fisheye = FISHEYE.contains(&model.as_str())
+        || top.get("is_fisheye").and_then(|v| v.as_bool()) == Some(true);
     let [k1, k2, k3, k4, p1, p2] = coefficients(top, frame)?;
-    Ok(if is_fisheye {
-        Distortion::Fisheye {
-            k: [k1, k2, k3, k4],
+    let named = |names: [&str; 2]| -> Result<[f64; 2]> {
+        let mut values = [0.0; 2];
+        for (value, name) in values.iter_mut().zip(names) {
+            *value = shared(top, frame, name)?.unwrap_or(0.0);
+            if !value.is_finite() {
+                return Err(frame.error(format!("has {name} that is not a finite number")));
+            }
         }
-    } else {
-        Distortion::brown([k1, k2, k3, k4], [p1, p2])
+        Ok(values)
+    };
+    Ok(match model.as_str() {
+        "THIN_PRISM_FISHEYE" => Distortion::ThinPrismFisheye {
+            k: [k1, k2, k3, k4],
+            p: [p1, p2],
+            s: named(["sx1", "sy1"])?,
+        },
+        "FULL_OPENCV" => {
+            let [k5, k6] = named(["k5", "k6"])?;
+            Distortion::Rational {
+                k: [k1, k2, k3, k4, k5, k6],
+                p: [p1, p2],
+            }
+        }
+        "FOV" => {
+            let [omega, _] = named(["omega", "omega"])?;
+            Distortion::field_of_view(omega).ok_or_else(|| {
+                frame.error(format!("has the impossible field of view omega = {omega}"))
+            })?
+        }
+        _ if is_fisheye => Distortion::Fisheye {
+            k: [k1, k2, k3, k4],
+        },
+        known if known.is_empty() || PERSPECTIVE.contains(&known) => {
+            Distortion::brown([k1, k2, k3, k4], [p1, p2])
+        }
+        _ => {
+            return Err(Error::file(
+                top.path(),
+                format!(
+                    "has the camera_model {model}, which is not supported; those that are: {}, {}, {}, {FISHEYE624}",
+                    PERSPECTIVE.join(", "),
+                    FISHEYE.join(", "),
+                    OTHERS.join(", ")
+                ),
+            ));
+        }
     })
+}
+
+/// Project Aria's model, as nerfstudio writes it: the twelve `distortion_params` k0 … k5, p0, p1, s0 … s3.
+fn fisheye624(top: &Object<'_>, frame: &Object<'_>) -> Result<Distortion> {
+    let list = match frame.numbers("distortion_params")? {
+        Some(list) => Some(list),
+        None => top.numbers("distortion_params")?,
+    };
+    let list = list.filter(|list| list.iter().all(|v| v.is_finite()));
+    match list.as_deref() {
+        Some(&[k0, k1, k2, k3, k4, k5, p0, p1, s0, s1, s2, s3]) => {
+            Ok(Distortion::RadTanThinPrismFisheye {
+                k: [k0, k1, k2, k3, k4, k5],
+                p: [p0, p1],
+                s: [s0, s1, s2, s3],
+            })
+        }
+        _ => Err(frame.error(format!(
+            "has the camera_model {FISHEYE624} without its twelve distortion_params"
+        ))),
+    }
 }
 
 /// k1, k2, k3, k4, p1, p2: `distortion_params` in nerfstudio's order, or keys of those names; 0 where absent.

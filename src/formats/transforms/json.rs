@@ -1,6 +1,6 @@
 //! Reading JSON that people and scripts wrote, with errors that say which frame and key are wrong.
 
-use crate::{Error, Result};
+use crate::{Error, Result, formats::files};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct Object<'a> {
 /// # Errors
 /// The file cannot be read, or is not JSON (with line and column), or not an object.
 pub fn parse(path: &Path) -> Result<File> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let value: Value = serde_json::from_slice(&with_quoted_specials(bytes))
         .map_err(|e| Error::file(path, format!("is not valid JSON: {e}")))?;

@@ -3,7 +3,7 @@
 //! was done to poses and points before they were written, so that neither is applied again.
 
 mod camera;
-mod json;
+pub(super) mod json;
 mod write;
 
 pub use write::write_transforms;
@@ -12,7 +12,7 @@ use super::capture::{Capture, Frame, Role, auto_downscale, existing, locate, loc
 use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
-use super::{picture, ply};
+use super::{files, picture, ply};
 use crate::scene::{Camera, DatasetKind, Intrinsics, PointCloud};
 use crate::{Error, Result};
 use glam::{DMat4, DVec3, DVec4};
@@ -89,7 +89,7 @@ pub fn read_blender(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
     };
     let eval = BLENDER_EVAL
         .into_iter()
-        .find(|name| folder.join(name).is_file());
+        .find(|name| files::is_file(&folder.join(name)));
     for (name, role) in [(Some(BLENDER_TRAIN), Role::Train), (eval, Role::Eval)] {
         let Some(name) = name else { continue };
         let mut file = read_file(&folder.join(name), Some(capture.downscale))?;
@@ -326,7 +326,7 @@ fn points(path: &Path, top: Object<'_>, warnings: &mut Vec<String>) -> Result<Op
     };
     let base = path.parent().unwrap_or(Path::new(""));
     let ply = base.join(relative_path(base, &listed));
-    if !ply.is_file() {
+    if !files::is_file(&ply) {
         warnings.push(format!("the point cloud {listed} does not exist"));
         return Ok(None);
     }

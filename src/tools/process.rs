@@ -1,0 +1,222 @@
+//! Finding a program, and running it while its words are read and a stop is listened for.
+
+use crate::error::Cancel;
+use crate::{Error, Result};
+use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Between two looks at the stop flag.
+const LOOK: Duration = Duration::from_millis(50);
+/// Lines of a program's last words that its error quotes.
+const LAST_WORDS: usize = 6;
+
+/// A program that luxedit can use.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// As people know it.
+    pub name: &'static str,
+    /// Of its file, without an ending.
+    file: &'static str,
+    /// Flag that says where it is.
+    flag: &'static str,
+    how_to_get: &'static str,
+}
+
+impl Program {
+    pub const COLMAP: Self = Self {
+        name: "COLMAP",
+        file: "colmap",
+        flag: "colmap",
+        how_to_get: "Debian, Ubuntu: sudo apt install colmap; macOS: brew install colmap; Windows: the archive of \
+                     https://github.com/colmap/colmap/releases, whose COLMAP.bat --colmap names",
+    };
+    pub const FFMPEG: Self = Self {
+        name: "ffmpeg",
+        file: "ffmpeg",
+        flag: "ffmpeg",
+        how_to_get: "Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg",
+    };
+
+    /// Where it is: `chosen`, or on the PATH when that is empty.
+    ///
+    /// # Errors
+    /// It is not there; how to get it.
+    pub fn find(&self, chosen: &str) -> Result<PathBuf> {
+        let chosen = chosen.trim();
+        if !chosen.is_empty() {
+            let path = PathBuf::from(chosen);
+            return if path.is_file() {
+                Ok(path)
+            } else {
+                Err(Error::file(
+                    &path,
+                    format!(
+                        "is not there: --{} names the program {}",
+                        self.flag, self.name
+                    ),
+                ))
+            };
+        }
+        let endings: &[&str] = if cfg!(windows) {
+            &[".exe", ".bat", ".cmd"]
+        } else {
+            &[""]
+        };
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders)
+            .flat_map(|folder| {
+                endings
+                    .iter()
+                    .map(move |e| folder.join(format!("{}{e}", self.file)))
+            })
+            .find(|path| path.is_file())
+            .ok_or_else(|| {
+                Error::Invalid(format!(
+                    "{} is not on the PATH. To get it: {}. Elsewhere it is found with --{}",
+                    self.name, self.how_to_get, self.flag
+                ))
+            })
+    }
+}
+
+/// A command that does not hear the terminal's Ctrl-C: who runs it decides when it ends.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+}
+
+/// What a program did.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Its last lines.
+    pub words: String,
+}
+
+impl Ended {
+    /// # Errors
+    /// It failed: `what` it was to do, and its last words.
+    pub fn check(self, what: &str) -> Result<()> {
+        if self.status.success() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "{what} failed ({}): {}",
+            self.status,
+            if self.words.is_empty() {
+                "it said nothing"
+            } else {
+                &self.words
+            }
+        )))
+    }
+}
+
+/// Run `command` to its end; `on_line` hears what it says. A stop kills it.
+///
+/// # Errors
+/// It cannot be started; [`Error::Cancelled`].
+pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)) -> Result<Ended> {
+    cancel.check()?;
+    let program = PathBuf::from(command.get_program());
+    let mut child = Running(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Error::io(&program))?,
+    );
+    let (sender, lines) = unbounded();
+    let child_streams = (child.0.stdout.take(), child.0.stderr.take());
+    if let Some(out) = child_streams.0 {
+        listen(out, sender.clone())?;
+    }
+    if let Some(out) = child_streams.1 {
+        listen(out, sender)?;
+    }
+    let mut last = VecDeque::new();
+    loop {
+        cancel.check()?;
+        match lines.recv_timeout(LOOK) {
+            Ok(line) => {
+                on_line(&line);
+                if !line.trim().is_empty() {
+                    last.push_back(line.trim().to_owned());
+                }
+                if last.len() > LAST_WORDS {
+                    last.pop_front();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    loop {
+        cancel.check()?;
+        if let Some(status) = child.0.try_wait().map_err(Error::io(&program))? {
+            let words = last.into_iter().collect::<Vec<_>>().join(" / ");
+            return Ok(Ended { status, words });
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None))
+            && let Err(problem) = self.0.kill().and_then(|()| self.0.wait().map(|_| ()))
+        {
+            log::warn!("a program could not be stopped: {problem}");
+        }
+    }
+}
+
+/// Send the lines of `out`, which end with a line feed or, where a counter is written over, a carriage return.
+fn listen(out: impl Read + Send + 'static, to: Sender<String>) -> Result<()> {
+    let read = move || {
+        let mut reader = BufReader::new(out);
+        let mut line = Vec::new();
+        while let Ok(bytes) = reader.fill_buf() {
+            let len = bytes.len();
+            if len == 0 {
+                break;
+            }
+            for &byte in bytes {
+                if byte == b'\n' || byte == b'\r' {
+                    // Nobody listens any more after a stop.
+                    if to
+                        .send(String::from_utf8_lossy(&line).into_owned())
+                        .is_err()
+                    {
+                        return;
+                    }
+                    line.clear();
+                } else if line.len() < 4096 {
+                    line.push(byte);
+                }
+            }
+            reader.consume(len);
+        }
+        if !line.is_empty()
+            && to
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+        {
+            log::debug!("last words went unheard");
+        }
+    };
+    std::thread::Builder::new()
+        .name("luxedit listens".into())
+        .spawn(read)
+        .map(|_| ())
+        .map_err(|e| Error::Invalid(format!("no thread to read a program's words with: {e}")))
+}

@@ -1,0 +1,144 @@
+//! LLFF's poses_bounds.npy.
+
+use super::scenes::{assert_says, open, open_with, ramp};
+use glam::DVec3;
+use luxedit::formats::{LoadOptions, Normalize, picture::write_png};
+use luxedit::scene::DatasetKind;
+use std::path::{Path, PathBuf};
+
+fn npy(kind: &str, is_by_columns: bool, shape: &str, values: &[u8]) -> Vec<u8> {
+    let order = if is_by_columns { "True" } else { "False" };
+    let mut header =
+        format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({shape}), }}");
+    while (header.len() + 11) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.bytes());
+    file.extend(values);
+    file
+}
+
+/// The camera at (i, 2, 3) looks along −z of the file, its picture's right is the file's x, its up the file's y: LLFF's axes
+/// down, right, backwards are −y, x, z.
+fn row(i: usize) -> [f64; 17] {
+    [
+        0.0, 1.0, 0.0, i as f64, 30.0, //
+        -1.0, 0.0, 0.0, 2.0, 40.0, //
+        0.0, 0.0, 1.0, 3.0, 45.0, //
+        0.5, 9.0,
+    ]
+}
+
+fn capture(folder: &Path, photos: usize) -> PathBuf {
+    std::fs::create_dir_all(folder.join("images")).unwrap();
+    for i in 0..photos {
+        let name = format!("images/{i:03}.png");
+        write_png(&folder.join(name), &ramp(40, 30)).unwrap();
+    }
+    folder.join("poses_bounds.npy")
+}
+
+fn bytes(values: &[f64]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+#[test]
+fn llff_cameras_stand_where_the_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), 9);
+    let rows: Vec<f64> = (0..9).flat_map(row).collect();
+    let by_columns: Vec<f64> = (0..17 * 9).map(|i| row(i % 9)[i / 9]).collect();
+    let floats: Vec<u8> = rows
+        .iter()
+        .flat_map(|&v| (v as f32).to_le_bytes())
+        .collect();
+    let files = [
+        npy("<f8", false, "9, 17", &bytes(&rows)),
+        npy("<f8", true, "9, 17", &bytes(&by_columns)),
+        npy("<f4", false, "9, 17", &floats),
+    ];
+    for file in files {
+        std::fs::write(&path, file).unwrap();
+        let options = LoadOptions {
+            normalize: Some(Normalize::NOTHING),
+            ..Default::default()
+        };
+        for opened in [folder.path(), path.as_path()] {
+            let dataset = open_with(opened, &options).unwrap();
+            assert_eq!(dataset.kind, DatasetKind::Llff);
+            assert_eq!(dataset.split.eval, [0, 8]);
+            for (i, view) in dataset.views.iter().enumerate() {
+                let camera = view.camera;
+                assert_eq!(view.name, format!("images/{i:03}.png"));
+                let centre = DVec3::new(i as f64, 2.0, 3.0);
+                assert!(camera.position().abs_diff_eq(centre, 1e-12));
+                assert!(camera.forward().abs_diff_eq(-DVec3::Z, 1e-12));
+                assert!(camera.up().abs_diff_eq(DVec3::Y, 1e-12));
+                let k = camera.intrinsics;
+                assert_eq!((k.width, k.height), (40, 30));
+                assert_eq!((k.fx, k.fy, k.cx, k.cy), (45.0, 45.0, 20.0, 15.0));
+            }
+        }
+    }
+    let half = LoadOptions {
+        downscale: Some(2),
+        ..Default::default()
+    };
+    let k = open_with(&path, &half).unwrap().views[0].camera.intrinsics;
+    assert_eq!((k.width, k.height, k.fx), (20, 15, 22.5));
+    // Other photos than those at full size are not needed.
+    std::fs::rename(folder.path().join("images"), folder.path().join("images_2")).unwrap();
+    for i in 0..9 {
+        let photo = folder.path().join(format!("images_2/{i:03}.png"));
+        write_png(&photo, &ramp(20, 15)).unwrap();
+    }
+    assert_eq!(open(&path).unwrap().views[3].photo, ramp(20, 15));
+}
+
+#[test]
+fn poses_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), 2);
+    let two: Vec<f64> = (0..2).flat_map(row).collect();
+    let mirrored: Vec<f64> = two
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i % 17 == 1 { -v } else { *v })
+        .collect();
+    let flat: Vec<f64> = two
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i % 17 == 14 { 0.0 } else { *v })
+        .collect();
+    let three: Vec<f64> = (0..3).flat_map(row).collect();
+    let cases: [(Vec<u8>, &[&str]); 9] = [
+        (
+            npy("<f8", false, "2, 17", &bytes(&mirrored)),
+            &["000.png", "mirrors"],
+        ),
+        (
+            npy("<f8", false, "2, 17", &bytes(&flat)),
+            &["000.png", "focal length 0"],
+        ),
+        (
+            npy("<f8", false, "3, 17", &bytes(&three)),
+            &["3 photos", "holds 2"],
+        ),
+        (npy("<f8", false, "2, 15", &bytes(&two)), &["15 numbers"]),
+        (npy("<f8", false, "34,", &bytes(&two)), &["(34,)"]),
+        (
+            npy("<f8", false, "9999999999999, 17", &bytes(&two)),
+            &["cut"],
+        ),
+        (npy("<i8", false, "2, 17", &bytes(&two)), &["<i8"]),
+        (b"\x93NUMPY\x01\x00\xff".to_vec(), &["NumPy"]),
+        (b"poses".to_vec(), &["NumPy"]),
+    ];
+    for (file, parts) in cases {
+        std::fs::write(&path, file).unwrap();
+        assert_says(open(folder.path()), &path, parts);
+    }
+}
