@@ -147,7 +147,7 @@ fn the_shape_of_a_grid_is_the_published_one() {
     assert_eq!(floats(&full.grid), 12_196_240);
     assert_eq!(full.proposals.map(|p| floats(&p)), [766_528, 860_160]);
     let torch = luxedit::luxen::GridShape::new(&full.grid, GridSemantics::Hashed);
-    assert_eq!(torch.levels[15].scale, 2048.0);
+    assert_eq!(torch.levels[15].scale, 2047.0);
 }
 
 #[test]
