@@ -112,7 +112,6 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         up: None,
         missing,
         points: None,
-        up: None,
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
         background: [0.0; 3],
