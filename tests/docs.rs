@@ -21,6 +21,7 @@ fn table() -> String {
             (jobs::VIEWS, "views"),
             (jobs::SERVE, "serve-editor"),
             (jobs::CONVERT, "convert"),
+            (jobs::POSES, "poses"),
         ]
         .iter()
         .filter(|(job, _)| s.jobs & job != 0)
