@@ -330,13 +330,32 @@ fn a_luxen_is_delivered_as_splats_as_a_mesh_and_as_points() {
 
     let half = path("half.ply");
     let (ok, _, errors) = luxedit(&[
-        "convert", &scene, &half, "--as", "mesh", "--resolution", "40", "--crop", "-1 -1 0 1 1 1", "--json",
+        "convert",
+        &scene,
+        &half,
+        "--as",
+        "mesh",
+        "--resolution",
+        "40",
+        "--crop",
+        "-1 -1 0 1 1 1",
+        "--json",
     ]);
     assert!(ok, "{errors}");
     let cut = luxedit::formats::ply::read_points(Path::new(&half)).unwrap();
-    let lowest = cut.positions.iter().map(|p| p.z).fold(f64::INFINITY, f64::min);
-    println!("cut at z = 0: {} vertices, the lowest at {lowest:.3}", cut.positions.len());
-    assert!(cut.positions.len() > 200 && (-0.1..0.2).contains(&lowest), "{lowest}");
+    let lowest = cut
+        .positions
+        .iter()
+        .map(|p| p.z)
+        .fold(f64::INFINITY, f64::min);
+    println!(
+        "cut at z = 0: {} vertices, the lowest at {lowest:.3}",
+        cut.positions.len()
+    );
+    assert!(
+        cut.positions.len() > 200 && (-0.1..0.2).contains(&lowest),
+        "{lowest}"
+    );
     let (ok, _, errors) = luxedit(&["convert", &scene, &half, "--crop", "1 2 3"]);
     assert!(!ok && errors.contains("six numbers"), "{errors}");
 

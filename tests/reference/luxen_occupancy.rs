@@ -203,7 +203,9 @@ fn a_crop_box_cuts_rays() {
     let rays = gpu.storage("rays", u64::from(count) * 48);
     let view = gpu.uniform_from("camera", &View::new(&camera(), 0, 0));
     let cells = gpu.storage_from("cells", &cells());
-    let crop = CropBox::parse("-0.4 -0.3 -0.5, 0.35 0.6 0.2").unwrap().unwrap();
+    let crop = CropBox::parse("-0.4 -0.3 -0.5, 0.35 0.6 0.2")
+        .unwrap()
+        .unwrap();
     let batch = batch(count);
     let spans_with = |crop: Option<&CropBox>| -> Vec<[f32; 2]> {
         let spans = gpu.storage("spans", u64::from(count) * 8);
@@ -216,7 +218,11 @@ fn a_crop_box_cuts_rays() {
     let cut = spans_with(Some(&crop));
     let rays: Vec<[f32; 4]> = gpu.read(&rays, 3 * count as usize).unwrap();
     let bin = |distance: f64| {
-        let s = if distance < 1.0 { distance / 2.0 } else { 1.0 - 0.5 / distance };
+        let s = if distance < 1.0 {
+            distance / 2.0
+        } else {
+            1.0 - 0.5 / distance
+        };
         let (near, far) = (f64::from(batch.near), f64::from(batch.far));
         ((s - near) / (far - near)).clamp(0.0, 1.0)
     };
@@ -224,7 +230,10 @@ fn a_crop_box_cuts_rays() {
     for (ray, (whole, cut)) in rays.chunks(3).zip(whole.iter().zip(&cut)) {
         let vector = |v: [f32; 4]| DVec3::new(v[0].into(), v[1].into(), v[2].into());
         let (origin, direction) = (vector(ray[0]), vector(ray[1]));
-        let (a, b) = ((crop.low - origin) / direction, (crop.high - origin) / direction);
+        let (a, b) = (
+            (crop.low - origin) / direction,
+            (crop.high - origin) / direction,
+        );
         let (near, far) = (a.min(b).max_element(), a.max(b).min_element());
         let [begin, end] = whole.map(f64::from);
         let expected = if near < far {
@@ -232,9 +241,16 @@ fn a_crop_box_cuts_rays() {
         } else {
             [0.0; 2]
         };
-        let expected = if expected[0] < expected[1] { expected } else { [0.0; 2] };
+        let expected = if expected[0] < expected[1] {
+            expected
+        } else {
+            [0.0; 2]
+        };
         for (got, expected) in cut.iter().zip(expected) {
-            assert!((f64::from(*got) - expected).abs() < 1e-4, "{cut:?}: {expected}");
+            assert!(
+                (f64::from(*got) - expected).abs() < 1e-4,
+                "{cut:?}: {expected}"
+            );
         }
         gone += usize::from(end > 0.0 && expected[1] == 0.0);
         shorter += usize::from(expected[1] > 0.0 && expected[1] - expected[0] < end - begin - 1e-3);
