@@ -8,6 +8,7 @@ mod camera;
 mod canvas;
 mod chooser;
 mod commands;
+mod crop;
 mod dialogs;
 mod examples;
 mod frame_cost;

@@ -4,7 +4,7 @@
 use super::{
     Action,
     commands::{Facts, UiCommand},
-    examples,
+    crop, examples,
     model::{Model, sentence},
     model_chooser,
     models::Models,
@@ -63,6 +63,12 @@ impl SidePanel {
                     ui.add_space(theme::SECTION_GAP);
                 }
                 run_panel::progress(ui, model);
+                if facts.is_luxen
+                    && let Some(scene) = &model.scene
+                {
+                    ui.add_space(theme::SECTION_GAP);
+                    crop::panel(ui, &mut model.settings.crop, scene);
+                }
                 if facts.views > 0 {
                     ui.add_space(theme::SECTION_GAP);
                     advanced(ui, model, known.models, facts, actions);
@@ -278,6 +284,13 @@ fn advanced(
         if model.has_splats {
             ui.label(theme::small("Edit"));
             for setting in rows(jobs::EDIT, jobs::RECONSTRUCT) {
+                settings_panel::row(ui, setting, &mut model.settings, preset);
+            }
+            ui.add_space(theme::GAP);
+        }
+        if model.has_splats {
+            ui.label(theme::small("Export"));
+            for setting in rows(jobs::CONVERT, jobs::EDIT).filter(|s| s.key != "crop") {
                 settings_panel::row(ui, setting, &mut model.settings, preset);
             }
             ui.add_space(theme::GAP);

@@ -4,7 +4,7 @@
 use super::{
     camera::{CameraControl, Thrust},
     canvas::{Canvas, Pace, frozen_copy},
-    frusta,
+    crop, frusta,
     looked::Looked,
     present::{Before, Presenter},
     theme,
@@ -13,7 +13,7 @@ use crate::{
     Result,
     edit::{Drawable, Look},
     gpu::{Gpu, GpuImage},
-    scene::{Camera, Photo},
+    scene::{Camera, CropBox, Photo},
     worker::SceneInfo,
 };
 use eframe::{
@@ -58,6 +58,7 @@ pub struct Viewport {
     /// What is shown of the scene.
     pub look: Look,
     looked: Looked,
+    crop: Option<CropBox>,
     /// Physical keys held, of those that fly.
     held: HashSet<Key>,
     last_move: f64,
@@ -98,6 +99,7 @@ impl Viewport {
             cameras_on: false,
             look: Look::Color,
             looked: Looked::default(),
+            crop: None,
             held: HashSet::new(),
             last_move: f64::NEG_INFINITY,
             size: [1, 1],
@@ -132,6 +134,17 @@ impl Viewport {
         match &self.drawable {
             Some((Drawable::Splats(d), _)) => Some(d.splats.count),
             _ => None,
+        }
+    }
+
+    /// Show only what is in a box; of a Luxen.
+    pub fn set_crop(&mut self, crop: Option<CropBox>) {
+        if self.crop != crop {
+            self.crop = crop;
+            self.serial += 1;
+            if let Some((_, serial)) = &mut self.drawable {
+                *serial = self.serial;
+            }
         }
     }
 
@@ -213,6 +226,9 @@ impl Viewport {
                     .on_hover_text(name);
             }
         }
+        if let Some(crop) = self.crop.filter(|_| self.is_luxen()) {
+            crop::paint(&painter, rect, &points, &crop);
+        }
         if self.wipe_on && self.before_kind().is_some() {
             self.wipe_handle(ui, rect);
         }
@@ -242,6 +258,10 @@ impl Viewport {
         }
         let kind = self.before_kind().filter(|_| self.wipe_on);
         if let Some((drawable, serial)) = &self.drawable {
+            let mut cropped = drawable.clone();
+            if let Drawable::Luxen(luxen) = &mut cropped {
+                luxen.crop = self.crop;
+            }
             let camera = self.camera.camera(self.canvas.render_size(self.size, pace));
             let before = self
                 .before
@@ -250,7 +270,7 @@ impl Viewport {
             let before = before.map(|(d, n)| (d, *n));
             self.settled = self
                 .canvas
-                .request((drawable, *serial), before, &camera, pace)?
+                .request((&cropped, *serial), before, &camera, pace)?
                 && pace != Pace::Moving;
         }
         if !self.is_settled() {

@@ -22,7 +22,8 @@ pub fn add(command: Command, job: u16) -> Command {
         match s.kind {
             Kind::Int { .. } | Kind::Float { .. } => arg.value_name("N"),
             Kind::Choice(choices) => arg.value_name("WHICH").value_parser(choices.to_vec()),
-            Kind::Text => arg.value_name("TEXT"),
+            // A box may begin with a minus, which a text that was forgotten must not.
+            Kind::Text => arg.value_name("TEXT").allow_hyphen_values(s.key == "crop"),
             Kind::Device => arg.value_name("WHERE"),
         }
     }))

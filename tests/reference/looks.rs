@@ -23,7 +23,7 @@ fn camera() -> Camera {
     Camera::look_at(eye, DVec3::new(0.2, 0.1, 0.0), DVec3::Z, intrinsics)
 }
 
-/// A leaning plane, nothing in a corner, and a step of depth in the middle.
+/// A bent surface whose slopes differ to either side, nothing in a corner, and a step of depth to a plane.
 fn render() -> (Vec<[f32; 4]>, Vec<f32>) {
     (0..WIDTH * HEIGHT)
         .map(|i| {
@@ -35,7 +35,7 @@ fn render() -> (Vec<[f32; 4]>, Vec<f32>) {
             let z = if x > 20.0 {
                 5.0
             } else {
-                2.0 + 0.05 * x + 0.08 * y
+                2.0 + 0.05 * x + 0.08 * y + 0.004 * x * x + 0.003 * y * y
             };
             ([0.3, 0.4, 0.5, alpha], z * alpha)
         })

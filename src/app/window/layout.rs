@@ -3,7 +3,8 @@
 use super::App;
 use crate::{
     app::{
-        Action, bars, commands::Facts, model, reel, side_panel::Known, start_page, theme, timeline,
+        Action, bars, commands::Facts, crop, model, reel, side_panel::Known, start_page, theme,
+        timeline,
     },
     worker::SceneInfo,
 };
@@ -96,6 +97,8 @@ impl App {
         let frame = egui::Frame::new().fill(theme::SUNKEN);
         egui::CentralPanel::default().frame(frame).show(ui, |ui| {
             if self.viewport.has_drawable() {
+                let crop = crop::of_text(&self.model.settings.crop);
+                self.viewport.set_crop(crop);
                 self.viewport(ui, &scene, facts, actions);
             } else {
                 let thumbs = &mut self.thumbs;
