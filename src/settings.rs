@@ -460,6 +460,8 @@ settings! {
         "Whether a Luxen learns an exposure for each photo; auto: except for synthetic captures.";
     convert_steps: u32 = 1500u32, "steps", "Conversion steps", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, CONVERT,
         "Optimization steps of splats that are made of a Luxen, towards its own renders.";
+    mesh_resolution: u32 = 256u32, "resolution", "Mesh resolution", Kind::Int { min: 8, max: 1024 }, "", Advanced, CONVERT,
+        "Grid spacings along the longest side of a mesh.";
     snapshot_interval: u32 = 250u32, "snapshot-interval", "Snapshot every", Kind::Int { min: 1, max: 1_000_000 }, "steps", Advanced, RECONSTRUCT | EDIT,
         "Steps between snapshots on the timeline.";
     snapshot_limit: u32 = 40u32, "snapshot-limit", "Keep snapshots", Kind::Int { min: 2, max: 10_000 }, "", Advanced, RECONSTRUCT | EDIT,

@@ -933,8 +933,8 @@ fn a_luxen_is_reconstructed_kept_drawn_measured_and_edited() {
     let pictures = path(&dir, "pictures");
     json(&["render", &project, "-o", &pictures, "--json"]);
     assert!(std::fs::read_dir(Path::new(&pictures).join("images")).is_ok_and(|d| d.count() > 0));
-    let refused = failure(&["convert", &project, &path(&dir, "out.ply")]);
-    assert_says(&refused, &["scene.ply"]);
+    let refused = failure(&["convert", &project, &path(&dir, "out.ply"), "--turn", "x"]);
+    assert_says(&refused, &["--turn"]);
 
     let edited = path(&dir, "edited.luxedit");
     let args = [

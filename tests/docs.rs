@@ -20,6 +20,7 @@ fn table() -> String {
             (jobs::CHECK, "model check"),
             (jobs::VIEWS, "views"),
             (jobs::SERVE, "serve-editor"),
+            (jobs::CONVERT, "convert"),
         ]
         .iter()
         .filter(|(job, _)| s.jobs & job != 0)

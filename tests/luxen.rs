@@ -9,13 +9,13 @@ use luxedit::{
     Error,
     app::{Canvas, Pace},
     edit::Drawable,
-    gpu::GpuImage,
+    gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
-    luxen::{Background, LuxenConfig, LuxenRenderer, LuxenState, LuxenTrainer},
+    luxen::{Background, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer},
     scene::{
         Camera, Dataset, DatasetKind, Intrinsics, NamedTensor, Photo, Split, View, WorldFromFile,
     },
-    settings::Settings,
+    settings::{Loss, Method, Settings, Speed},
 };
 use luxen_scene::{gpu, tiny, views};
 use std::{
@@ -184,6 +184,7 @@ fn ball() -> Dataset {
         points: None,
         world_from_file: WorldFromFile::IDENTITY,
         background: [1.0; 3],
+        up: None,
         missing: Vec::new(),
         warnings: Vec::new(),
         listed: 12,
@@ -401,4 +402,50 @@ fn what_cannot_be_is_said() {
         panic!("a state that lacks a tensor was taken");
     };
     assert!(refused.contains("lacks"), "{refused}");
+}
+
+/// Published sizes and small ones: what is told before a run is what the run takes.
+#[test]
+fn memory_is_told_before_it_is_taken() {
+    let Some(gpu) = gpu() else { return };
+    let views = views(&gpu);
+    let sizes: Vec<[u32; 2]> = views
+        .iter()
+        .map(|v| [v.target.width, v.target.height])
+        .collect();
+    let pixels: u64 = sizes.iter().map(|[w, h]| u64::from(w * h)).sum();
+    let bounded = LuxenConfig {
+        background: Background::Fixed([0.4; 3]),
+        half_side: Some(0.8),
+        ..tiny()
+    };
+    let in_chunks = LuxenConfig {
+        rays: 192,
+        chunk_rays: 64,
+        ..tiny()
+    };
+    let small = LuxenConfig::small(Background::LastSample);
+    for config in [tiny(), bounded, in_chunks, small] {
+        let told = LuxenMemory::of(&config, &sizes, gpu.binding_limit()).unwrap();
+        let mut trainer = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
+        trainer.step(&views).unwrap();
+        let photos = Gpu::storage_bytes(4 * pixels) + 3 * Gpu::storage_bytes(0) + 3 * 96;
+        assert_eq!(
+            trainer.allocated(),
+            told.field + told.optimizer + told.step + photos
+        );
+        assert_eq!(told.photos, 8 * pixels + 3 * 96);
+    }
+
+    // Instruct-NeRF2NeRF's on a common graphics card, for a hundred photos of 512 × 512.
+    let settings = Settings {
+        loss: Loss::L1Lpips,
+        ..Settings::of(Method::In2n, Speed::Published)
+    };
+    let published = LuxenConfig::full(Background::LastSample).edit(&settings);
+    assert_eq!((published.rays, published.patch_side), (16_384, 32));
+    assert_eq!(published.grid.log2_entries, 19);
+    let told = LuxenMemory::of(&published, &[[512, 512]; 100], 2 << 30).unwrap();
+    println!("Instruct-NeRF2NeRF as published: {told}");
+    assert!(told.total() <= 2 << 30, "{told}");
 }

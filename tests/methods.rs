@@ -7,6 +7,10 @@ mod detail;
 mod formula;
 #[path = "methods/gradients.rs"]
 mod gradients;
+#[path = "methods/kinds.rs"]
+mod kinds;
+#[path = "reference/luxen_scene.rs"]
+mod luxen_scene;
 #[path = "methods/runs.rs"]
 mod runs;
 #[path = "methods/schedules.rs"]

@@ -16,6 +16,8 @@ mod fixture;
 mod formula;
 #[path = "reference/half.rs"]
 mod half;
+#[path = "reference/looks.rs"]
+mod looks;
 #[path = "reference/lpips.rs"]
 mod lpips;
 #[path = "reference/luxen.rs"]

@@ -53,6 +53,12 @@ fn validate(source: &ShaderSource) {
 }
 
 #[test]
+fn shaders_of_looks_are_valid() {
+    assert!(!luxedit::edit::SHADERS.is_empty());
+    luxedit::edit::SHADERS.iter().for_each(validate);
+}
+
+#[test]
 fn splat_shaders_are_valid() {
     assert!(!luxedit::splat::SHADERS.is_empty());
     luxedit::splat::SHADERS.iter().for_each(validate);

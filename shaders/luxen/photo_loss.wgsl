@@ -1,5 +1,5 @@
-// A ray's color, its difference from the pixel, and dL/d(density), dL/d(color) of its samples; with the distortion loss of
-// mip-NeRF 360. One ray an invocation.
+// A ray's color, its difference from the pixel, and dL/d(density), dL/d(color) of its samples; with what a network says of
+// the color, and the distortion loss of mip-NeRF 360. One ray an invocation.
 
 @group(0) @binding(1) var<storage, read> rays: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bins: array<f32>;
@@ -7,9 +7,23 @@
 @group(0) @binding(4) var<storage, read_write> d_arena: array<f32>;
 // A ray: difference loss, squared difference, distortion loss, interlevel loss; each with its share of the mean.
 @group(0) @binding(5) var<storage, read_write> losses: array<vec4<f32>>;
+// The network's gradient, [3][draw.plane].
+@group(0) @binding(6) var<storage, read> given: array<f32>;
+@group(0) @binding(7) var<storage, read> views: array<View>;
+@group(0) @binding(8) var<uniform> draw: Draw;
 
 fn color_of(first: vec3<u32>, i: u32) -> vec3<f32> {
     return vec3(arena[first.x + i], arena[first.y + i], arena[first.z + i]);
+}
+
+fn given_of(ray: u32) -> vec3<f32> {
+    var at = batch.first_ray + ray;
+    if draw.given == 2u {
+        let view = views[0];
+        let pixel = pixel_of(view, rays[3u * ray + 1u].xyz);
+        at = pixel.y * view.size.x + pixel.x;
+    }
+    return vec3(given[at], given[at + draw.plane], given[at + 2u * draw.plane]);
 }
 
 @compute @workgroup_size(64)
@@ -39,13 +53,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let pixel_weight = rays[3u * ray + 1u].w;
     let difference = sum + (1.0 - opacity) * background - rays[3u * ray + 2u].xyz;
-    let scale = batch.photo_scale * pixel_weight;
+    let scale = batch.photo_scale * draw.photo_weight * pixel_weight;
     var d_color = 2.0 * scale * difference;
     let squared = scale * dot(difference, difference);
     var loss = squared;
     if batch.loss_kind != 0u {
         d_color = scale * sign(difference);
         loss = scale * dot(abs(difference), vec3(1.0));
+    }
+    if draw.given != 0u {
+        d_color += draw.given_scale * pixel_weight * given_of(ray);
     }
 
     let d_weight = row_of(batch.d_density_at, ray);

@@ -10,6 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> rays: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> cells: array<f32>;
 @group(0) @binding(8) var<storage, read_write> spans: array<vec2<f32>>;
+@group(0) @binding(9) var<uniform> draw: Draw;
 
 // Pixels drawn at most for a ray.
 const DRAWS: u32 = 8u;
@@ -37,10 +38,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let side = batch.patch_side;
     let patch_index = ray / (side * side);
     let within = ray % (side * side);
-    for (var draw = 0u; draw < DRAWS; draw++) {
-        let purpose = draw * DRAW_PURPOSES;
-        let chosen = below(batch.views, patch_index, purpose + FOR_VIEW);
-        let view = views[chosen];
+    for (var attempt = 0u; attempt < DRAWS; attempt++) {
+        let purpose = attempt * DRAW_PURPOSES;
+        let view = views[below(draw.views, patch_index, purpose + FOR_VIEW)];
         let corner = vec2(
             below(max(view.size.x + 1u, side + 1u) - side, patch_index, purpose + FOR_COLUMN),
             below(max(view.size.y + 1u, side + 1u) - side, patch_index, purpose + FOR_ROW),
@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             span = vec2(0.0, 1.0);
         }
         spans[id.x] = span;
-        rays[3u * id.x] = vec4(view.position.xyz, f32(chosen));
+        rays[3u * id.x] = view.position;
         rays[3u * id.x + 1u] = vec4(direction, color.w);
         rays[3u * id.x + 2u] = vec4(color.xyz, dot(direction, view.forward.xyz));
         let difference = abs(color.xyz - batch.background);

@@ -75,7 +75,13 @@ pub struct Frame {
     /// The scene before the edit, where it was asked for.
     pub before: Option<GpuImage>,
     /// `[h, w]` of `f32`: sum of weight × camera z.
-    depth: wgpu::Buffer,
+    pub depth: wgpu::Buffer,
+}
+
+impl Frame {
+    pub fn camera(&self) -> &Camera {
+        &self.key.camera
+    }
 }
 
 /// A frame that is being made.
@@ -201,6 +207,8 @@ pub struct Canvas {
     rasterizer: Rasterizer,
     marcher: LuxenRenderer,
     shown: Option<Frame>,
+    /// Frames so far.
+    finished: u64,
     /// The buffers of the frame before the shown one, for the next.
     spare: Option<Frame>,
     pending: Option<Pending>,
@@ -227,6 +235,7 @@ impl Canvas {
             marcher: LuxenRenderer::new(gpu.clone()),
             gpu,
             shown: None,
+            finished: 0,
             spare: None,
             pending: None,
             pick: None,
@@ -242,6 +251,11 @@ impl Canvas {
     /// The newest finished frame.
     pub fn shown(&self) -> Option<&Frame> {
         self.shown.as_ref()
+    }
+
+    /// Changes whenever [`Self::shown`] does.
+    pub fn finished(&self) -> u64 {
+        self.finished
     }
 
     pub fn clear(&mut self) {
@@ -524,6 +538,7 @@ impl Canvas {
         self.cost
             .add(work.pixels(), work.began.elapsed().as_secs_f64());
         self.last_finish = Instant::now();
+        self.finished += 1;
         self.spare = self.shown.replace(work.frame);
         Ok(true)
     }

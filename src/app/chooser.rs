@@ -14,6 +14,7 @@ pub enum Purpose {
     SaveProject,
     ExportPly,
     ExportAsSplats,
+    ExportMesh,
     EditModel,
 }
 
@@ -25,6 +26,7 @@ impl Purpose {
             Self::SaveProject => "Save project as",
             Self::ExportPly => "Export PLY",
             Self::ExportAsSplats => "Convert to splats",
+            Self::ExportMesh => "Export mesh",
             Self::EditModel => "Choose edit model",
         }
     }
@@ -33,7 +35,7 @@ impl Purpose {
         match self {
             Self::OpenFolder | Self::OpenFile => "Open this path",
             Self::SaveProject => "Save here",
-            Self::ExportPly | Self::ExportAsSplats => "Export here",
+            Self::ExportPly | Self::ExportAsSplats | Self::ExportMesh => "Export here",
             Self::EditModel => "Use this model",
         }
     }
@@ -44,6 +46,7 @@ impl Purpose {
             Self::OpenFile => "A splat file, or a capture's transforms.json",
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
+            Self::ExportMesh => "A new file; its ending says the format: .glb, .ply or .obj",
             Self::ExportAsSplats => {
                 "A new file; its ending says the format, such as /home/me/statue.ply or .spz"
             }
@@ -118,6 +121,12 @@ impl Chooser {
                         .pick_file(),
                 ),
                 Purpose::SaveProject => Box::pin(dialog.set_file_name(suggestion).save_file()),
+                Purpose::ExportMesh => Box::pin(
+                    dialog
+                        .set_file_name(suggestion)
+                        .add_filter("Meshes", &["glb", "ply", "obj"])
+                        .save_file(),
+                ),
                 Purpose::ExportPly | Purpose::ExportAsSplats => Box::pin(
                     dialog
                         .set_file_name(suggestion)

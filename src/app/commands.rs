@@ -14,6 +14,7 @@ pub enum UiCommand {
     SaveAs,
     Export,
     ExportAsSplats,
+    ExportMesh,
     Quit,
     Reconstruct,
     StartEdit,
@@ -32,6 +33,10 @@ pub enum UiCommand {
     LeaveView,
     ToggleCameras,
     ToggleWipe,
+    ShowColor,
+    ShowDepth,
+    ShowAccumulation,
+    ShowNormals,
     ToggleReel,
     ToggleTimeline,
     ToggleSidePanel,
@@ -265,6 +270,8 @@ commands! {
             unless(!f.is_luxen, "The scene is made of splats: \"Export PLY…\" writes them")?;
             needs_idle(f)
         };
+    ExportMesh, File, "Export mesh…", None,
+        "Write the surface with its colors as PLY, OBJ or GLB", |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };
@@ -303,7 +310,7 @@ commands! {
     Focus, View, "Focus on the scene", plain(Key::F),
         "Turn to the scene's centre; double-click a surface to turn to it", needs_splats;
     TurnUpright, View, "Turn another axis up", plain(Key::U),
-        "Files of different tools stand, lie or hang; press until this one stands",
+        "Files of different tools stand, lie or hang; press until this one stands. Views that are made of it remember, the file itself does not",
         |f| { needs_splats(f)?; unless(f.views > 0, "Photos say which way is up") };
     PreviousView, View / group, "Previous training view", plain(Key::Comma),
         "Look through the camera of the photo before this one",
@@ -318,6 +325,10 @@ commands! {
     ToggleWipe, View, "Compare before and after", plain(Key::B),
         "A wipe between now and before: the photo, when looking through a training view, else the scene before the edit",
         |f| { needs_splats(f)?; unless(!f.has_before, "Nothing to compare with: look through a training view, or start an edit") };
+    ShowColor, View / group, "Show colors", None, "The scene as it looks", needs_splats;
+    ShowDepth, View, "Show depth", None, "How far away things are: the nearer the brighter", needs_splats;
+    ShowAccumulation, View, "Show accumulation", None, "How opaque things are: white lets nothing through", needs_splats;
+    ShowNormals, View, "Show normals", None, "Which way surfaces face: red, green and blue are x, y and z", needs_splats;
     ToggleReel, View / group, "Show edited views", plain(Key::V), "The strip of edited views", always;
     ToggleTimeline, View, "Show timeline", plain(Key::T), "The snapshots of the run", always;
     ToggleSidePanel, View, "Show side panel", plain(Key::N), "Instruction, progress and settings", always;

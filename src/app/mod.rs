@@ -15,6 +15,7 @@ mod frusta;
 mod get_model;
 mod icon;
 mod link;
+mod looked;
 mod model;
 mod model_chooser;
 mod models;

@@ -5,12 +5,13 @@ use super::{
     camera::{CameraControl, Thrust},
     canvas::{Canvas, Pace, frozen_copy},
     frusta,
+    looked::Looked,
     present::{Before, Presenter},
     theme,
 };
 use crate::{
     Result,
-    edit::Drawable,
+    edit::{Drawable, Look},
     gpu::{Gpu, GpuImage},
     scene::{Camera, Photo},
     worker::SceneInfo,
@@ -54,6 +55,9 @@ pub struct Viewport {
     /// Share of the width that shows "before".
     wipe: f32,
     pub cameras_on: bool,
+    /// What is shown of the scene.
+    pub look: Look,
+    looked: Looked,
     /// Physical keys held, of those that fly.
     held: HashSet<Key>,
     last_move: f64,
@@ -92,6 +96,8 @@ impl Viewport {
             wipe_on: false,
             wipe: 0.5,
             cameras_on: false,
+            look: Look::Color,
+            looked: Looked::default(),
             held: HashSet::new(),
             last_move: f64::NEG_INFINITY,
             size: [1, 1],
@@ -273,9 +279,16 @@ impl Viewport {
             }),
             None => None,
         };
+        let looked = (self.look != Look::Color).then_some(&mut self.looked);
+        let image = match looked {
+            Some(looked) => {
+                looked.image(&self.gpu, frame, self.canvas.finished(), self.look, scene)?
+            }
+            None => &frame.image,
+        };
         ui.painter().add(
             self.presenter
-                .shape(&self.gpu, rect, &frame.image, before.as_ref()),
+                .shape(&self.gpu, rect, image, before.as_ref()),
         );
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; or a Luxen as splats.
+//! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; or the scene of a project as
+//! splats, as a mesh or as points.
 
 use super::{driver::Driver, flags};
 use crate::{
@@ -11,13 +12,18 @@ use serde_json::json;
 use std::path::Path;
 
 const AXES: [&str; 3] = ["x", "y", "z"];
+const DELIVERIES: [(&str, Delivery); 3] = [
+    ("splats", Delivery::Splats),
+    ("mesh", Delivery::Mesh),
+    ("points", Delivery::Points),
+];
 
 pub fn command() -> Command {
     flags::add(
         Command::new("convert")
             .about(
-                "Write a splat file in another format (PLY, compressed PLY, .splat, SPZ, SOG, GLB, a web page), or splats \
-                 that look like a Luxen",
+                "Write a splat file in another format (PLY, compressed PLY, .splat, SPZ, SOG, GLB, a web page); or the \
+                 scene of a project, splats or Luxen, as splats, mesh (PLY, OBJ, GLB) or points (PLY)",
             )
             .arg(flags::input(
                 "input",
@@ -29,6 +35,13 @@ pub fn command() -> Command {
                 "OUT",
                 "File to write; its ending says the format",
             ))
+            .arg(
+                Arg::new("as")
+                    .long("as")
+                    .value_name("WHAT")
+                    .value_parser(DELIVERIES.map(|(name, _)| name))
+                    .help("splats, mesh or points; the last two of a project's scene [default: mesh for .obj, else splats]"),
+            )
             .arg(
                 Arg::new("turn")
                     .long("turn")
@@ -52,17 +65,24 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .flatten()
         .filter_map(|axis| AXES.iter().position(|a| a == axis))
         .collect();
-    if worker::scene_kind(&input)? == Some(SceneKind::Luxen) {
+    let kind = worker::scene_kind(&input)?;
+    let delivery = delivery(matches, &output);
+    if kind.is_none() && delivery != Delivery::Splats {
+        return Err(Error::invalid(
+            "a mesh and points are made from the cameras of a capture: name a project, not a splat file",
+        ));
+    }
+    if kind == Some(SceneKind::Luxen) || delivery != Delivery::Splats {
         if !turns.is_empty() {
             return Err(Error::invalid(
-                "a Luxen is converted in its own frame: leave --turn out, and turn the file that comes of it",
+                "--turn is for splats that are written as they are: leave it out, and turn the file that comes of it",
             ));
         }
-        return deliver(matches, &input, &output);
+        return deliver(matches, &input, &output, delivery);
     }
     if let Some(setting) = flags::given(matches, CONVERT).next() {
         return Err(Error::Invalid(format!(
-            "--{} is for Luxens: splats are written as they are",
+            "--{} is for Luxens, meshes and points: splats are written as they are",
             setting.flag
         )));
     }
@@ -96,7 +116,21 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-fn deliver(matches: &ArgMatches, input: &Path, output: &Path) -> Result<()> {
+fn delivery(matches: &ArgMatches, output: &Path) -> Delivery {
+    let named = matches
+        .get_one::<String>("as")
+        .and_then(|name| DELIVERIES.iter().find(|(n, _)| n == name));
+    let is_obj = output
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("obj"));
+    match named {
+        Some((_, delivery)) => *delivery,
+        None if is_obj => Delivery::Mesh,
+        None => Delivery::Splats,
+    }
+}
+
+fn deliver(matches: &ArgMatches, input: &Path, output: &Path, delivery: Delivery) -> Result<()> {
     let mut settings = Settings::default();
     flags::apply(matches, CONVERT, &mut settings)?;
     let mut driver = Driver::start(matches.get_flag("json"))?;
@@ -112,7 +146,7 @@ fn deliver(matches: &ArgMatches, input: &Path, output: &Path) -> Result<()> {
     }
     driver.run(worker::Command::Deliver {
         output: output.to_owned(),
-        delivery: Delivery::Splats,
+        delivery,
     })?;
     let delivered = driver.delivered;
     let line = delivered.map(|d| d.to_string());

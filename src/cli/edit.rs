@@ -96,8 +96,13 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             settings = choice::settings(&mut driver, matches, EDIT, saved, false)?;
         }
     }
+    let mut begin = worker::Command::Edit;
     if let (Some(output), true) = (output, is_project) {
-        driver.move_project(output)?;
+        if resume || scene.is_some() {
+            driver.move_project(output)?;
+        } else {
+            begin = worker::Command::EditCopy(output);
+        }
     }
     if let (Some(scene), true) = (scene, is_project)
         && !driver.run(worker::Command::AttachSplats(scene))?
@@ -112,7 +117,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         if driver.scene.as_ref().is_some_and(|s| !s.has_splats) && !matches.contains_id("scene") {
             eprintln!("luxedit: the capture has no scene yet; reconstructing it first");
         }
-        driver.run(worker::Command::Edit)?;
+        driver.run(begin)?;
     }
     driver.finish("edit", Some(&settings), json!({ "resumed": resume }), &[])
 }

@@ -4,6 +4,7 @@
 use super::{driver::Driver, flags};
 use crate::{
     Error, Result,
+    edit::Look,
     settings::Settings,
     worker::{self, RenderFormat},
 };
@@ -47,6 +48,17 @@ pub fn command() -> Command {
                 .required(true),
         )
         .arg(
+            Arg::new("show")
+                .long("show")
+                .value_name("WHAT")
+                .value_parser(Look::ALL.map(Look::name))
+                .default_value(Look::Color.name())
+                .help(
+                    "color; depth (along the camera's axis), accumulation (opacity) or normals: as pictures, or with \
+                     --format exr as values (world units, 0 to 1, world axes)",
+                ),
+        )
+        .arg(
             Arg::new("format")
                 .long("format")
                 .value_name("WHICH")
@@ -68,6 +80,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         None if is_gif(&output) => RenderFormat::Gif,
         None => RenderFormat::Png,
     };
+    let shown = matches.get_one::<String>("show");
+    let look = Look::ALL
+        .into_iter()
+        .find(|look| shown.is_some_and(|name| name == look.name()))
+        .unwrap_or_default();
     let mut driver = Driver::start(matches.get_flag("json"))?;
     driver.settings(&Settings::default())?;
     if !driver.run(worker::Command::OpenReadOnly(flags::path(matches, "scene")))? {
@@ -79,6 +96,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         side: matches.get_one::<u32>("size").copied(),
         output,
         format,
+        look,
     })?;
     driver.finish("render", None, json!({}), &[])
 }

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod detail;
 mod editor;
 mod kind;
+mod look;
 mod networks;
 mod remote;
 mod scene;
@@ -15,12 +16,13 @@ mod schedule;
 
 pub use editor::{Ip2pEditor, weights_of};
 pub use kind::{Drawable, SceneState, no_splats};
+pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use networks::{PerceptualLoss, PerceptualSearch, choose_device, cpu_device};
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
     RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
-pub use scene::{Depths, StepLoss, TrainableScene};
+pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
 
 use crate::{

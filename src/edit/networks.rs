@@ -9,6 +9,7 @@ use crate::{
         ImageGradient,
         lpips::{Epsilon, Found, Lpips, LpipsNet, find_backbone},
     },
+    luxen::Patches,
     scene::{FloatImage, Photo},
     settings::{EditDevice, LpipsClassifier, Settings},
 };
@@ -206,5 +207,28 @@ impl PerceptualLoss {
             Epsilon::Inside,
         )?;
         self.networks.gradient(d_render * 2.0, distance, 1.0)
+    }
+
+    /// The mean over patches, beside the photo loss with weight 1 each.
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    pub fn patch_gradient(&self, patches: &Patches) -> Result<ImageGradient> {
+        let side = patches.side as usize;
+        let count = patches.render.pixels() / (side * side);
+        let batch = |column: &GpuImage| -> Result<Tensor<4>> {
+            let column = self.networks.picture(column)?;
+            Ok(column.reshape([3, count, side, side]).swap_dims(0, 1) * 2.0 - 1.0)
+        };
+        let (distances, d_render) = self.lpips.distance_and_gradient(
+            batch(&patches.render)?,
+            batch(&patches.target)?,
+            Epsilon::Inside,
+        )?;
+        let d_column =
+            (d_render * (2.0 / count as f64))
+                .swap_dims(0, 1)
+                .reshape([1, 3, count * side, side]);
+        self.networks.gradient(d_column, distances.mean(), 1.0)
     }
 }

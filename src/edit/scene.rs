@@ -5,10 +5,10 @@ use super::{Drawable, SceneState};
 use crate::{
     Error, Result,
     gpu::GpuImage,
-    loss::{ImageGradient, TrainView},
-    luxen::LuxenTrainer,
+    loss::{NetworkGradient, TrainView},
+    luxen::{LuxenTrainer, Patches},
     scene::Camera,
-    settings::Loss,
+    settings::{Loss, SceneKind, Settings},
     splat::{LearningRates, Phase, SplatBuffers, SplatCap, SplatTrainer, TrainConfig},
 };
 
@@ -37,6 +37,17 @@ fn expected_depths(mut sums: Vec<f32>, rgba: &[f32]) -> Vec<f32> {
     sums
 }
 
+/// Whose turn it is in a step.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// All training views with their present pictures, in the order of the split.
+    pub views: &'a [TrainView],
+    /// The view of the turn, for scenes that learn from one at a time.
+    pub position: usize,
+    /// The views that scenes which learn from many at once draw from.
+    pub drawn: &'a [usize],
+}
+
 /// Something that can be rendered from a camera and optimized towards pictures.
 pub trait TrainableScene {
     /// The whole picture in evaluation mode: all detail, the capture's fixed background. `view`: position among the
@@ -47,28 +58,42 @@ pub trait TrainableScene {
     /// [`crate::Error::Gpu`] when the device fails or memory does not suffice.
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()>;
 
+    /// [`Self::render`] in the mean exposure, with depths: `[h, w]` f32, sum of weight × camera z.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()>;
+
     /// [`Self::render`] in the mean exposure, and how far away things are.
     ///
     /// # Errors
     /// See [`Self::render`].
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths>;
 
-    /// One optimization step. `views`: all training views, in the order of the split; `position`: whose turn it is.
-    /// Scenes that learn from all views at once draw from all of them. `gradient`: what a network said of the present
-    /// [`Self::render`] of that view, beside or in place of its picture. Returns the bound on the number of splats where
-    /// it kept the set from growing.
+    /// One optimization step. `gradient`: what a network said of the present [`Self::render`] of the only view drawn, or
+    /// of [`Self::patches`], beside or in place of the pictures. Returns the bound on the number of splats where it kept
+    /// the set from growing.
     ///
     /// # Errors
-    /// See [`Self::render`]; [`Error::Invalid`] for a gradient where [`Self::takes_gradients`] is false.
+    /// See [`Self::render`]; [`Error::Invalid`] for a gradient of something else.
     fn step(
         &mut self,
-        views: &[TrainView],
-        position: usize,
-        gradient: Option<&ImageGradient>,
+        turn: Turn<'_>,
+        gradient: Option<&NetworkGradient>,
     ) -> Result<Option<SplatCap>>;
 
-    /// Whether [`Self::step`] takes a network's gradient.
-    fn takes_gradients(&self) -> bool;
+    /// What the next step compares, where it compares patches and not a whole view.
+    ///
+    /// # Errors
+    /// See [`Self::render`].
+    fn patches(&mut self, turn: Turn<'_>) -> Result<Option<Patches>>;
+
+    fn kind(&self) -> SceneKind;
 
     /// How the steps went that finished since the last call, in order.
     fn take_losses(&mut self) -> Vec<StepLoss>;
@@ -79,12 +104,12 @@ pub trait TrainableScene {
     /// See [`Self::render`].
     fn finish(&mut self) -> Result<()>;
 
-    /// From here on, steps refine a finished scene with `loss`, colors of splats learning `color_rate` times as fast as
-    /// in a reconstruction: what an edit takes. Luxens have one loss, absolute differences, and one rate.
+    /// From here on, steps refine a finished scene: what an edit takes. Of the settings, those count that say what a step
+    /// minimizes and how large it is.
     ///
     /// # Errors
     /// See [`Self::render`].
-    fn begin_refinement(&mut self, loss: Loss, color_rate: f64) -> Result<()>;
+    fn begin_refinement(&mut self, settings: &Settings) -> Result<()>;
 
     /// Parameters, optimizer and schedule: enough to go on exactly.
     ///
@@ -111,10 +136,18 @@ impl TrainableScene for SplatTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render_view(self, view.map(|v| v as u32), camera, target)
     }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, target, Some(depth))
+    }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let sums = gpu.storage("depth", target.pixels() as u64 * 4);
-        self.render_with_depth(camera, target, Some(&sums))?;
+        Self::render_with_depth(self, camera, target, Some(&sums))?;
         let rgba = target.read_rgba(&gpu)?;
         let expected = expected_depths(gpu.read(&sums, target.pixels())?, &rgba);
         let alphas = rgba.as_chunks::<4>().0.iter().map(|p| p[3]);
@@ -128,19 +161,31 @@ impl TrainableScene for SplatTrainer {
     }
     fn step(
         &mut self,
-        views: &[TrainView],
-        position: usize,
-        gradient: Option<&ImageGradient>,
+        turn: Turn<'_>,
+        gradient: Option<&NetworkGradient>,
     ) -> Result<Option<SplatCap>> {
+        let Turn {
+            views, position, ..
+        } = turn;
         let view = views
             .get(position)
             .ok_or_else(|| Error::Invalid(format!("there is no training view {position}")))?;
+        let gradient = match gradient {
+            None => None,
+            Some(NetworkGradient::View(gradient)) => Some(gradient),
+            Some(NetworkGradient::Patches(_)) => {
+                return Err(Error::invalid("splats learn from whole views, not patches"));
+            }
+        };
         let at = Some(position as u32);
         let report = Self::step_with(self, at, &view.camera, &view.target, gradient)?;
         Ok(report.refined.cap_reached.then(|| self.config().growth.cap))
     }
-    fn takes_gradients(&self) -> bool {
-        true
+    fn patches(&mut self, _turn: Turn<'_>) -> Result<Option<Patches>> {
+        Ok(None)
+    }
+    fn kind(&self) -> SceneKind {
+        SceneKind::Splat
     }
     fn take_losses(&mut self) -> Vec<StepLoss> {
         Self::take_results(self)
@@ -154,8 +199,9 @@ impl TrainableScene for SplatTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self).map(|_| ())
     }
-    fn begin_refinement(&mut self, loss: Loss, color_rate: f64) -> Result<()> {
+    fn begin_refinement(&mut self, settings: &Settings) -> Result<()> {
         let rates = LearningRates::default();
+        let color_rate = settings.color_rate;
         let config = TrainConfig {
             phase: Phase::Refine,
             learning_rates: LearningRates {
@@ -163,7 +209,7 @@ impl TrainableScene for SplatTrainer {
                 sh_rest: rates.sh_rest * color_rate,
                 ..self.config().learning_rates
             },
-            ssim_weight: match loss {
+            ssim_weight: match settings.loss {
                 Loss::Auto | Loss::L1Ssim => TrainConfig::SSIM_WEIGHT,
                 Loss::L1Lpips | Loss::L1 => 0.0,
             },
@@ -189,11 +235,19 @@ impl TrainableScene for LuxenTrainer {
     fn render(&mut self, camera: &Camera, view: Option<usize>, target: &GpuImage) -> Result<()> {
         Self::render(self, camera, view.map(|v| v as u32), target)
     }
+    fn render_with_depth(
+        &mut self,
+        camera: &Camera,
+        target: &GpuImage,
+        depth: &wgpu::Buffer,
+    ) -> Result<()> {
+        Self::render_with_depth(self, camera, None, target, Some(depth))
+    }
     fn render_depths(&mut self, camera: &Camera, target: &GpuImage) -> Result<Depths> {
         let gpu = self.gpu().clone();
         let pixels = target.pixels();
         let planes = gpu.storage("depths", 2 * pixels as u64 * 4);
-        self.render_with_depth(camera, None, target, Some(&planes))?;
+        Self::render_with_depth(self, camera, None, target, Some(&planes))?;
         let mut sums: Vec<f32> = gpu.read(&planes, 2 * pixels)?;
         let surface = sums.split_off(pixels);
         let expected = expected_depths(sums, &target.read_rgba(&gpu)?);
@@ -201,19 +255,16 @@ impl TrainableScene for LuxenTrainer {
     }
     fn step(
         &mut self,
-        views: &[TrainView],
-        _position: usize,
-        gradient: Option<&ImageGradient>,
+        turn: Turn<'_>,
+        gradient: Option<&NetworkGradient>,
     ) -> Result<Option<SplatCap>> {
-        if gradient.is_some() {
-            return Err(Error::invalid(
-                "a Luxen learns from pictures only: choose another method, or a loss without LPIPS",
-            ));
-        }
-        Self::step(self, views).map(|_| None)
+        self.step_on(turn.views, turn.drawn, gradient).map(|_| None)
     }
-    fn takes_gradients(&self) -> bool {
-        false
+    fn patches(&mut self, turn: Turn<'_>) -> Result<Option<Patches>> {
+        Self::patches(self, turn.views, turn.drawn).map(Some)
+    }
+    fn kind(&self) -> SceneKind {
+        SceneKind::Luxen
     }
     fn take_losses(&mut self) -> Vec<StepLoss> {
         Self::take_results(self)
@@ -227,8 +278,8 @@ impl TrainableScene for LuxenTrainer {
     fn finish(&mut self) -> Result<()> {
         Self::finish(self)
     }
-    fn begin_refinement(&mut self, _loss: Loss, _color_rate: f64) -> Result<()> {
-        let config = self.config().refine();
+    fn begin_refinement(&mut self, settings: &Settings) -> Result<()> {
+        let config = self.config().edit(settings);
         self.begin_phase(config)
     }
     fn state(&mut self) -> Result<SceneState> {

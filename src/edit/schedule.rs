@@ -124,10 +124,34 @@ impl Schedule {
 
     /// A view that some finished sweep edited, shuffled as in [`Self::shuffled_view`].
     fn shuffled_edited_view(&self, settings: &Settings) -> usize {
+        let edited = self.edited_views(settings);
+        edited[self.shuffled(edited.len())]
+    }
+
+    /// Views that were edited, in order; those of a running sweep up to the one whose turn it is.
+    fn edited_views(&self, settings: &Settings) -> Vec<usize> {
         let stride = self.stride(settings);
         let begun = (self.sweeps as usize).clamp(1, stride);
-        let edited: Vec<usize> = (0..self.views).filter(|p| p % stride < begun).collect();
-        edited[self.shuffled(edited.len())]
+        let is_edited = |p: usize| match self.cursor {
+            // A sweep that came by before leaves all its views edited.
+            Some(cursor) if self.sweeps as usize <= stride && p % stride == cursor % stride => {
+                p <= cursor
+            }
+            _ => p % stride < begun,
+        };
+        (0..self.views).filter(|&p| is_edited(p)).collect()
+    }
+
+    /// The views that a planned step may learn from, for scenes that learn from many at once: all, or, where sweeps take
+    /// some only, those that were edited. A distillation looks at its own view.
+    pub fn drawn_views(&self, plan: &StepPlan, settings: &Settings) -> Vec<usize> {
+        match *plan {
+            StepPlan::Distill { position, .. } => vec![position],
+            _ if settings.method == Method::Igs2gs && settings.sweep_views > 0 => {
+                self.edited_views(settings)
+            }
+            _ => (0..self.views).collect(),
+        }
     }
 
     fn shuffled(&self, count: usize) -> usize {

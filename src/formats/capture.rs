@@ -5,7 +5,7 @@ use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use crate::scene::{DatasetKind, PointCloud};
-use glam::{DMat3, DMat4};
+use glam::{DMat3, DMat4, DVec3};
 use std::path::{Path, PathBuf};
 
 /// Photos are shrunk no further than this without being asked to.
@@ -55,6 +55,8 @@ pub struct Capture {
     /// What the format's own tools do.
     pub normalize: Normalize,
     pub background: [f32; 3],
+    /// Up direction in the frame of the files, where they say it; not of unit length.
+    pub up: Option<DVec3>,
     /// For captures whose frames have no role.
     pub split: EvalSplit,
     pub warnings: Vec<String>,

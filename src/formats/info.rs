@@ -101,6 +101,7 @@ impl CaptureInfo {
             downscale,
             normalize: _,
             background: _,
+            up: _,
             split: _,
             warnings,
         } = capture;

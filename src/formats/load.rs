@@ -39,6 +39,7 @@ pub fn load(
         downscale,
         normalize,
         background,
+        up,
         split,
         mut warnings,
     } = capture;
@@ -71,6 +72,10 @@ pub fn load(
         points: points.map(|cloud| normalized(cloud, &world_from_file, &mut warnings)),
         world_from_file,
         background,
+        up: up.map(|up| {
+            let turned = world_from_file.rotation_translation.transform_vector3(up);
+            turned.normalize_or(glam::DVec3::Z)
+        }),
         missing,
         warnings,
         listed,

@@ -262,6 +262,11 @@ impl Gpu {
         self.device.limits().max_buffer_size
     }
 
+    /// What a storage buffer for `bytes` takes.
+    pub fn storage_bytes(bytes: u64) -> u64 {
+        bytes.max(16).next_multiple_of(16)
+    }
+
     /// A storage buffer of `bytes` (rounded up to 16), zeroed, readable and copyable both ways.
     pub fn storage(&self, label: &str, bytes: u64) -> wgpu::Buffer {
         self.storage_with(label, bytes, wgpu::BufferUsages::INDIRECT)
@@ -275,7 +280,7 @@ impl Gpu {
     fn storage_with(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(16),
+            size: Self::storage_bytes(bytes),
             usage: usage
                 | wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC

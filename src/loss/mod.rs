@@ -7,7 +7,7 @@ mod network;
 mod photo;
 mod ssim;
 
-pub use network::{GradientAdder, ImageGradient};
+pub use network::{GradientAdder, ImageGradient, NetworkGradient};
 pub use photo::{Target, TargetUnpacker, TrainView};
 pub use ssim::{BoundLoss, ImageLoss, LossOptions, LossValues};
 

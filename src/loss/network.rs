@@ -20,6 +20,15 @@ pub struct ImageGradient {
     pub photo_weight: f32,
 }
 
+/// A network's gradient, by what the network was shown.
+#[derive(Clone)]
+pub enum NetworkGradient {
+    /// The whole picture of the view whose turn it is.
+    View(ImageGradient),
+    /// The column of patches that a scene drew for its next step.
+    Patches(ImageGradient),
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct AddParams {

@@ -15,6 +15,7 @@ use bytemuck::Zeroable;
 /// Uniforms of the way back of one chunk.
 pub(super) struct BackwardUniforms {
     last_level: Slice,
+    draw: Slice,
     /// Proposals, field, appearances.
     channels: [Slice; 4],
     /// A level's layers; the field's last is summed over rays.
@@ -26,6 +27,7 @@ impl BackwardUniforms {
     pub fn new(
         packer: &mut Packer,
         chunk: &ChunkUniforms,
+        draw: Slice,
         shape: &FieldShape,
         space: &Workspace,
         samples: u32,
@@ -62,6 +64,7 @@ impl BackwardUniforms {
                 weight_at: space.arenas[2].density_at + 1,
                 ..FinalLevel::zeroed()
             }),
+            draw,
             channels,
             layers,
         }
@@ -79,6 +82,9 @@ pub(super) struct Backward<'a> {
     pub gradients: &'a Gradients,
     pub field: &'a FieldBuffers,
     pub optimizer: &'a Optimizer,
+    /// A network's gradient, where there is one.
+    pub given: &'a wgpu::Buffer,
+    pub views: &'a wgpu::Buffer,
 }
 
 impl Backward<'_> {
@@ -92,7 +98,7 @@ impl Backward<'_> {
             ..
         } = self;
         let per_ray = [groups(chunk.rays), 1, 1];
-        recorder.run(
+        recorder.run_with(
             &kernels.photo_loss,
             chunk.batches[2],
             &[
@@ -101,7 +107,10 @@ impl Backward<'_> {
                 &space.forward[2],
                 &gradients.backward[2],
                 &gradients.losses,
+                self.given,
+                self.views,
             ],
+            Some(self.uniforms.draw),
             per_ray,
         );
         if with_proposals {

@@ -69,6 +69,7 @@ const RAYS_OF_VIEWS: ShaderSource = shader!(
     "luxen/spacing",
     "luxen/cells",
     "luxen/span",
+    "luxen/draw",
     "luxen/rays_of_views"
 );
 const RAYS_OF_CAMERA: ShaderSource = shader!(
@@ -139,6 +140,8 @@ const RESAMPLE: ShaderSource = shader!(
 const PHOTO_LOSS: ShaderSource = shader!(
     "photo_loss",
     "luxen/batch",
+    "luxen/ray",
+    "luxen/draw",
     "luxen/spacing",
     "luxen/compositing",
     "luxen/d_compositing",
@@ -158,6 +161,7 @@ const PICTURE: ShaderSource = shader!(
     "luxen/compositing",
     "luxen/picture"
 );
+const PATCHES: ShaderSource = shader!("patches", "luxen/batch", "luxen/patches");
 const LOSSES: ShaderSource = shader!(
     "losses",
     "shared/workgroup_sum",
@@ -263,6 +267,7 @@ pub const SHADERS: &[ShaderSource] = &[
     PHOTO_LOSS,
     INTERLEVEL_LOSS,
     PICTURE,
+    PATCHES,
     LOSSES,
     ADAM_NETWORK,
     ADAM_TABLE,
@@ -321,6 +326,7 @@ impl ForwardKernels {
 /// What a training step needs besides.
 pub(super) struct BackwardKernels {
     pub rays_of_views: Kernel,
+    pub patches: Kernel,
     pub photo_loss: Kernel,
     pub interlevel_loss: Kernel,
     pub losses: Kernel,
@@ -353,6 +359,7 @@ impl BackwardKernels {
         ] = by(size);
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
+            patches: Kernel::new(gpu, &PATCHES),
             photo_loss: Kernel::new(gpu, &PHOTO_LOSS),
             interlevel_loss: Kernel::new(gpu, &INTERLEVEL_LOSS),
             losses: Kernel::with_raw_shared_memory(gpu, &LOSSES),

@@ -5,6 +5,7 @@
 //! many samples share are summed as integers, so that a run can be repeated bit by bit.
 
 mod backward;
+mod budget;
 mod config;
 mod field;
 mod grid;
@@ -13,6 +14,7 @@ mod layout;
 mod marcher;
 mod occupancy;
 mod optimizer;
+mod patches;
 mod pool;
 mod preset;
 mod renderer;
@@ -21,13 +23,17 @@ mod trainer;
 mod uniforms;
 mod workspace;
 
+pub use budget::LuxenMemory;
 pub use config::{Background, Decay, LuxenConfig, PhotoLoss, PixelLoss};
 pub use field::{FieldBuffers, FieldShape};
 pub use grid::{GridConfig, GridSemantics, GridShape};
 pub use kernels::{SHADERS, Size};
 pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};
 pub use occupancy::CELLS;
+pub use patches::Patches;
 pub use renderer::{Drawable, LuxenRenderer};
 pub use state::{LuxenProgress, LuxenState};
 pub use trainer::{LuxenStep, LuxenTrainer};
-pub use uniforms::{AdamParams, Batch, Channels, FinalLevel, GridLevel, GridUniform, Layer, View};
+pub use uniforms::{
+    AdamParams, Batch, Channels, Draw, FinalLevel, GridLevel, GridUniform, Layer, View,
+};

@@ -53,10 +53,21 @@ pub(super) struct CellUniforms {
 impl Occupancy {
     /// `None` for a scene without bounds.
     pub fn new(gpu: &Gpu, config: &LuxenConfig, arena: &Arena) -> Option<Self> {
-        let channels = arena.features_at + arena.features;
-        config.half_side.map(|_| Self {
-            arena: gpu.storage("cells' features", u64::from(channels * CELLS_A_STEP) * 4),
+        Self::bytes(config, arena).map(|bytes| Self {
+            arena: gpu.storage("cells' features", bytes),
         })
+    }
+
+    /// What it takes; `None` for a scene without bounds.
+    pub fn bytes(config: &LuxenConfig, arena: &Arena) -> Option<u64> {
+        let channels = arena.features_at + arena.features;
+        config
+            .half_side
+            .map(|_| u64::from(channels * CELLS_A_STEP) * 4)
+    }
+
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.arena
     }
 
     pub fn plan(

@@ -48,6 +48,30 @@ pub(super) fn is_fixed_point(group: usize) -> bool {
     matches!(group, 0 | 2 | 4 | APPEARANCES)
 }
 
+/// Bytes of an optimizer's buffers.
+pub(super) fn bytes(lengths: &[usize; 7], carries: bool) -> u64 {
+    let group = |(group, length): (usize, &usize)| {
+        let kept = Gpu::storage_bytes(*length as u64 * 4);
+        let carried = if carries && is_fixed_point(group) {
+            kept
+        } else {
+            Gpu::storage_bytes(0)
+        };
+        3 * kept + carried
+    };
+    lengths.iter().enumerate().map(group).sum()
+}
+
+fn carried(gpu: &Gpu, lengths: &[usize; 7], carries: bool) -> [wgpu::Buffer; 7] {
+    std::array::from_fn(|group| {
+        if carries && is_fixed_point(group) {
+            gpu.storage("carried gradients", lengths[group] as u64 * 4)
+        } else {
+            gpu.storage("nothing carried", 0)
+        }
+    })
+}
+
 impl Optimizer {
     /// Moments at rest, or those of a saved state.
     ///
@@ -86,19 +110,33 @@ impl Optimizer {
                 },
             }),
             gradients: std::array::from_fn(|group| buffer("gradients", group)),
-            carried: std::array::from_fn(|group| {
-                if carries && is_fixed_point(group) {
-                    buffer("carried gradients", group)
-                } else {
-                    gpu.storage("nothing carried", 16)
-                }
-            }),
+            carried: carried(gpu, &lengths, carries),
             ends: std::array::from_fn(|group| match group {
                 0 | 2 | 4 => shape.grids[group / 2].ends(),
                 _ => vec![lengths[group] as u32],
             }),
             lengths,
         })
+    }
+
+    pub fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        let Self {
+            moments,
+            gradients,
+            carried,
+            lengths: _,
+            ends: _,
+        } = self;
+        moments
+            .iter()
+            .flat_map(|Moments { first, second }| [first, second])
+            .chain(gradients)
+            .chain(carried)
+    }
+
+    /// Make room for steps of several chunks, or give it up.
+    pub fn carry(&mut self, gpu: &Gpu, carries: bool) {
+        self.carried = carried(gpu, &self.lengths, carries);
     }
 
     /// What a group does at the end of a chunk. `steps` counts its updates from 1; `rate` is the learning rate.

@@ -16,7 +16,9 @@ struct Place {
 /// Photos and cameras of the training views.
 pub(super) struct PhotoPool {
     pub pools: [wgpu::Buffer; POOLS],
+    /// Records of the views that rays are drawn from, in the order of `drawn`.
     pub views: wgpu::Buffer,
+    drawn: Vec<usize>,
     known: Vec<TrainView>,
     places: Vec<Place>,
 }
@@ -26,19 +28,23 @@ impl PhotoPool {
         Self {
             pools: std::array::from_fn(|_| gpu.storage("no photos", 16)),
             views: gpu.storage("views", 96),
+            drawn: Vec::new(),
             known: Vec::new(),
             places: Vec::new(),
         }
     }
 
-    /// Make the pool hold `views`: those that changed are copied.
+    /// Make the pool hold `views`: those that changed are copied. Rays are drawn from those that `drawn` counts.
     ///
     /// # Errors
     /// [`Error::Invalid`] when camera and photo differ in size or there are no views, [`Error::Gpu`] when the photos do
     /// not fit.
-    pub fn update(&mut self, gpu: &Gpu, views: &[TrainView]) -> Result<()> {
-        if views.is_empty() {
+    pub fn update(&mut self, gpu: &Gpu, views: &[TrainView], drawn: &[usize]) -> Result<()> {
+        if drawn.is_empty() {
             return Err(Error::invalid("there are no views to train on"));
+        }
+        if let Some(none) = drawn.iter().find(|&&view| view >= views.len()) {
+            return Err(Error::Invalid(format!("there is no training view {none}")));
         }
         for view in views {
             let k = view.camera.intrinsics;
@@ -79,13 +85,18 @@ impl PhotoPool {
             gpu.queue.submit([encoder.finish()]);
             self.known = views.to_vec();
         }
-        if moved {
-            let records: Vec<View> = views
+        if moved || self.drawn != drawn {
+            let records: Vec<View> = drawn
                 .iter()
-                .zip(&self.places)
-                .map(|(v, p)| View::new(&v.camera, p.first, p.pool))
+                .map(|&row| {
+                    let Place { pool, first } = self.places[row];
+                    let mut record = View::new(&views[row].camera, first, pool);
+                    record.position[3] = row as f32;
+                    record
+                })
                 .collect();
             self.views = gpu.storage_from("views", &records);
+            self.drawn = drawn.to_vec();
             self.known = views.to_vec();
         }
         Ok(())

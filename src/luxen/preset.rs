@@ -1,10 +1,13 @@
 //! From the person's settings and the capture to a configuration.
 
-use super::{Background, LuxenConfig};
+use super::{Background, LuxenConfig, Size};
 use crate::{
     scene::{Dataset, DatasetKind},
-    settings::{Appearance, LuxenSize, Settings},
+    settings::{Appearance, Loss, LuxenSize, Settings},
 };
+
+/// Side of the patches that LPIPS compares, pixels (Instruct-NeRF2NeRF).
+const PATCH_SIDE: u32 = 32;
 
 /// Half the side of the box that synthetic Blender scenes fill, world units (nerfstudio's scene box).
 const SYNTHETIC_HALF_SIDE: f64 = 1.5;
@@ -57,6 +60,25 @@ impl LuxenConfig {
             config.far = (farthest + reach).max(2.0 * config.near);
         }
         config.planned(u64::from(steps))
+    }
+
+    /// For an edit of a finished scene with the settings' loss: LPIPS compares patches, and takes four times the rays of a
+    /// reconstruction (Instruct-NeRF2NeRF).
+    pub fn edit(self, settings: &Settings) -> Self {
+        let (patch_side, least, times) = match settings.loss {
+            Loss::L1Lpips => (PATCH_SIDE, PATCH_SIDE * PATCH_SIDE, 4),
+            Loss::Auto | Loss::L1Ssim | Loss::L1 => (1, 64, 1),
+        };
+        let rays = match (settings.luxen_rays, self.size) {
+            (0, Size::Full) => times * Self::full(self.background).rays,
+            (0, Size::Small) => times * Self::small(self.background).rays,
+            (rays, _) => rays,
+        };
+        Self {
+            rays: rays.next_multiple_of(least),
+            patch_side,
+            ..self.refine()
+        }
     }
 
     /// What the machine costs, for the person; `None` where the sizes are the published ones, or chosen.

@@ -16,7 +16,7 @@ use crate::{
 use std::{ops::Range, sync::Arc};
 
 /// Rays of a chunk, unless the adapter allows fewer.
-const CHUNK_RAYS: u32 = 16_384;
+pub(super) const CHUNK_RAYS: u32 = 16_384;
 
 /// A scene as it is now, ready for a [`LuxenRenderer`]. Clones share the buffers.
 #[derive(Clone)]

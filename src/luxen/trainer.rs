@@ -10,13 +10,14 @@ use super::{
     marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
     occupancy::Occupancy,
     optimizer::Optimizer,
+    patches::{Given, given},
     pool::PhotoPool,
     workspace::{Gradients, Workspace},
 };
 use crate::{
     Error, Result,
-    gpu::{Gpu, GpuImage, Packer},
-    loss::TrainView,
+    gpu::{Gpu, GpuImage, Packer, Slice},
+    loss::{NetworkGradient, TrainView},
     scene::Camera,
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -32,7 +33,7 @@ const READBACK_BYTES: u64 = 16;
 pub struct LuxenStep {
     /// Number of the step, from 1, in all phases.
     pub step: u64,
-    /// All terms.
+    /// All terms, and that of the network whose gradient the step took.
     pub loss: f32,
     /// Mean squared difference of the pixels that were drawn; those that show nothing are not, where scenes are bounded.
     pub squared: f32,
@@ -46,22 +47,23 @@ struct Pending {
     readback: wgpu::Buffer,
     mapped: crossbeam_channel::Receiver<Result<(), wgpu::BufferAsyncError>>,
     submission: wgpu::SubmissionIndex,
+    network_loss: f32,
 }
 
 /// Trains one scene. Owns the parameters; [`Self::drawable`] shares them.
 pub struct LuxenTrainer {
-    gpu: Arc<Gpu>,
-    config: LuxenConfig,
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) config: LuxenConfig,
     progress: LuxenProgress,
-    shape: Arc<FieldShape>,
-    field: FieldBuffers,
+    pub(super) shape: Arc<FieldShape>,
+    pub(super) field: FieldBuffers,
     optimizer: Optimizer,
-    forward: ForwardKernels,
-    backward: BackwardKernels,
-    space: Workspace,
+    pub(super) forward: ForwardKernels,
+    pub(super) backward: BackwardKernels,
+    pub(super) space: Workspace,
     gradients: Gradients,
     occupancy: Option<Occupancy>,
-    pool: PhotoPool,
+    pub(super) pool: PhotoPool,
     renderer: LuxenRenderer,
     in_flight: VecDeque<Pending>,
     results: Vec<LuxenStep>,
@@ -112,11 +114,7 @@ impl LuxenTrainer {
         moments: Option<&[[Vec<f32>; 2]; 7]>,
     ) -> Result<Self> {
         let field = FieldBuffers::upload(&gpu, &shape, parameters, cells)?;
-        let wanted = match config.chunk_rays {
-            0 => config.rays,
-            most => config.rays.min(most),
-        };
-        let space = Workspace::new(&gpu, &shape, &config, wanted, true)?;
+        let space = Workspace::of_step(&gpu, &shape, &config)?;
         let gradients = Gradients::new(&gpu, &shape, &config, &space);
         let carries = config.rays > space.rays_capacity;
         Ok(Self {
@@ -145,19 +143,29 @@ impl LuxenTrainer {
     /// [`Error::Invalid`] when the views are not those that the field was made for or camera and photo differ in size,
     /// [`Error::Gpu`] when the photos do not fit or the device is lost.
     pub fn step(&mut self, views: &[TrainView]) -> Result<u64> {
-        if views.len() != self.shape.views as usize {
-            return Err(Error::Invalid(format!(
-                "the scene was made from {} training views and there are {}: their appearances are part of it",
-                self.shape.views,
-                views.len()
-            )));
-        }
-        self.pool.update(&self.gpu, views)?;
+        let all: Vec<usize> = (0..views.len()).collect();
+        self.step_on(views, &all, None)
+    }
+
+    /// [`Self::step`] on rays of the views that `drawn` counts, with what a network says of them: of the patches that
+    /// [`Self::patches`] drew for this step, or of the whole picture of the only view drawn. Of the latter, the step
+    /// follows as many pixels as it has rays, each for its share of the picture.
+    ///
+    /// # Errors
+    /// As [`Self::step`]; [`Error::Invalid`] for a gradient of another size.
+    pub fn step_on(
+        &mut self,
+        views: &[TrainView],
+        drawn: &[usize],
+        gradient: Option<&NetworkGradient>,
+    ) -> Result<u64> {
+        self.update_pool(views, drawn)?;
+        let given = given(&self.config, views, drawn, gradient)?;
         let phase_step = self.progress.phase_step;
         let with_proposals = self
             .config
             .trains_proposals(phase_step, self.progress.proposal_idle);
-        let pending = self.submit(with_proposals)?;
+        let pending = self.submit(with_proposals, &given)?;
         self.in_flight.push_back(pending);
         self.progress.step += 1;
         self.progress.phase_step += 1;
@@ -172,7 +180,69 @@ impl LuxenTrainer {
         Ok(self.progress.step)
     }
 
-    fn submit(&mut self, with_proposals: bool) -> Result<Pending> {
+    pub(super) fn update_pool(&mut self, views: &[TrainView], drawn: &[usize]) -> Result<()> {
+        if views.len() != self.shape.views as usize {
+            return Err(Error::Invalid(format!(
+                "the scene was made from {} training views and there are {}: their appearances are part of it",
+                self.shape.views,
+                views.len()
+            )));
+        }
+        self.pool.update(&self.gpu, views, drawn)
+    }
+
+    /// The next step's rays, in chunks that fit the buffers.
+    pub(super) fn ranges(&self) -> Vec<RayRange> {
+        let (rays, most) = (self.config.rays, self.space.rays_capacity);
+        (0..rays)
+            .step_by(most as usize)
+            .map(|first| RayRange {
+                rays: (rays - first).min(most),
+                first,
+                total: rays,
+                step: self.progress.step,
+                anneal: self.config.anneal(self.progress.phase_step),
+                is_training: true,
+                appearance_row: 0,
+            })
+            .collect()
+    }
+
+    /// Record: draw a chunk's rays, and what the field has on them.
+    pub(super) fn record_rays(
+        &self,
+        recorder: &mut Recorder<'_, '_>,
+        chunk: &ChunkUniforms,
+        draw: Slice,
+    ) {
+        let [pool0, pool1, pool2, pool3] = &self.pool.pools;
+        recorder.run_with(
+            &self.backward.rays_of_views,
+            chunk.batches[0],
+            &[
+                &self.pool.views,
+                pool0,
+                pool1,
+                pool2,
+                pool3,
+                &self.space.rays,
+                &self.field.cells,
+                &self.space.spans,
+            ],
+            Some(draw),
+            [groups(chunk.rays), 1, 1],
+        );
+        record_forward(
+            recorder,
+            &self.forward,
+            chunk,
+            &self.shape,
+            &self.space,
+            &self.field,
+        );
+    }
+
+    fn submit(&mut self, with_proposals: bool, given: &Given<'_>) -> Result<Pending> {
         let gpu = &*self.gpu;
         let config = &self.config;
         let LuxenProgress {
@@ -185,28 +255,19 @@ impl LuxenTrainer {
         let mut packer = Packer::new(gpu);
         let mut chunks = Vec::new();
         let carries = config.rays > self.space.rays_capacity;
-        let mut first = 0;
-        while first < config.rays {
-            let range = RayRange {
-                rays: (config.rays - first).min(self.space.rays_capacity),
-                first,
-                total: config.rays,
-                step,
-                anneal: config.anneal(phase_step),
-                is_training: true,
-                appearance_row: 0,
-            };
+        let draw = packer.add(&given.draw);
+        for range in self.ranges() {
             let chunk = ChunkUniforms::new(&mut packer, config, &self.shape, &self.space, &range);
             let back = BackwardUniforms::new(
                 &mut packer,
                 &chunk,
+                draw,
                 &self.shape,
                 &self.space,
                 config.samples[2],
-                first > 0,
+                range.first > 0,
             );
-            first += range.rays;
-            let is_last = first >= config.rays;
+            let is_last = range.first + range.rays >= config.rays;
             let updates: Vec<_> = (0..7)
                 .filter(|&group| group > 3 || with_proposals)
                 .filter(|&group| group != APPEARANCES || config.appearance)
@@ -236,30 +297,7 @@ impl LuxenTrainer {
                 uniforms: &uniforms,
             };
             for (chunk, back, updates) in &chunks {
-                let [pool0, pool1, pool2, pool3] = &self.pool.pools;
-                recorder.run(
-                    &self.backward.rays_of_views,
-                    chunk.batches[0],
-                    &[
-                        &self.pool.views,
-                        pool0,
-                        pool1,
-                        pool2,
-                        pool3,
-                        &self.space.rays,
-                        &self.field.cells,
-                        &self.space.spans,
-                    ],
-                    [groups(chunk.rays), 1, 1],
-                );
-                record_forward(
-                    &mut recorder,
-                    &self.forward,
-                    chunk,
-                    &self.shape,
-                    &self.space,
-                    &self.field,
-                );
+                self.record_rays(&mut recorder, chunk, draw);
                 let backward = Backward {
                     kernels: &self.backward,
                     size: config.size,
@@ -270,6 +308,8 @@ impl LuxenTrainer {
                     gradients: &self.gradients,
                     field: &self.field,
                     optimizer: &self.optimizer,
+                    given: given.planes.unwrap_or(&self.pool.views),
+                    views: &self.pool.views,
                 };
                 backward.record(&mut recorder, with_proposals);
                 for update in updates {
@@ -312,6 +352,7 @@ impl LuxenTrainer {
             readback,
             mapped,
             submission,
+            network_loss: given.loss,
         })
     }
 
@@ -345,7 +386,7 @@ impl LuxenTrainer {
         if self.results.len() < MAX_RESULTS {
             self.results.push(LuxenStep {
                 step: oldest.step,
-                loss: loss + distortion + interlevel,
+                loss: loss + distortion + interlevel + oldest.network_loss,
                 squared,
                 distortion,
                 interlevel,
@@ -427,32 +468,38 @@ impl LuxenTrainer {
         )
     }
 
-    /// Go on under other settings, their schedules at their beginning; moments are carried on. Sizes stay.
+    /// Go on under other settings, their schedules at their beginning; moments are carried on. The field's sizes stay.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the configuration changes the field's shape or the step's buffers; else as
+    /// [`Error::Invalid`] when the configuration changes the field's shape; [`Error::Gpu`] when a step does not fit; else as
     /// [`Self::step`].
     pub fn begin_phase(&mut self, config: LuxenConfig) -> Result<()> {
         config.check()?;
-        let old = &self.config;
+        let old = self.config;
         let sizes = |c: &LuxenConfig| {
             (
                 c.size,
                 c.semantics,
                 c.grid,
                 c.proposals,
-                c.rays,
-                c.samples,
                 c.appearance,
                 c.half_side,
             )
         };
-        if sizes(&config) != sizes(old) {
+        if sizes(&config) != sizes(&old) {
             return Err(Error::invalid(
                 "a field's sizes cannot change between phases: begin a new one",
             ));
         }
         self.finish()?;
+        let step = |c: &LuxenConfig| (c.rays, c.chunk_rays, c.samples);
+        if step(&config) != step(&old) {
+            let space = Workspace::of_step(&self.gpu, &self.shape, &config)?;
+            self.gradients = Gradients::new(&self.gpu, &self.shape, &config, &space);
+            self.optimizer
+                .carry(&self.gpu, config.rays > space.rays_capacity);
+            self.space = space;
+        }
         self.config = config;
         self.progress.phase_step = 0;
         Ok(())
@@ -470,6 +517,22 @@ impl LuxenTrainer {
 
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.
+    pub fn allocated(&self) -> u64 {
+        let FieldBuffers { groups, cells } = &self.field;
+        let occupancy = self.occupancy.as_ref().map(Occupancy::buffer);
+        groups
+            .iter()
+            .chain([cells, &self.pool.views])
+            .chain(&self.pool.pools)
+            .chain(self.optimizer.buffers())
+            .chain(self.space.buffers())
+            .chain(self.gradients.buffers())
+            .chain(occupancy)
+            .map(wgpu::Buffer::size)
+            .sum()
     }
 
     pub fn config(&self) -> &LuxenConfig {

@@ -79,6 +79,18 @@ pub struct FinalLevel {
     pub padding: [u32; 2],
 }
 
+/// `Draw` of `luxen/draw.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Draw {
+    pub views: u32,
+    pub given: u32,
+    pub plane: u32,
+    pub given_scale: f32,
+    pub photo_weight: f32,
+    pub padding: [u32; 3],
+}
+
 /// `Layer` of `luxen/layer.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -132,13 +144,14 @@ const _: () = assert!(
         && size_of::<GridUniform>() == 528
         && size_of::<Channels>() == 16
         && size_of::<FinalLevel>() == 16
+        && size_of::<Draw>() == 32
         && size_of::<Layer>() == 48
         && size_of::<AdamParams>() == 112
         && size_of::<View>() == 96
 );
 
 impl View {
-    /// `first_pixel`: where the view's photo begins in its pool.
+    /// `first_pixel`: where the view's photo begins in its pool. The row of the appearance table is left to the caller.
     pub fn new(camera: &crate::scene::Camera, first_pixel: u32, pool: u32) -> Self {
         let world_from_camera = camera.camera_to_world();
         let k = &camera.intrinsics;

@@ -26,6 +26,99 @@ fn partials(shape: &FieldShape, tile: u32) -> u64 {
         .unwrap_or(0)
 }
 
+/// Most bytes that the buffers of a training step take, and those of a picture: published sizes go through them in a few
+/// chunks, and leave a graphics card its memory for the edit model.
+const MOST_BYTES_OF_STEP: u64 = 768 << 20;
+const MOST_BYTES_OF_PICTURE: u64 = 512 << 20;
+
+/// Bytes of a [`Workspace`]'s buffers.
+pub(super) struct ChunkBytes {
+    rays: u64,
+    spans: u64,
+    bins: [u64; 3],
+    forward: [u64; 3],
+    ray_inputs: u64,
+    ray_hidden: u64,
+}
+
+impl ChunkBytes {
+    pub fn new(shape: &FieldShape, samples: [u32; 3], rays: u64) -> Self {
+        let samples = samples.map(u64::from);
+        let arenas = arenas(shape);
+        Self {
+            rays: rays * 48,
+            spans: rays * 8,
+            bins: samples.map(|n| rays * (n + 1) * 4),
+            forward: std::array::from_fn(|l| u64::from(arenas[l].forward) * rays * samples[l] * 4),
+            ray_inputs: rays * u64::from(16 + APPEARANCE) * 4,
+            ray_hidden: rays * u64::from(shape.layout.hidden) * 4,
+        }
+    }
+
+    pub fn total(&self) -> u64 {
+        let Self {
+            rays,
+            spans,
+            bins,
+            forward,
+            ray_inputs,
+            ray_hidden,
+        } = *self;
+        [rays, spans, ray_inputs, ray_hidden]
+            .into_iter()
+            .chain(bins)
+            .chain(forward)
+            .map(Gpu::storage_bytes)
+            .sum()
+    }
+}
+
+/// Bytes of [`Gradients`].
+pub(super) struct GradientBytes {
+    backward: [u64; 3],
+    d_ray_hidden: u64,
+    d_appearances: u64,
+    losses: u64,
+    total: u64,
+    partials: u64,
+    scales: [u64; 4],
+}
+
+impl GradientBytes {
+    pub fn new(shape: &FieldShape, config: &LuxenConfig, rays: u64) -> Self {
+        let arenas = arenas(shape);
+        Self {
+            backward: std::array::from_fn(|l| {
+                u64::from(arenas[l].backward) * rays * u64::from(config.samples[l]) * 4
+            }),
+            d_ray_hidden: rays * u64::from(shape.layout.hidden) * 4,
+            d_appearances: rays * u64::from(APPEARANCE) * 4,
+            losses: rays * 16,
+            total: 16,
+            partials: partials(shape, config.size.tile()) * 4,
+            scales: [128; 4],
+        }
+    }
+
+    pub fn total(&self) -> u64 {
+        let Self {
+            backward,
+            d_ray_hidden,
+            d_appearances,
+            losses,
+            total,
+            partials,
+            scales,
+        } = *self;
+        [d_ray_hidden, d_appearances, losses, total, partials]
+            .into_iter()
+            .chain(backward)
+            .chain(scales)
+            .map(Gpu::storage_bytes)
+            .sum()
+    }
+}
+
 /// What every chunk needs.
 pub(super) struct Workspace {
     /// Rays that fit; a multiple of 64.
@@ -60,14 +153,26 @@ fn arenas(shape: &FieldShape) -> [Arena; 3] {
     ]
 }
 
-/// Most rays of a chunk whose buffers can be bound: a multiple of 64, at most `wanted` rounded up to one.
-fn capacity(
-    gpu: &Gpu,
+/// Most rays of a chunk whose buffers can be bound, each within `binding_limit`, and do not take too much together: a
+/// multiple of 64, at most `wanted` rounded up to one.
+///
+/// # Errors
+/// [`Error::Gpu`] when not even a small chunk fits.
+pub(super) fn capacity(
+    binding_limit: u64,
     shape: &FieldShape,
-    samples: [u32; 3],
+    config: &LuxenConfig,
     wanted: u32,
     with_backward: bool,
 ) -> Result<u32> {
+    let samples = config.samples;
+    let of_a_ray = ChunkBytes::new(shape, samples, 64).total() / 64;
+    let affordable = if with_backward {
+        let backward = GradientBytes::new(shape, config, 64).total() / 64;
+        MOST_BYTES_OF_STEP / (of_a_ray + backward)
+    } else {
+        MOST_BYTES_OF_PICTURE / of_a_ray
+    };
     let largest = arenas(shape)
         .iter()
         .zip(samples)
@@ -84,19 +189,28 @@ fn capacity(
     // A dispatch covers 65 535 groups of 64 quads.
     let most_quads = 65_535 * 64;
     let most_samples = u64::from(samples.into_iter().max().unwrap_or(4));
-    let fitting = (gpu.binding_limit() / largest)
+    let fitting = (binding_limit / largest)
+        .min(affordable.max(64))
         .min(most_quads * 4 / most_samples)
         .min(u64::from(wanted.next_multiple_of(64)));
     match fitting / 64 * 64 {
         0 => Err(Error::Gpu(format!(
-            "64 rays of {} samples do not fit the buffers of {}: take fewer samples a ray",
-            most_samples, gpu.info.name
+            "64 rays of {most_samples} samples do not fit buffers of {} MiB: take fewer samples a ray",
+            binding_limit >> 20
         ))),
         rays => Ok(rays as u32),
     }
 }
 
 impl Workspace {
+    /// For the steps of a training run.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_step(gpu: &Gpu, shape: &FieldShape, config: &LuxenConfig) -> Result<Self> {
+        Self::new(gpu, shape, config, rays_at_a_time(config), true)
+    }
+
     /// # Errors
     /// [`Error::Gpu`] when not even a small chunk fits the adapter.
     pub fn new(
@@ -106,41 +220,80 @@ impl Workspace {
         wanted_rays: u32,
         with_backward: bool,
     ) -> Result<Self> {
-        let rays_capacity = capacity(gpu, shape, config.samples, wanted_rays, with_backward)?;
-        let rays = u64::from(rays_capacity);
-        let arenas = arenas(shape);
-        let samples = config.samples.map(u64::from);
+        let limit = gpu.binding_limit();
+        let rays_capacity = capacity(limit, shape, config, wanted_rays, with_backward)?;
+        let bytes = ChunkBytes::new(shape, config.samples, u64::from(rays_capacity));
         Ok(Self {
             rays_capacity,
-            rays: gpu.storage("rays", rays * 48),
-            spans: gpu.storage("spans", rays * 8),
-            bins: std::array::from_fn(|l| gpu.storage("bins", rays * (samples[l] + 1) * 4)),
-            forward: std::array::from_fn(|l| {
-                let values = u64::from(arenas[l].forward) * rays * samples[l];
-                gpu.storage("forward arena", values * 4)
-            }),
-            ray_inputs: gpu.storage("ray inputs", rays * u64::from(16 + APPEARANCE) * 4),
-            ray_hidden: gpu.storage("ray hidden", rays * u64::from(shape.layout.hidden) * 4),
-            arenas,
+            arenas: arenas(shape),
+            rays: gpu.storage("rays", bytes.rays),
+            spans: gpu.storage("spans", bytes.spans),
+            bins: bytes.bins.map(|bytes| gpu.storage("bins", bytes)),
+            forward: bytes
+                .forward
+                .map(|bytes| gpu.storage("forward arena", bytes)),
+            ray_inputs: gpu.storage("ray inputs", bytes.ray_inputs),
+            ray_hidden: gpu.storage("ray hidden", bytes.ray_hidden),
         })
+    }
+
+    pub fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        let Self {
+            rays_capacity: _,
+            arenas: _,
+            rays,
+            spans,
+            bins,
+            forward,
+            ray_inputs,
+            ray_hidden,
+        } = self;
+        [rays, spans, ray_inputs, ray_hidden]
+            .into_iter()
+            .chain(bins)
+            .chain(forward)
+    }
+}
+
+/// Rays that a step would put through the buffers at a time, if they fit.
+pub(super) fn rays_at_a_time(config: &LuxenConfig) -> u32 {
+    match config.chunk_rays {
+        0 => config.rays,
+        most => config.rays.min(most),
     }
 }
 
 impl Gradients {
     pub fn new(gpu: &Gpu, shape: &FieldShape, config: &LuxenConfig, space: &Workspace) -> Self {
-        let rays = u64::from(space.rays_capacity);
+        let bytes = GradientBytes::new(shape, config, u64::from(space.rays_capacity));
         Self {
-            backward: std::array::from_fn(|l| {
-                let samples = u64::from(config.samples[l]);
-                let values = u64::from(space.arenas[l].backward) * rays * samples;
-                gpu.storage("backward arena", values * 4)
-            }),
-            d_ray_hidden: gpu.storage("d ray hidden", rays * u64::from(shape.layout.hidden) * 4),
-            d_appearances: gpu.storage("d appearances", rays * u64::from(APPEARANCE) * 4),
-            losses: gpu.storage("ray losses", rays * 16),
-            total: gpu.storage("losses", 16),
-            partials: gpu.storage("layer sums", partials(shape, config.size.tile()) * 4),
-            scales: std::array::from_fn(|_| gpu.storage("fixed-point scales", 128)),
+            backward: bytes
+                .backward
+                .map(|bytes| gpu.storage("backward arena", bytes)),
+            d_ray_hidden: gpu.storage("d ray hidden", bytes.d_ray_hidden),
+            d_appearances: gpu.storage("d appearances", bytes.d_appearances),
+            losses: gpu.storage("ray losses", bytes.losses),
+            total: gpu.storage("losses", bytes.total),
+            partials: gpu.storage("layer sums", bytes.partials),
+            scales: bytes
+                .scales
+                .map(|bytes| gpu.storage("fixed-point scales", bytes)),
         }
+    }
+
+    pub fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        let Self {
+            backward,
+            d_ray_hidden,
+            d_appearances,
+            losses,
+            total,
+            partials,
+            scales,
+        } = self;
+        [d_ray_hidden, d_appearances, losses, total, partials]
+            .into_iter()
+            .chain(backward)
+            .chain(scales)
     }
 }

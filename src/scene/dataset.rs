@@ -91,6 +91,8 @@ pub struct Dataset {
     pub world_from_file: WorldFromFile,
     /// What transparent pixels were composited over, and what renders use as background.
     pub background: [f32; 3],
+    /// World up where the capture says it, unit length; else it is what the cameras have in common.
+    pub up: Option<DVec3>,
     /// Frames that the capture lists and the disk does not have.
     pub missing: Vec<String>,
     /// Sentences for the person: what was ignored or repaired.

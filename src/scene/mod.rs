@@ -4,6 +4,7 @@
 mod camera;
 mod dataset;
 mod image;
+mod mesh;
 pub mod orbit;
 pub mod rig;
 mod splats;
@@ -12,5 +13,6 @@ mod tensor;
 pub use camera::{Camera, Intrinsics};
 pub use dataset::{Dataset, DatasetKind, PointCloud, Split, View, WorldFromFile};
 pub use image::{FloatImage, Photo};
+pub use mesh::Mesh;
 pub use splats::Splats;
 pub use tensor::NamedTensor;

@@ -29,6 +29,15 @@ pub struct Gaze {
 }
 
 impl Gaze {
+    /// As [`Self::of`], where `up` is known.
+    pub fn upright(cameras: &[Camera], up: Option<DVec3>) -> Self {
+        let gaze = Self::of(cameras);
+        Self {
+            up: up.unwrap_or(gaze.up),
+            ..gaze
+        }
+    }
+
     /// Of no camera: the origin, from one unit away, up along z.
     pub fn of(cameras: &[Camera]) -> Self {
         let count = cameras.len().max(1) as f64;
@@ -89,10 +98,15 @@ struct Place {
 
 /// `count` cameras of a closed loop within what `cameras` saw, looking at what they look at. Empty for no camera.
 pub fn within(cameras: &[Camera], count: usize) -> Vec<Camera> {
+    around(cameras, None, count)
+}
+
+/// [`within`], around the world's `up` where it is known.
+pub fn around(cameras: &[Camera], up: Option<DVec3>, count: usize) -> Vec<Camera> {
     let Some(intrinsics) = middle_lens(cameras) else {
         return Vec::new();
     };
-    let Gaze { center, up, .. } = Gaze::of(cameras);
+    let Gaze { center, up, .. } = Gaze::upright(cameras, up);
     let east = up.any_orthonormal_vector();
     let north = up.cross(east);
     let places: Vec<Place> = cameras

@@ -167,6 +167,7 @@ impl Control {
             }
             Command::Reconstruct
             | Command::Edit
+            | Command::EditCopy(_)
             | Command::ResumeJob
             | Command::Evaluate
             | Command::EditImage { .. }

@@ -6,18 +6,19 @@
 use super::{Delivered, Delivery, Event, Job, Progress, control::Control, session::Session};
 use crate::{
     Error, Result,
-    edit::convert::{DepthView, seeds},
-    formats::{SplatFormat, splats},
+    edit::convert::{DepthView, Region, region_of, seeds, surface},
+    formats::{self, MeshFormat, SplatFormat, splats},
     gpu::GpuImage,
     loss::Target,
     luxen::Background,
     metric,
-    scene::{Camera, Photo},
+    scene::{Camera, DatasetKind, Photo, PointCloud, orbit::Gaze},
     settings::Settings,
     splat::{
         GrowthConfig, InitConfig, SplatTrainer, TrainConfig, ViewOrder, initialize_at, scene_extent,
     },
 };
+use glam::DVec3;
 use std::{path::Path, time::Instant};
 
 /// Opacity of splats on a surface that is known; those of a reconstruction from scratch begin nearly transparent.
@@ -48,6 +49,8 @@ impl Session {
                 Ok(true)
             }
             Delivery::Splats => self.deliver_splats(output, control),
+            Delivery::Mesh => self.deliver_mesh(output, control),
+            Delivery::Points => self.deliver_points(output, control),
         }
     }
 
@@ -69,6 +72,72 @@ impl Session {
             psnr: measured.1,
         }));
         Ok(took_all)
+    }
+
+    fn deliver_mesh(&mut self, output: &Path, control: &mut Control) -> Result<bool> {
+        let format = MeshFormat::of_name(output)?;
+        let is_closed = self.is_object();
+        let views = self.look_around(control)?;
+        let [low, high] = self.region(&views)?;
+        let region = Region {
+            low,
+            high,
+            resolution: control.settings.mesh_resolution,
+            is_closed,
+        };
+        let (slots, notify) = (control.slots.clone(), control.notifier());
+        let progress = move |done: usize, total: usize| {
+            slots.progress.put(Progress {
+                job: Some(Job::Convert),
+                done: done as u32,
+                total: total as u32,
+                detail: "fusing depths".into(),
+                ..Default::default()
+            });
+            notify();
+        };
+        let mesh = surface(&views, &region, &progress, &control.cancel)?;
+        formats::write_mesh(output, &mesh, format)?;
+        control.emit(Event::Exported(output.to_owned()));
+        Ok(true)
+    }
+
+    fn deliver_points(&mut self, output: &Path, control: &mut Control) -> Result<bool> {
+        if MeshFormat::of_name(output)? != MeshFormat::Ply {
+            return Err(Error::file(output, "points are written as .ply"));
+        }
+        let views = self.look_around(control)?;
+        let [low, high] = self.region(&views)?;
+        let mut points = PointCloud::default();
+        for seed in seeds(&views) {
+            if seed.position.cmpge(low).all() && seed.position.cmple(high).all() {
+                points.positions.push(seed.position);
+                let byte = |v: f32| (v * 255.0).round() as u8;
+                points.colors.push(seed.color.map(byte));
+            }
+        }
+        formats::write_points(output, &points)?;
+        control.emit(Event::Exported(output.to_owned()));
+        Ok(true)
+    }
+
+    /// Whether there is nothing behind the subject: its photos are transparent, or its field is bounded.
+    fn is_object(&self) -> bool {
+        let kind = self.dataset.as_ref().map(|d| d.kind);
+        kind == Some(DatasetKind::Blender) && self.known_background().is_some()
+    }
+
+    /// The box that holds what is delivered: everything that is seen of an object; as much as the cameras stand around of
+    /// an open scene.
+    fn region(&self, views: &[DepthView]) -> Result<[DVec3; 2]> {
+        if self.is_object() {
+            let positions: Vec<DVec3> = seeds(views).iter().map(|s| s.position).collect();
+            return region_of(&positions)
+                .ok_or_else(|| Error::invalid("the scene shows no surface"));
+        }
+        let cameras: Vec<Camera> = views.iter().map(|v| v.camera).collect();
+        let Gaze { center, radius, .. } = Gaze::of(&cameras);
+        Ok([center - radius, center + radius])
     }
 
     /// What shines through renders; `None` where they are opaque.

@@ -6,7 +6,7 @@ use crate::{
     Error, Result,
     edit::{PerceptualLoss, PerceptualSearch},
     gpu::Gpu,
-    settings::{EditDevice, Loss, LpipsClassifier, Method, Settings},
+    settings::{EditDevice, Loss, LpipsClassifier, Method, SceneKind, Settings},
 };
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) type PerceptualKey = (LpipsClassifier, String, EditDevice);
 
 impl LoadedEditor {
     /// Load LPIPS where the settings ask for it, and say which loss runs. [`Loss::Auto`] falls back to the method's loss
-    /// without LPIPS, with a warning. `takes_gradients`: whether the scene learns from networks too.
+    /// without LPIPS, with a warning.
     ///
     /// # Errors
     /// [`Error::Invalid`] when LPIPS was asked for by name and its weights are not there, and when the scene cannot learn
@@ -24,12 +24,14 @@ impl LoadedEditor {
         &mut self,
         gpu: &Arc<Gpu>,
         settings: &Settings,
-        takes_gradients: bool,
+        kind: SceneKind,
         control: &Control,
     ) -> Result<Loss> {
         let asked = settings.loss;
-        if !takes_gradients {
-            return loss_of_rays(settings, control);
+        if kind == SceneKind::Luxen && asked == Loss::L1Ssim && settings.method != Method::Sds {
+            return Err(Error::invalid(
+                "SSIM compares whole pictures, and a Luxen learns from rays and patches: take --loss l1-lpips or l1",
+            ));
         }
         if settings.method == Method::Sds || matches!(asked, Loss::L1 | Loss::L1Ssim) {
             return Ok(asked);
@@ -49,8 +51,8 @@ impl LoadedEditor {
                 Ok(Loss::L1Lpips)
             }
             PerceptualSearch::Without(why) if asked == Loss::Auto => {
-                let (loss, name) = match settings.method {
-                    Method::Igs2gs => (Loss::L1Ssim, "L1 + SSIM"),
+                let (loss, name) = match (settings.method, kind) {
+                    (Method::Igs2gs, SceneKind::Splat) => (Loss::L1Ssim, "L1 + SSIM"),
                     _ => (Loss::L1, "L1"),
                 };
                 control.emit(Event::Warning(format!(
@@ -63,25 +65,4 @@ impl LoadedEditor {
             ))),
         }
     }
-}
-
-/// The loss of a scene that learns from single rays of the photos.
-fn loss_of_rays(settings: &Settings, control: &Control) -> Result<Loss> {
-    if settings.method == Method::Sds {
-        return Err(Error::invalid(
-            "score distillation needs a scene of splats: choose another --method for a Luxen",
-        ));
-    }
-    match settings.loss {
-        Loss::L1 => {}
-        Loss::Auto => control.emit(Event::Warning(
-            "the edit goes without LPIPS and SSIM, with L1 as loss: a Luxen learns from single rays".into(),
-        )),
-        Loss::L1Lpips | Loss::L1Ssim => {
-            return Err(Error::invalid(
-                "LPIPS and SSIM compare whole pictures, and a Luxen learns from single rays: take --loss l1",
-            ));
-        }
-    }
-    Ok(Loss::L1)
 }

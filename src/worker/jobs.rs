@@ -13,8 +13,9 @@ use super::{
 use crate::{
     Error, Result,
     bundle::Bundle,
-    edit::{Denoised, EditUpdate, Schedule, StepPlan, TrainableScene, Watch},
-    luxen::{LuxenConfig, LuxenTrainer},
+    edit::{Denoised, Drawable, EditUpdate, Schedule, StepPlan, TrainableScene, Turn, Watch},
+    loss::NetworkGradient,
+    luxen::{LuxenConfig, LuxenMemory, LuxenTrainer},
     settings::{Antialias, Loss, PoseRefinement, SceneKind, Settings},
     splat::{
         GrowthConfig, InitConfig, PoseRates, SplatCap, SplatTrainer, TrainConfig, initialize,
@@ -22,6 +23,9 @@ use crate::{
     },
 };
 use std::time::{Duration, Instant};
+
+/// Bytes that any machine has to spare.
+const WORTH_TELLING: u64 = 1 << 30;
 
 impl Session {
     /// Prepare a reconstruction from the open capture; `then_edit` is the edit that follows it.
@@ -44,6 +48,7 @@ impl Session {
                 if let Some(text) = LuxenConfig::explanation(&settings, self.gpu.is_software()) {
                     control.emit(Event::Warning(text));
                 }
+                self.tell_memory(&config, control)?;
                 Box::new(LuxenTrainer::new(self.gpu.clone(), config, views as u32)?)
             }
         };
@@ -118,15 +123,19 @@ impl Session {
         let mut settings = control.settings.clone();
         settings.check_edit()?;
         let views = self.training_views()?;
-        let takes_gradients = self.trainer()?.takes_gradients();
+        let kind = self.trainer()?.kind();
         let loaded = load_editor(&self.gpu, editor, &settings, control)?;
-        settings.loss = loaded.choose_loss(&self.gpu, &settings, takes_gradients, control)?;
+        settings.loss = loaded.choose_loss(&self.gpu, &settings, kind, control)?;
         control.poll();
         control.cancel.check()?;
         self.ensure_project(control)?;
         self.keep_live("Before the edit", &[], control)?;
         let trainer = self.trainer()?;
-        trainer.begin_refinement(settings.loss, settings.color_rate)?;
+        trainer.begin_refinement(&settings)?;
+        if let Drawable::Luxen(scene) = trainer.drawable() {
+            self.tell_memory(&scene.config, control)?;
+        }
+        let trainer = self.trainer()?;
         let start_step = trainer.step_count();
         self.is_saved = false;
         self.job = Some(JobRecord {
@@ -166,6 +175,23 @@ impl Session {
         ))
     }
 
+    /// Say what a Luxen takes, where that is much.
+    fn tell_memory(&self, config: &LuxenConfig, control: &Control) -> Result<()> {
+        let dataset = self.dataset()?;
+        let sizes: Vec<[u32; 2]> = dataset
+            .split
+            .train
+            .iter()
+            .map(|&i| &dataset.views[i].photo)
+            .map(|photo| [photo.width, photo.height])
+            .collect();
+        let memory = LuxenMemory::of(config, &sizes, self.gpu.binding_limit())?;
+        if memory.total() >= WORTH_TELLING {
+            control.emit(Event::Warning(format!("The Luxen takes {memory}")));
+        }
+        Ok(())
+    }
+
     fn training_views(&self) -> Result<usize> {
         match self.dataset()?.split.train.len() {
             0 => Err(Error::invalid(
@@ -198,13 +224,9 @@ impl Session {
         self.save(control)?;
         if job == Job::Edit {
             let settings = self.job()?.settings.clone();
-            let takes_gradients = self.trainer()?.takes_gradients();
-            load_editor(&self.gpu, editor, &settings, control)?.choose_loss(
-                &self.gpu,
-                &settings,
-                takes_gradients,
-                control,
-            )?;
+            let kind = self.trainer()?.kind();
+            load_editor(&self.gpu, editor, &settings, control)?
+                .choose_loss(&self.gpu, &settings, kind, control)?;
         }
         self.show(None, control)?;
         let mut pace = Pace::default();
@@ -326,25 +348,37 @@ impl Session {
         };
         let began = Instant::now();
         let view = self.dataset()?.split.train[position];
+        let views = self.train_views()?;
+        let job = self.job()?;
+        let is_edit = job.job == Job::Edit;
+        let drawn = if is_edit {
+            job.schedule.drawn_views(plan, settings)
+        } else {
+            (0..views.len()).collect()
+        };
+        let turn = Turn {
+            views: &views,
+            position,
+            drawn: &drawn,
+        };
         let gradient = match *plan {
             StepPlan::Distill {
                 sweep, is_shown, ..
-            } => Some(self.distill_view(
+            } => Some(NetworkGradient::View(self.distill_view(
                 view,
                 sweep,
                 is_shown,
                 settings,
                 control,
                 loaded(editor)?,
-            )?),
-            _ if self.job()?.job == Job::Edit && settings.loss == Loss::L1Lpips => {
-                Some(self.perceptual_gradient(view, loaded(editor)?)?)
+            )?)),
+            _ if is_edit && settings.loss == Loss::L1Lpips => {
+                Some(self.perceptual_gradient(turn, loaded(editor)?)?)
             }
             _ => None,
         };
-        let views = self.train_views()?;
         let trainer = self.trainer()?;
-        if let Some(cap) = trainer.step(&views, position, gradient.as_ref())?
+        if let Some(cap) = trainer.step(turn, gradient.as_ref())?
             && pace.splat_cap.is_none()
         {
             pace.splat_cap = Some(cap.splats);

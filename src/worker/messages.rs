@@ -3,7 +3,7 @@
 
 use super::try_out::{Grid, Trial, TrialPreview, Tried};
 use crate::{
-    edit::Drawable,
+    edit::{Drawable, Look},
     hub::{FetchProgress, Offer},
     scene::{Camera, Photo, rig::Stance},
     settings::{Precision, Settings},
@@ -38,6 +38,8 @@ pub enum Command {
     Reconstruct,
     /// Edit the scene by instruction, with the current settings. A capture without splats is reconstructed first.
     Edit,
+    /// As [`Command::Edit`], in a copy of the open project that is made once the edit can begin.
+    EditCopy(PathBuf),
     /// Go on with the job that the opened project was interrupted in.
     ResumeJob,
     Pause,
@@ -80,6 +82,8 @@ pub enum Command {
         side: Option<u32>,
         output: PathBuf,
         format: RenderFormat,
+        /// What the pictures show of it.
+        look: Look,
     },
     /// Make a capture of the open splat file: pictures from a rig of cameras around `stance` (`None`: one that is found)
     /// in `folder` (`None`: beside the projects), then open it with the scene when `opens`.
@@ -114,6 +118,10 @@ pub enum Command {
 pub enum Delivery {
     /// A splat file of any format. A Luxen's splats are made first, with the current settings.
     Splats,
+    /// The surface, with vertex colors: PLY, OBJ or GLB.
+    Mesh,
+    /// Points on the surface, with colors: PLY.
+    Points,
 }
 
 /// Splats that were made of a Luxen, and how well they show it.

@@ -283,17 +283,15 @@ fn scene_info(session: &mut Session, settings: &Settings) -> Result<SceneInfo> {
     let (views, (center, radius, up), missing) = match &session.dataset {
         Some(d) => {
             let cameras: Vec<_> = d.views.iter().map(|v| v.camera).collect();
-            let Gaze { center, radius, up } = Gaze::of(&cameras);
+            let Gaze { center, radius, up } = Gaze::upright(&cameras, d.up);
             (view_infos(d), (center, radius, up), d.missing.clone())
         }
         None => {
             let gpu = session.gpu.clone();
             let splats = session.trainer()?.splats().ok_or_else(no_splats)?;
-            (
-                Vec::new(),
-                splat_bounds(&splats.download(&gpu)?),
-                Vec::new(),
-            )
+            let bounds = splat_bounds(&splats.download(&gpu)?);
+            session.center = bounds.0;
+            (Vec::new(), bounds, Vec::new())
         }
     };
     let title = session

@@ -10,8 +10,13 @@ use super::{
 };
 use crate::{
     Error, Result,
+    edit::{Look, LookKernel, Scale},
     formats::{self, LoadOptions, picture},
-    scene::{Camera, Photo, orbit},
+    gpu::GpuImage,
+    scene::{
+        Camera, Dataset, Photo,
+        orbit::{self, Gaze},
+    },
 };
 use std::path::{Path, PathBuf};
 
@@ -31,25 +36,25 @@ impl Session {
         side: Option<u32>,
         control: &Control,
     ) -> Result<Vec<(String, Camera)>> {
-        let captured = match cameras {
-            Some(path) => cameras_of(path, control)?,
-            None => self
-                .dataset()
-                .map_err(|_| {
-                    Error::invalid(
-                        "a splat file has no cameras of its own: name a capture with --cameras",
-                    )
-                })?
-                .views
-                .iter()
-                .map(|v| (v.name.clone(), v.camera))
-                .collect(),
+        let read;
+        let dataset = match cameras {
+            Some(path) => {
+                read = cameras_of(path, control)?;
+                &read
+            }
+            None => self.dataset().map_err(|_| {
+                Error::invalid(
+                    "a splat file has no cameras of its own: name a capture with --cameras",
+                )
+            })?,
         };
+        let views = dataset.views.iter();
+        let captured: Vec<_> = views.map(|v| (v.name.clone(), v.camera)).collect();
         let mut chosen = match orbit {
             None => captured,
             Some(count) => {
                 let cameras: Vec<Camera> = captured.into_iter().map(|(_, c)| c).collect();
-                let path = orbit::within(&cameras, count as usize);
+                let path = orbit::around(&cameras, dataset.up, count as usize);
                 let named = path.into_iter().enumerate();
                 named.map(|(i, c)| (format!("orbit_{i:04}"), c)).collect()
             }
@@ -73,13 +78,13 @@ impl Session {
         &mut self,
         cameras: Vec<(String, Camera)>,
         output: &Path,
-        format: RenderFormat,
+        (format, look): (RenderFormat, Look),
         control: &mut Control,
     ) -> Result<()> {
         let extension = match format {
             RenderFormat::Png => "png",
             RenderFormat::Exr => "exr",
-            RenderFormat::Gif => return self.render_animation(&cameras, output, control),
+            RenderFormat::Gif => return self.render_animation(&cameras, output, look, control),
         };
         let folder = output;
         let names: Vec<&str> = cameras.iter().map(|(name, _)| name.as_str()).collect();
@@ -94,14 +99,18 @@ impl Session {
         let total = cameras.len();
         for (done, ((_, camera), path)) in cameras.into_iter().zip(paths).enumerate() {
             control.cancel.check()?;
-            let (image, photo) = self.render(&camera)?;
+            let scale = match format {
+                RenderFormat::Exr => Scale::Values,
+                RenderFormat::Png | RenderFormat::Gif => self.scale(&camera),
+            };
+            let image = self.render_look(&camera, look, scale)?.read(&self.gpu)?;
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
             }
             if format == RenderFormat::Exr {
-                picture::write_exr(&path, &image.read(&self.gpu)?)?;
+                picture::write_exr(&path, &image)?;
             } else {
-                picture::write_png(&path, &photo)?;
+                picture::write_png(&path, &image.to_photo())?;
             }
             control.emit(Event::Exported(path));
             tell_rendered(done + 1, total, control);
@@ -113,6 +122,7 @@ impl Session {
         &mut self,
         cameras: &[(String, Camera)],
         output: &Path,
+        look: Look,
         control: &mut Control,
     ) -> Result<()> {
         if output.exists() {
@@ -124,12 +134,46 @@ impl Session {
         let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
         for (_, camera) in cameras {
             control.cancel.check()?;
-            photos.push(self.render(camera)?.1);
+            let image = self.render_look(camera, look, self.scale(camera))?;
+            photos.push(image.read(&self.gpu)?.to_photo());
             tell_rendered(photos.len(), cameras.len(), control);
         }
         formats::write_gif(output, &photos, FRAME_CENTISECS)?;
         control.emit(Event::Exported(output.to_owned()));
         Ok(())
+    }
+
+    /// How depths seen from `camera` become gray.
+    fn scale(&self, camera: &Camera) -> Scale {
+        let cameras: Vec<Camera> = match &self.dataset {
+            Some(dataset) => dataset.views.iter().map(|v| v.camera).collect(),
+            None => Vec::new(),
+        };
+        let center = if cameras.is_empty() {
+            self.center
+        } else {
+            Gaze::of(&cameras).center
+        };
+        Scale::around(camera, center)
+    }
+
+    /// What the live scene shows from `camera`.
+    fn render_look(&mut self, camera: &Camera, look: Look, scale: Scale) -> Result<GpuImage> {
+        let gpu = self.gpu.clone();
+        let image = GpuImage::new(&gpu, camera.intrinsics.width, camera.intrinsics.height);
+        if look == Look::Color {
+            self.trainer()?.render(camera, None, &image)?;
+            return Ok(image);
+        }
+        let depth = gpu.storage("depth", image.pixels() as u64 * 4);
+        self.trainer()?.render_with_depth(camera, &image, &depth)?;
+        let shown = GpuImage::new(&gpu, image.width, image.height);
+        let kernel = LookKernel::new(&gpu);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let what = (look, scale);
+        kernel.record(&gpu, &mut encoder, what, camera, (&image, &depth), &shown)?;
+        gpu.queue.submit([encoder.finish()]);
+        Ok(shown)
     }
 
     /// Edit one picture with the current settings, or with those of `grid` onto one sheet.
@@ -219,16 +263,11 @@ fn picture_paths(folder: &Path, names: &[&str], extension: &str) -> Vec<PathBuf>
         .collect()
 }
 
-/// Cameras in the frame that the capture is opened in.
-fn cameras_of(path: &Path, control: &Control) -> Result<Vec<(String, Camera)>> {
+/// A capture in the frame that it is opened in.
+fn cameras_of(path: &Path, control: &Control) -> Result<Dataset> {
     let options = LoadOptions {
         downscale: Some(control.settings.downscale).filter(|&d| d > 0),
         ..Default::default()
     };
-    let dataset = formats::open_dataset(path, &options, &|_, _| {}, &control.cancel)?;
-    Ok(dataset
-        .views
-        .into_iter()
-        .map(|v| (v.name, v.camera))
-        .collect())
+    formats::open_dataset(path, &options, &|_, _| {}, &control.cancel)
 }

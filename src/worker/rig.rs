@@ -106,7 +106,7 @@ impl Session {
                 "holds something already; choose another folder",
             ));
         }
-        if let Err(problem) = self.fill(folder, cameras, &made.scene, control) {
+        if let Err(problem) = self.fill(folder, cameras, stance.up, &made.scene, control) {
             clear(folder, existed);
             return Err(problem);
         }
@@ -124,6 +124,7 @@ impl Session {
         &mut self,
         folder: &Path,
         cameras: Vec<Camera>,
+        up: DVec3,
         scene: &Path,
         control: &mut Control,
     ) -> Result<()> {
@@ -141,7 +142,7 @@ impl Session {
             tell_rendered(i + 1, total, control);
         }
         self.export_live(scene)?;
-        formats::write_transforms(&folder.join("transforms.json"), &named)
+        formats::write_transforms(&folder.join("transforms.json"), &named, up)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     project::{Access, SCENE_FILE},
     session::Session,
 };
-use crate::{Error, Result, gpu::Gpu, metric};
+use crate::{Error, Result, gpu::Gpu, metric, settings::Loss};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -91,6 +91,18 @@ impl Worker {
                 w.begin_edit()?;
                 w.run_job()
             }),
+            Command::EditCopy(folder) => self.job(Job::Edit, |w| {
+                w.session.wanted_folder = Some(folder);
+                if let Err(e) = w.begin_edit() {
+                    // What was refused leaves the open project as it was.
+                    w.session.wanted_folder = None;
+                    if let Some(project) = &w.session.project {
+                        w.control.settings = project.manifest.settings.clone();
+                    }
+                    return Err(e);
+                }
+                w.run_job()
+            }),
             Command::ResumeJob => {
                 let job = self.session.job.as_ref().map_or(Job::Edit, |j| j.job);
                 self.job(job, Self::run_job)
@@ -138,12 +150,13 @@ impl Worker {
                 side,
                 output,
                 format,
+                look,
             } => self.job(Job::Render, |w| {
                 let cameras =
                     w.session
                         .render_cameras(cameras.as_deref(), orbit, side, &w.control)?;
                 w.session
-                    .render_pictures(cameras, &output, format, &mut w.control)
+                    .render_pictures(cameras, &output, (format, look), &mut w.control)
                     .map(|()| true)
             }),
             Command::MakeViews {
@@ -230,12 +243,12 @@ impl Worker {
         let settings = self.control.settings.clone();
         settings.check_edit()?;
         if self.session.trainer.is_none() && self.session.dataset.is_some() {
-            load_editor(
-                &self.session.gpu,
-                &mut self.editor,
-                &settings,
-                &self.control,
-            )?;
+            let gpu = &self.session.gpu;
+            let loaded = load_editor(gpu, &mut self.editor, &settings, &self.control)?;
+            if settings.loss != Loss::Auto {
+                // Better refused before the scene is made than after.
+                loaded.choose_loss(gpu, &settings, settings.kind, &self.control)?;
+            }
             return self
                 .session
                 .begin_reconstruction(Some(settings), &self.control);

@@ -17,6 +17,7 @@ use crate::{
         orbit::{self, Gaze},
     },
 };
+use glam::DVec3;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -46,7 +47,7 @@ pub struct Session {
     pub edited: Vec<Option<Edited>>,
     pub trainer: Option<Box<dyn TrainableScene>>,
     pub project: Option<Project>,
-    /// Where the project goes when the first job starts.
+    /// Where the project goes, or is copied to, when the next job starts.
     pub wanted_folder: Option<PathBuf>,
     pub job: Option<JobRecord>,
     /// The snapshot that is drawn instead of the live scene.
@@ -60,6 +61,8 @@ pub struct Session {
     /// What photos were shrunk by on load; see [`super::Manifest`].
     pub downscale: u32,
     pub camera: Option<Camera>,
+    /// Middle of a scene without photos, world space.
+    pub center: DVec3,
 }
 
 impl Session {
@@ -82,6 +85,7 @@ impl Session {
             is_kept: true,
             downscale: 0,
             camera: None,
+            center: DVec3::ZERO,
         }
     }
 
@@ -225,13 +229,16 @@ impl Session {
         self.is_kept = false;
     }
 
-    /// The project, created on first need.
+    /// The project, created or copied where it is wanted.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn ensure_project(&mut self, control: &Control) -> Result<()> {
         if self.project.is_some() {
-            return Ok(());
+            return match self.wanted_folder.take() {
+                Some(folder) => self.copy_project(&folder, control),
+                None => Ok(()),
+            };
         }
         let source = self.source.clone().ok_or_else(no_source)?;
         let folder = match &self.wanted_folder {
@@ -452,6 +459,18 @@ impl Session {
             Command::Project(folder) => self.move_project(&folder, control),
             other => Err(Error::Invalid(format!("{other:?} cannot run here"))),
         }
+    }
+
+    /// The project that is left stays as it is, settings included.
+    fn copy_project(&mut self, folder: &Path, control: &Control) -> Result<()> {
+        if !self.is_saved {
+            self.save(control)?;
+        }
+        if let Some(project) = &mut self.project {
+            project.copy_to(folder)?;
+            control.emit(Event::Saved(project.folder().to_owned()));
+        }
+        Ok(())
     }
 
     fn move_project(&mut self, folder: &Path, control: &Control) -> Result<()> {

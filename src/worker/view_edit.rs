@@ -8,9 +8,9 @@ use super::{
 use crate::{
     Error, Result,
     diffusion::GuidanceRange,
-    edit::{EditDraw, EditUpdate, Instruction, Watch},
+    edit::{EditDraw, EditUpdate, Instruction, Turn, Watch},
     gpu::GpuImage,
-    loss::ImageGradient,
+    loss::{ImageGradient, NetworkGradient},
     scene::{FloatImage, Photo},
     settings::Settings,
 };
@@ -208,19 +208,26 @@ impl Session {
         })
     }
 
-    /// LPIPS between the live scene and what a view should become.
+    /// LPIPS between the live scene and what its views should become: of the patches that the next step draws, or of the
+    /// view whose turn it is.
     pub(super) fn perceptual_gradient(
         &mut self,
-        view: usize,
+        turn: Turn<'_>,
         editor: &LoadedEditor,
-    ) -> Result<ImageGradient> {
-        let render = self.render_view(view)?;
+    ) -> Result<NetworkGradient> {
         let (_, perceptual) = editor
             .perceptual
             .as_ref()
             .ok_or_else(|| Error::invalid("the LPIPS network is not loaded"))?;
+        if let Some(patches) = self.trainer()?.patches(turn)? {
+            let gradient = perceptual.patch_gradient(&patches)?;
+            return Ok(NetworkGradient::Patches(gradient));
+        }
+        let view = self.dataset()?.split.train[turn.position];
+        let render = self.render_view(view)?;
         let v = &self.dataset()?.views[view];
         let target = self.edited[view].as_ref().map_or(&v.photo, |e| &e.photo);
-        perceptual.gradient(&render, target, v.mask.as_deref())
+        let gradient = perceptual.gradient(&render, target, v.mask.as_deref())?;
+        Ok(NetworkGradient::View(gradient))
     }
 }

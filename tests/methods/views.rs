@@ -6,6 +6,7 @@ use luxedit::{
     Error,
     scene::{
         Splats,
+        orbit::{Gaze, around},
         rig::{RigShape, Stance, cameras, stance},
     },
 };
@@ -111,6 +112,31 @@ fn an_empty_scene_and_a_look_away_are_refused_in_words() {
     assert!(refusal.contains("0 of 24"), "{refusal}");
 }
 
+/// Cameras of a narrow arc that look down lean together; the world does not lean with them.
+#[test]
+fn a_narrow_arc_does_not_tilt_the_turntable() {
+    let splats = balls(&sphere(2000, DVec3::ZERO, 1.0), 0.05);
+    let shape = RigShape {
+        arc_degrees: 40.0,
+        ..SHAPE
+    };
+    let above = Stance {
+        center: DVec3::ZERO,
+        eye: DVec3::new(2.0, 0.0, 2.0),
+        up: DVec3::Z,
+    };
+    let rig = cameras(&splats, &above, &shape).unwrap();
+    let leaning = Gaze::of(&rig);
+    assert!(leaning.up.dot(DVec3::Z) < 0.85, "{:?}", leaning.up);
+    assert_eq!(Gaze::upright(&rig, Some(DVec3::Z)).up, DVec3::Z);
+    assert_eq!(Gaze::upright(&rig, None), leaning);
+    // The loop's pictures stand: no camera rolls about its axis.
+    for camera in around(&rig, Some(DVec3::Z), 12) {
+        let right = camera.camera_to_world().x_axis.truncate();
+        assert!(right.z.abs() < 1e-9, "{right}");
+    }
+}
+
 #[test]
 fn a_splat_file_is_edited_from_views_made_of_it() {
     if !has_adapter() {
@@ -130,6 +156,19 @@ fn a_splat_file_is_edited_from_views_made_of_it() {
         "{}",
         again.2
     );
+
+    let read = |folder: &str| {
+        let options = Default::default();
+        luxedit::formats::open_dataset(Path::new(folder), &options, &|_, _| {}, &Default::default())
+    };
+    assert_eq!(read(&capture).unwrap().up, Some(DVec3::Z));
+    let file = Path::new(&capture).join("transforms.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut wrong: serde_json::Value = serde_json::from_str(&text).unwrap();
+    wrong["luxedit_up"] = serde_json::json!([0.0, 0.0, 0.0]);
+    std::fs::write(&file, wrong.to_string()).unwrap();
+    assert!(matches!(read(&capture), Err(e) if e.to_string().contains("luxedit_up")));
+    std::fs::write(&file, text).unwrap();
 
     // The capture is in the scene's frame: its pictures are the scene's own renders.
     let renders = path(&dir, "renders");

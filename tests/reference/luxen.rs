@@ -12,8 +12,8 @@ use luxedit::{
     gpu::{Gpu, Kernel},
     loss::TrainView,
     luxen::{
-        AdamParams, Background, Batch, Channels, FinalLevel, GridConfig, GridLevel, GridSemantics,
-        GridUniform, LuxenConfig, LuxenTrainer, SHADERS,
+        AdamParams, Background, Batch, Channels, Draw, FinalLevel, GridConfig, GridLevel,
+        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS,
     },
 };
 
@@ -590,11 +590,21 @@ fn losses_and_their_way_back_follow_the_twin() {
         let losses = gpu.storage("losses", rays as u64 * 16);
         let bins = gpu.storage_from("bins", &flat(&fine.bins));
         let records = gpu.storage_from("rays", &records);
+        let nothing = gpu.storage("nothing", 96);
+        let draw = gpu.uniform_from(
+            "draw",
+            &Draw {
+                photo_weight: 1.0,
+                ..Draw::zeroed()
+            },
+        );
         run(
             &gpu,
             "photo_loss",
             &batch,
-            &[&records, &bins, &arena, &back, &losses],
+            &[
+                &records, &bins, &arena, &back, &losses, &nothing, &nothing, &draw,
+            ],
             [1, 1, 1],
         );
         let got: Vec<f32> = gpu.read(&back, 4 * plane).unwrap();

@@ -9,7 +9,7 @@ use crate::{
 use bytemuck::Zeroable;
 use glam::DVec3;
 use luxedit::{
-    luxen::{Background, Batch, CELLS, LuxenConfig, LuxenTrainer, View},
+    luxen::{Background, Batch, CELLS, Draw, LuxenConfig, LuxenTrainer, View},
     scene::{Camera, Intrinsics},
 };
 
@@ -105,9 +105,15 @@ fn training_draws_what_has_something_to_teach() {
     let cells = gpu.storage_from("cells", &cells());
     let others: [_; 3] = std::array::from_fn(|_| gpu.storage("no photos", 16));
     let [pool1, pool2, pool3] = &others;
-    let buffers = [&views, &pool, pool1, pool2, pool3, &rays, &cells, &spans];
-    let batch = Batch {
+    let draw = Draw {
         views: 1,
+        ..Draw::zeroed()
+    };
+    let draw = gpu.uniform_from("draw", &draw);
+    let buffers = [
+        &views, &pool, pool1, pool2, pool3, &rays, &cells, &spans, &draw,
+    ];
+    let batch = Batch {
         is_training: 1,
         ..batch(count as u32)
     };

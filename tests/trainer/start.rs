@@ -32,6 +32,7 @@ fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
         points,
         world_from_file: WorldFromFile::IDENTITY,
         background: [1.0; 3],
+        up: None,
         missing: Vec::new(),
         warnings: Vec::new(),
         listed: 12,

@@ -10,6 +10,7 @@ use crate::{
         get_model::{Fetch, GetModel},
         try_out::TryOut,
     },
+    edit::Look,
     hub::FetchProgress,
     settings::Settings,
     worker::{Command, Delivery, SnapshotId, Trial},
@@ -108,6 +109,7 @@ impl App {
         let suggestion = match purpose {
             Purpose::SaveProject => format!("{stem}.luxedit"),
             Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
+            Purpose::ExportMesh => format!("{stem}.glb"),
             Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
@@ -124,15 +126,15 @@ impl App {
             Purpose::ExportPly => {
                 self.send(Command::Export(with_ending(path, "ply")));
             }
-            Purpose::ExportAsSplats => {
-                self.send_settings(true);
-                self.send(Command::Deliver {
-                    output: with_ending(path, "ply"),
-                    delivery: Delivery::Splats,
-                });
-            }
+            Purpose::ExportAsSplats => self.deliver(with_ending(path, "ply"), Delivery::Splats),
+            Purpose::ExportMesh => self.deliver(with_ending(path, "glb"), Delivery::Mesh),
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
         }
+    }
+
+    fn deliver(&mut self, output: PathBuf, delivery: Delivery) {
+        self.send_settings(true);
+        self.send(Command::Deliver { output, delivery });
     }
 
     fn get_model(&mut self) {
@@ -237,6 +239,7 @@ impl App {
             UiCommand::Save => self.send(Command::Save),
             UiCommand::SaveAs => self.choose(Purpose::SaveProject, ctx),
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
+            UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
             UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {
@@ -277,6 +280,10 @@ impl App {
             UiCommand::LeaveView => self.viewport.camera.leave_view(),
             UiCommand::ToggleCameras => self.viewport.cameras_on = !self.viewport.cameras_on,
             UiCommand::ToggleWipe => self.viewport.wipe_on = !self.viewport.wipe_on,
+            UiCommand::ShowColor => self.viewport.look = Look::Color,
+            UiCommand::ShowDepth => self.viewport.look = Look::Depth,
+            UiCommand::ShowAccumulation => self.viewport.look = Look::Accumulation,
+            UiCommand::ShowNormals => self.viewport.look = Look::Normals,
             UiCommand::ToggleReel => self.shown.reel = !self.shown.reel,
             UiCommand::ToggleTimeline => self.shown.timeline = !self.shown.timeline,
             UiCommand::ToggleSidePanel => self.shown.side_panel = !self.shown.side_panel,
@@ -320,6 +327,10 @@ impl App {
         match command {
             UiCommand::ToggleCameras => Some(self.viewport.cameras_on),
             UiCommand::ToggleWipe => Some(self.viewport.wipe_on),
+            UiCommand::ShowColor => Some(self.viewport.look == Look::Color),
+            UiCommand::ShowDepth => Some(self.viewport.look == Look::Depth),
+            UiCommand::ShowAccumulation => Some(self.viewport.look == Look::Accumulation),
+            UiCommand::ShowNormals => Some(self.viewport.look == Look::Normals),
             UiCommand::ToggleReel => Some(self.shown.reel),
             UiCommand::ToggleTimeline => Some(self.shown.timeline),
             UiCommand::ToggleSidePanel => Some(self.shown.side_panel),

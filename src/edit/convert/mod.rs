@@ -2,8 +2,12 @@
 //! cameras of its capture. That is what a field and splats have in common, and what they were trained to get right; what
 //! a field holds where no camera looked is left behind.
 
+mod fusion;
+mod marching_cubes;
 mod seeds;
 
+pub use fusion::{Region, region_of, surface};
+pub use marching_cubes::Grid;
 pub use seeds::seeds;
 
 use super::TrainableScene;

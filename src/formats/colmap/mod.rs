@@ -284,6 +284,7 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
         background: [0.0; 3],
+        up: None,
         split: EvalSplit::Interval(8),
         warnings: Vec::new(),
     })

@@ -8,6 +8,7 @@
 use super::bytes::Bytes;
 use super::codec;
 use super::turn::Similarity;
+use crate::formats::glb::{self, BINARY_CHUNK, JSON_CHUNK, MAGIC};
 use crate::scene::Splats;
 use crate::{Error, Result};
 use glam::{DMat4, DQuat, DVec3};
@@ -15,11 +16,8 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::Path;
 
-pub const MAGIC: &[u8] = b"glTF";
 pub const EXTENSION: &str = "KHR_gaussian_splatting";
 
-const JSON_CHUNK: u32 = 0x4e4f_534a;
-const BINARY_CHUNK: u32 = 0x004e_4942;
 const FLOAT: u64 = 5126;
 const UNSIGNED_BYTE: u64 = 5121;
 
@@ -575,23 +573,5 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
         "bufferViews": views,
         "accessors": accessors,
     });
-    let mut text = document.to_string().into_bytes();
-    text.resize(text.len().next_multiple_of(4), b' ');
-    binary.resize(binary.len().next_multiple_of(4), 0);
-    let total = u32::try_from(12 + 8 + text.len() + 8 + binary.len()).map_err(|_| {
-        Error::file(
-            path,
-            "would be larger than the 4 GiB of a GLB; choose another format",
-        )
-    })?;
-    let mut out = Vec::with_capacity(total as usize);
-    out.extend(MAGIC);
-    out.extend(2u32.to_le_bytes());
-    out.extend(total.to_le_bytes());
-    for (kind, content) in [(JSON_CHUNK, &text), (BINARY_CHUNK, &binary)] {
-        out.extend((content.len() as u32).to_le_bytes());
-        out.extend(kind.to_le_bytes());
-        out.extend(content);
-    }
-    Ok(out)
+    glb::encode(path, &document, binary)
 }

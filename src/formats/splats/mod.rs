@@ -30,6 +30,7 @@ pub(crate) mod zip;
 pub use turn::Similarity;
 
 use super::atomic::write_atomic;
+use super::glb;
 use super::ply;
 use crate::scene::Splats;
 use crate::{Error, Result};
@@ -222,7 +223,7 @@ fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
         || (head.starts_with(spz::GZIP) && has_ending("spz"))
     {
         Some(SplatFormat::Spz)
-    } else if head.starts_with(gltf::MAGIC) {
+    } else if head.starts_with(glb::MAGIC) {
         Some(SplatFormat::Gltf)
     } else if head.starts_with(zip::MAGIC) {
         // A zip of a capture holds no meta.json at its beginning or under SOG's name.

@@ -15,7 +15,7 @@ use super::split::EvalSplit;
 use super::{picture, ply};
 use crate::scene::{Camera, DatasetKind, Intrinsics, PointCloud};
 use crate::{Error, Result};
-use glam::{DMat4, DVec4};
+use glam::{DMat4, DVec3, DVec4};
 use json::{Object, parse, plain_name};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 /// Of captures that were made of a scene: says that their cameras are in that scene's frame.
 const FRAME_KEY: &str = "luxedit_frame";
 const SCENE_FRAME: &str = "scene";
+/// Up direction of the scene; other tools take the cameras' mean.
+const UP_KEY: &str = "luxedit_up";
 
 /// The file that makes a folder a Blender scene.
 pub const BLENDER_TRAIN: &str = "transforms_train.json";
@@ -59,6 +61,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         downscale: file.divisor.unwrap_or(1),
         normalize,
         background: [0.0; 3],
+        up: up(file.json.top())?,
         split: EvalSplit::Fraction(0.9),
         warnings,
     })
@@ -80,6 +83,7 @@ pub fn read_blender(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         downscale: downscale.unwrap_or(1),
         normalize: Normalize::NOTHING,
         background: [1.0; 3],
+        up: None,
         split: EvalSplit::Fraction(0.9),
         warnings: Vec::new(),
     };
@@ -303,6 +307,16 @@ fn normalization(top: Object<'_>, warnings: &mut Vec<String>) -> Result<Normaliz
             ));
             Ok(Normalize::ALL)
         }
+    }
+}
+
+fn up(top: Object<'_>) -> Result<Option<DVec3>> {
+    let Some(numbers) = top.numbers(UP_KEY)? else {
+        return Ok(None);
+    };
+    match numbers[..] {
+        [x, y, z] if DVec3::new(x, y, z).try_normalize().is_some() => Ok(Some(DVec3::new(x, y, z))),
+        _ => Err(top.error(format!("has {UP_KEY} that is no direction"))),
     }
 }
 
