@@ -49,7 +49,7 @@ fn main() -> Result<()> {
 fn compare_all(arguments: &[String], is_quick: bool, folder: &Path) -> Result<()> {
     let gpu = Gpu::headless()?;
     println!(
-        "{WIDTH}×{HEIGHT} on {}; milliseconds a frame, median of {}",
+        "{WIDTH}×{HEIGHT} on {}; milliseconds a frame, median of {} ({MANY_SPLATS} splats and more: of 3)",
         gpu.info.name,
         FRAMES * ROUNDS
     );
