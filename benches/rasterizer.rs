@@ -19,13 +19,32 @@ use luxedit::{
         TrainConfig, status,
     },
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
-use support::{ball, camera, median, milliseconds};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use support::{ball, camera, milliseconds};
 
 struct Times {
     forward: Duration,
     both: Duration,
     intersections: u32,
+}
+
+/// Median over rounds, each waited for.
+fn median(mut round: impl FnMut() -> Result<()>) -> Result<Duration> {
+    round()?;
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.len() < 5 || (times.len() < 25 && start.elapsed() < Duration::from_secs(2)) {
+        let begin = Instant::now();
+        round()?;
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    Ok(times[times.len() / 2])
 }
 
 fn measure(gpu: &Arc<Gpu>, count: usize, width: u32, height: u32) -> Result<Times> {

@@ -3,7 +3,7 @@
 use glam::DMat4;
 use luxedit::scene::{Camera, Intrinsics, Splats};
 use rand::{Rng, SeedableRng};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// `count` splats that fill the picture of [`camera`], their size such that they cover it a few times over.
 pub fn ball(count: usize, sh_degree: u32) -> Splats {
@@ -42,20 +42,6 @@ pub fn camera(width: u32, height: u32) -> Camera {
             height,
         },
     }
-}
-
-/// Median over rounds, each waited for.
-pub fn median<E>(mut round: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
-    round()?;
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while times.len() < 5 || (times.len() < 25 && start.elapsed() < Duration::from_secs(2)) {
-        let begin = Instant::now();
-        round()?;
-        times.push(begin.elapsed());
-    }
-    times.sort();
-    Ok(times[times.len() / 2])
 }
 
 pub fn milliseconds(time: Duration) -> f64 {
