@@ -31,6 +31,8 @@ const RESTING_SECS: f64 = 1.5;
 /// While the scene changes by itself: the pause after a frame, in frames and at most in seconds.
 const PAUSE_FRAMES: f64 = 3.0;
 const PAUSE_SECS: f64 = 4.0;
+/// Scale in motion on an adapter of which no frame is known.
+const FIRST_SCALE: f64 = 0.25;
 /// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
 const MARCHING_SECS: f64 = 0.2;
 /// A frame in motion is finished although the camera has moved on, or a slow adapter would show none; but not one that
@@ -292,8 +294,13 @@ impl Canvas {
         };
         // An image has 16 bytes a pixel.
         let most_pixels = self.gpu.device.limits().max_storage_buffer_binding_size as f64 / 16.0;
+        let most_scale = match pace {
+            Pace::Moving if !self.cost.is_known() => FIRST_SCALE,
+            _ => 1.0,
+        };
         let scale = SCALES
             .into_iter()
+            .filter(|s| *s <= most_scale)
             .find(|s| {
                 let pixels = pixels * s * s;
                 let is_coarse = self.measured_slices && pace == Pace::Moving && *s < 1.0;

@@ -52,6 +52,10 @@ impl FrameCost {
         })
     }
 
+    pub fn is_known(&self) -> bool {
+        !self.samples.is_empty()
+    }
+
     /// 0 while nothing is known.
     pub fn secs(&self, pixels: f64) -> f64 {
         self.line()

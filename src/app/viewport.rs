@@ -199,6 +199,9 @@ impl Viewport {
         let pace = if now - self.last_move < REST_SECS || self.camera.is_flying() {
             ui.ctx().request_repaint_after_secs(REST_SECS as f32);
             Pace::Moving
+        } else if self.canvas.shown().is_none() {
+            // A coarse picture at once, rather than none for as long as a sharp one takes.
+            Pace::Moving
         } else if is_live {
             Pace::Live
         } else {
