@@ -199,9 +199,6 @@ impl Viewport {
         let pace = if now - self.last_move < REST_SECS || self.camera.is_flying() {
             ui.ctx().request_repaint_after_secs(REST_SECS as f32);
             Pace::Moving
-        } else if self.canvas.shown().is_none() {
-            // A coarse picture at once, rather than none for as long as a sharp one takes.
-            Pace::Moving
         } else if is_live {
             Pace::Live
         } else {
@@ -265,6 +262,11 @@ impl Viewport {
             if let Drawable::Luxen(luxen) = &mut cropped {
                 luxen.crop = self.crop;
             }
+            // A coarse picture at once, rather than none for as long as a sharp one takes.
+            let pace = match self.canvas.shown() {
+                Some(_) => pace,
+                None => Pace::Moving,
+            };
             let camera = self.camera.camera(self.canvas.render_size(self.size, pace));
             let before = self
                 .before
