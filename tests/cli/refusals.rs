@@ -155,7 +155,7 @@ fn a_model_with_a_missing_tensor_is_named_and_the_scene_is_kept() {
     reconstruct(&scene, "1");
     let model = dir.path().join("model");
     copy_folder(&root().join(MODEL), &model);
-    let file = model.join("unet/diffusion_pytorch_model.safetensors");
+    let file = model.join("unet/diffusion_pytorch_model.fp16.safetensors");
     let bytes = std::fs::read(&file).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let kept: Vec<_> = tensors
