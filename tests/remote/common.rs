@@ -37,7 +37,7 @@ pub fn tiny(gpu: &Arc<Gpu>) -> Ip2pEditor {
         gpu.clone(),
         Path::new(MODEL),
         &EditDevice::Cpu,
-        Precision::Full,
+        Precision::Half,
         None,
     )
     .expect("the tiny model loads")
