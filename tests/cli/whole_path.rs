@@ -208,6 +208,6 @@ fn a_luxen_is_reconstructed_kept_drawn_measured_and_edited() {
     let refused = failure(&[
         "edit", &project, "-o", &other, "--loss", "l1-ssim", "--model", MODEL, "--prompt", "bronze",
     ]);
-    assert_says(&refused, &["l1-ssim", "Luxen"]);
+    assert_says(&refused, &["SSIM", "take --loss l1"]);
     assert!(!Path::new(&other).exists(), "a copy is left behind");
 }

@@ -4,6 +4,8 @@ use super::compare::Differences;
 use super::made;
 use luxedit::formats::splats::{SplatFormat, codec, read_splats, recognize, write_splats};
 use luxedit::scene::Splats;
+use luxedit::settings::Settings;
+use luxedit::worker::Project;
 use std::path::Path;
 use std::process::Command;
 
@@ -367,8 +369,7 @@ fn convert_needs_no_adapter() {
     );
     // A project is converted by its newest scene.
     let project = folder.path().join("p.luxedit");
-    std::fs::create_dir(&project).unwrap();
-    std::fs::write(project.join("project.json"), "{}").unwrap();
+    Project::create(&project, &input, &Settings::default()).unwrap();
     std::fs::copy(&input, project.join("scene.ply")).unwrap();
     assert!(
         convert(&project, &folder.path().join("p.glb"), &[])
@@ -383,7 +384,7 @@ fn convert_needs_no_adapter() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        message.contains("out.obj") && message.contains(".spz"),
+        message.contains("cameras") && message.contains("project"),
         "{message}"
     );
     let info = Command::new(env!("CARGO_BIN_EXE_luxedit"))
