@@ -33,6 +33,8 @@ const PAUSE_FRAMES: f64 = 3.0;
 const PAUSE_SECS: f64 = 4.0;
 /// Scale in motion on an adapter of which no frame is known.
 const FIRST_SCALE: f64 = 0.25;
+/// Where a sharp picture takes longer than this, one of half its size comes before it.
+const SHARP_SECS: f64 = 0.7;
 /// As [`MOVING_SECS`], of a Luxen on an adapter that cannot do better.
 const MARCHING_SECS: f64 = 0.2;
 /// A frame in motion is finished although the camera has moved on, or a slow adapter would show none; but not one that
@@ -296,6 +298,7 @@ impl Canvas {
         let most_pixels = self.gpu.device.limits().max_storage_buffer_binding_size as f64 / 16.0;
         let most_scale = match pace {
             Pace::Moving if !self.cost.is_known() => FIRST_SCALE,
+            Pace::Still if self.is_far_from_sharp(pixels) => 0.5,
             _ => 1.0,
         };
         let scale = SCALES
@@ -309,6 +312,12 @@ impl Canvas {
             })
             .unwrap_or(SCALES[SCALES.len() - 1]);
         full.map(|side| ((f64::from(side) * scale).round() as u32).max(1))
+    }
+
+    /// Whether what is shown is coarser than half of `pixels` either way, and those take long.
+    fn is_far_from_sharp(&self, pixels: f64) -> bool {
+        let shown = self.shown.as_ref().map_or(0, |f| f.image.pixels()) as f64;
+        shown < 0.2 * pixels && self.cost.secs(pixels) > SHARP_SECS
     }
 
     /// Ask for a picture. Does nothing while one is on its way or when this one is shown already; returns whether the
