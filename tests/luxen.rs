@@ -353,7 +353,12 @@ fn the_viewport_shows_the_render_and_leaves_what_the_camera_left() {
     let coarse = frame.read_rgba(&gpu).unwrap();
     // A camera that never stops is shown frames all the same.
     let mut shown = 0;
-    for step in 0..2000 {
+    let began = Instant::now();
+    for step in 0.. {
+        assert!(
+            began.elapsed() < Duration::from_secs(240),
+            "no frames in a lasting motion"
+        );
         let camera = at(step % 2, size);
         canvas
             .request((&scene, 1), None, &camera, Pace::Moving)
@@ -365,8 +370,6 @@ fn the_viewport_shows_the_render_and_leaves_what_the_camera_left() {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    assert_eq!(shown, 3, "frames in a lasting motion");
-
     // At rest the same size has all its samples again.
     let resting = at(2, size);
     settle(&mut canvas, &resting, Pace::Still);

@@ -646,7 +646,10 @@ pub fn frozen_copy(gpu: &Gpu, drawable: &Drawable) -> Drawable {
                 &mut splats.sh_rest,
             ]
         }
-        Drawable::Luxen(scene) => scene.field.groups.iter_mut().collect(),
+        Drawable::Luxen(scene) => {
+            let field = &mut scene.field;
+            field.groups.iter_mut().chain([&mut field.cells]).collect()
+        }
     };
     for buffer in buffers {
         let target = gpu.storage("before the edit", buffer.size());

@@ -126,13 +126,15 @@ impl App {
     /// Open a capture, a splat file or a project.
     pub fn open(&mut self, path: &Path) {
         self.opening = Some(path.to_owned());
-        self.forget_photo_size();
+        self.forget_last_scene();
         self.send_settings(true);
         self.send(Command::Open(path.to_owned()));
     }
 
-    /// The size that a project's photos were loaded at is the project's, not that of what is opened next.
-    fn forget_photo_size(&mut self) {
+    /// The size that a project's photos were loaded at is the project's, not that of what is opened next; and a crop box
+    /// is around one scene.
+    fn forget_last_scene(&mut self) {
+        self.model.settings.crop.clear();
         let opened = self.model.scene.as_ref().filter(|s| s.project.is_some());
         if opened.is_some_and(|s| s.settings.downscale == self.model.settings.downscale) {
             self.model.settings.downscale = Settings::default().downscale;
@@ -153,7 +155,7 @@ impl App {
             return;
         };
         self.opening = Some(demo.capture.clone());
-        self.forget_photo_size();
+        self.forget_last_scene();
         self.send_settings(true);
         self.send(Command::OpenWithScene {
             capture: demo.capture,

@@ -311,7 +311,7 @@ impl InstructPix2Pix {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the numbers.
-    fn check_memory(&self, height: usize, width: usize) -> Result<()> {
+    pub(super) fn check_memory(&self, height: usize, width: usize) -> Result<()> {
         if self.fitting.get() == Some((height, width)) {
             return Ok(());
         }

@@ -61,6 +61,7 @@ impl InstructPix2Pix {
         }
         self.check_picture(&render)?;
         let [_, _, height, width] = render.dims();
+        self.check_memory(height, width)?;
         self.check_latents("the original's latents", original, height, width)?;
         self.check_latents("the noise", &noise.posterior, height, width)?;
         self.check_latents("the noise", &noise.diffusion, height, width)?;

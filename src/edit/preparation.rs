@@ -32,7 +32,7 @@ impl Stage {
             Self::Picture => (4, "decoding the picture"),
         };
         format!(
-            "preparing the edit model for this card, which is done once ({number} of {}: {what})",
+            "preparing the edit model for pictures of this size, once in each run ({number} of {}: {what})",
             Self::COUNT
         )
     }

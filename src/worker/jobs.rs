@@ -187,7 +187,7 @@ impl Session {
             .collect();
         let memory = LuxenMemory::of(config, &sizes, self.gpu.binding_limit())?;
         if memory.total() >= WORTH_TELLING {
-            control.emit(Event::Warning(format!("The Luxen takes {memory}")));
+            control.emit(Event::Note(format!("the Luxen takes {memory}")));
         }
         Ok(())
     }

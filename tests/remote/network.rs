@@ -22,7 +22,7 @@ use std::{
 
 /// Short enough for a test, long beside what a loaded machine holds up a thread.
 const PING_AFTER: Duration = Duration::from_millis(300);
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(2500);
 
 fn patience() -> RemoteOptions {
     RemoteOptions {

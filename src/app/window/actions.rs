@@ -71,7 +71,7 @@ impl App {
             Action::Run(command) => self.run_command(command, ctx),
             Action::Open(path) => self.open_when_idle(&path),
             Action::FindPoses(photos) => {
-                self.forget_photo_size();
+                self.forget_last_scene();
                 self.send_settings(true);
                 self.send(Command::FindPoses {
                     photos,
