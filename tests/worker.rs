@@ -6,7 +6,7 @@ use luxedit::{
     gpu::Gpu,
     scene::Splats,
     settings::{EditDevice, Loss, Settings, Strategy, Sweep},
-    worker::{Command, Event, Job, SnapshotId, Trial, WorkerHandle},
+    worker::{Access, Command, Event, Job, Project, SnapshotId, Trial, WorkerHandle},
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -273,6 +273,29 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
     assert_eq!(quarters.len(), 4, "it goes all around: {quarters:?}");
     assert!(longest_move(&around) < 0.5);
     assert!(orbit::within(&[], 5).is_empty());
+}
+
+/// A project is a file of strangers: what it says of programs is not run.
+#[test]
+fn a_project_names_no_program() {
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("p.luxedit");
+    let theirs = Settings {
+        ffmpeg: "/tmp/evil".into(),
+        colmap: "/tmp/evil".into(),
+        prompt: "bronze".into(),
+        ..Settings::default()
+    };
+    Project::create(&folder, dir.path(), &theirs).unwrap();
+    let manifest = std::fs::read_to_string(folder.join("project.json")).unwrap();
+    assert!(manifest.contains("/tmp/evil"), "{manifest}");
+    let opened = Project::open(&folder, Access::Read).unwrap();
+    let settings = &opened.manifest.settings;
+    assert_eq!(
+        (settings.ffmpeg.as_str(), settings.colmap.as_str()),
+        ("", "")
+    );
+    assert_eq!(settings.prompt, "bronze");
 }
 
 fn splats(drawable: Drawable) -> u32 {

@@ -97,6 +97,11 @@ pub fn list(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Bytes of an entry's name.
+const LONGEST_NAME: usize = 1024;
+/// Folders around an entry.
+const DEEPEST: usize = 32;
+
 /// An archive whose directory was read.
 struct Archived {
     path: PathBuf,
@@ -164,8 +169,11 @@ impl Archived {
         let mut folders = BTreeSet::from([String::new()]);
         for (index, listed) in directory.names().enumerate() {
             let Some(name) = plain(listed) else { continue };
-            // What macOS adds: a shadow of every file.
-            if name.starts_with("__MACOSX/") {
+            // What macOS adds: a shadow of every file. And names of no capture, whose folders would fill the memory.
+            if name.starts_with("__MACOSX/")
+                || name.len() > LONGEST_NAME
+                || name.matches('/').count() > DEEPEST
+            {
                 continue;
             }
             let folder = match listed.ends_with(['/', '\\']) {

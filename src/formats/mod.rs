@@ -244,6 +244,8 @@ fn find_capture(folder: &Path) -> Result<Option<Source>> {
 /// A capture at the top of an archive or in the folders that it was packed with.
 fn identify_archive(archive: &Path) -> Result<Source> {
     const DEPTH: usize = 3;
+    /// A folder is asked about a dozen files.
+    const FOLDERS: usize = 100;
     let mut folders = vec![archive.to_owned()];
     for _ in 0..DEPTH {
         for folder in &folders {
@@ -253,6 +255,7 @@ fn identify_archive(archive: &Path) -> Result<Source> {
         }
         folders = folders.iter().flat_map(|f| files::list(f)).collect();
         folders.retain(|folder| files::is_folder(folder));
+        folders.truncate(FOLDERS);
     }
     Err(Error::file(archive, no_capture_in("archive")))
 }

@@ -39,7 +39,9 @@ pub fn extract_frames(
     let mut duration_secs = None;
     // Without an output it says what the file is, and then that there is no output.
     let mut ask = command(ffmpeg);
-    ask.args(["-nostdin", "-hide_banner", "-i"]).arg(video);
+    // Of a relative name, a leading dash would be an option, and what is before a colon a protocol.
+    let input = std::path::absolute(video).map_err(Error::io(video))?;
+    ask.args(["-nostdin", "-hide_banner", "-i"]).arg(&input);
     let said = process::run(&mut ask, cancel, &mut |line| {
         duration_secs = duration_secs.or_else(|| duration(line));
     })?;
@@ -49,7 +51,6 @@ pub fn extract_frames(
             format!("is not a video that ffmpeg reads: {}", said.words),
         )
     })?;
-    // Half a picture more, so that the last interval has one, too.
     let rate = count as f64 / duration_secs;
     let mut extract = command(ffmpeg);
     extract
@@ -62,10 +63,10 @@ pub fn extract_frames(
             "pipe:1",
             "-i",
         ])
-        .arg(video)
+        .arg(&input)
         .args(["-vf", &format!("fps={rate:.6}:round=near")])
         .args(["-qscale:v", "2"])
-        .arg(folder.join("frame_%05d.jpg"));
+        .arg(pattern(folder)?);
     process::run(&mut extract, cancel, &mut |line| {
         if let Some(done) = line
             .strip_prefix("frame=")
@@ -75,6 +76,16 @@ pub fn extract_frames(
         }
     })?
     .check(&format!("ffmpeg, reading {},", video.display()))
+}
+
+/// The names of pictures in a folder, as ffmpeg counts them: a percent sign of the folder's own is written twice.
+fn pattern(folder: &Path) -> Result<PathBuf> {
+    let folder = std::path::absolute(folder).map_err(Error::io(folder))?;
+    let escaped = match folder.to_str() {
+        Some(name) => PathBuf::from(name.replace('%', "%%")),
+        None => folder,
+    };
+    Ok(escaped.join("frame_%05d.jpg"))
 }
 
 /// `Duration: 00:01:02.50, start: …`, in seconds.
@@ -118,7 +129,7 @@ impl VideoWriter {
                 "a video's pictures have at least 2 x 2 pixels",
             ));
         }
-        let beside = beside(path);
+        let beside = beside(&std::path::absolute(path).map_err(Error::io(path))?);
         let mut encode = command(&program);
         encode
             .args(["-hide_banner", "-loglevel", "error", "-n"])

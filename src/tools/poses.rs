@@ -65,6 +65,9 @@ pub struct FoundPoses {
     pub lost: Vec<String>,
 }
 
+/// Photos without a place that are named.
+const MOST_NAMED: usize = 10;
+
 impl std::fmt::Display for FoundPoses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
@@ -74,7 +77,12 @@ impl std::fmt::Display for FoundPoses {
         } = self;
         write!(f, "{registered} of {photos} photos found their place")?;
         if !lost.is_empty() {
-            write!(f, "; these not: {}", lost.join(", "))?;
+            let named = &lost[..lost.len().min(MOST_NAMED)];
+            write!(f, "; these not: {}", named.join(", "))?;
+            match lost.len() - named.len() {
+                0 => {}
+                more => write!(f, " and {more} more")?,
+            }
         }
         Ok(())
     }
@@ -267,13 +275,10 @@ fn photos_of(folder: &Path) -> Vec<PathBuf> {
     photos
 }
 
-/// Link a photo, or copy it where the disk does not link.
+/// Copy a photo: through a hard link, whoever changes the capture's picture would change the original.
 fn place(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    }
-    if std::fs::hard_link(from, to).is_ok() {
-        return Ok(());
     }
     std::fs::copy(from, to).map(|_| ()).map_err(Error::io(from))
 }

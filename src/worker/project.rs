@@ -127,6 +127,21 @@ pub struct Manifest {
     pub job: Option<JobRecord>,
 }
 
+impl Manifest {
+    /// Which programs are run is for the person here to say, not for whoever made the project.
+    fn forget_programs(&mut self) {
+        let snapshots = self.snapshots.iter_mut().map(|s| &mut s.settings);
+        let job = self.job.iter_mut().flat_map(|job| {
+            let after = job.then_edit.iter_mut().map(|s| &mut **s);
+            after.chain([&mut job.settings])
+        });
+        for settings in snapshots.chain(job).chain([&mut self.settings]) {
+            settings.colmap.clear();
+            settings.ffmpeg.clear();
+        }
+    }
+}
+
 /// An open project folder.
 #[derive(Debug)]
 pub struct Project {
@@ -223,8 +238,9 @@ impl Project {
                 format!("project version {version}; this luxedit reads version {VERSION}"),
             ));
         }
-        let manifest: Manifest = serde_json::from_value(json)
+        let mut manifest: Manifest = serde_json::from_value(json)
             .map_err(|e| Error::file(&manifest_path, format!("not a project file: {e}")))?;
+        manifest.forget_programs();
         let mut project = Self {
             folder: folder.canonicalize().map_err(Error::io(folder))?,
             manifest,

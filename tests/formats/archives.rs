@@ -201,6 +201,16 @@ fn hostile_archives_reach_nothing_and_end_in_a_sentence() {
     assert_says(open(&zip), &zip, &["encrypted"]);
     std::fs::write(&zip, archive(&[Packed::new("readme.txt", b"x", false)])).unwrap();
     assert_says(open(&zip), &zip, &["this archive", "transforms.json"]);
+    // Folders without end: each would be a name of its own, and each would be looked into.
+    let deep = "a/".repeat(30_000) + "transforms.json";
+    std::fs::write(&zip, archive(&[Packed::new(&deep, b"{}", false)])).unwrap();
+    assert_says(open(&zip), &zip, &["this archive"]);
+    let wide: Vec<String> = (0..20_000).map(|i| format!("{i}/x/y.txt")).collect();
+    let wide: Vec<Packed> = wide.iter().map(|n| Packed::new(n, b"", false)).collect();
+    std::fs::write(&zip, archive(&wide)).unwrap();
+    let began = std::time::Instant::now();
+    assert_says(open(&zip), &zip, &["this archive"]);
+    println!("{} folders in {:?}", wide.len(), began.elapsed());
     // Cut anywhere.
     let mut files = Vec::new();
     pack(&capture, "", &mut files);
