@@ -24,7 +24,7 @@ pub fn command() -> Command {
             .arg(
                 flags::output(
                     "FOLDER",
-                    "Capture to write: the photos, linked or copied, and their poses",
+                    "Capture to write: the photos, copied, and their poses",
                 )
                 .required(true),
             ),

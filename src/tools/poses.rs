@@ -1,4 +1,4 @@
-//! Photos or a video in, a capture out: the photos beside a model of where they were taken. They are linked or copied into
+//! Photos or a video in, a capture out: the photos beside a model of where they were taken. They are copied into
 //! a folder of their own, so that neither COLMAP nor anything later writes near the originals.
 
 use super::colmap::{Colmap, MOST_EXHAUSTIVE};
