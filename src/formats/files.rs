@@ -203,7 +203,7 @@ impl Archived {
         };
         let map = map(&self.path)?;
         let file = bytes(&self.path, &map);
-        let mut budget = Budget::of(file.bytes.len());
+        let mut budget = Budget::of(self.directory.packed_len(index));
         self.directory
             .content(&file, index, &mut budget)
             .map(|content| content.into_owned())

@@ -48,7 +48,8 @@ impl Program {
     pub fn find(&self, chosen: &str) -> Result<PathBuf> {
         let chosen = chosen.trim();
         if !chosen.is_empty() {
-            let path = PathBuf::from(chosen);
+            // A bare name is the file here that was looked at, not another one on the PATH.
+            let path = std::path::absolute(chosen).map_err(Error::io(chosen))?;
             return if path.is_file() {
                 Ok(path)
             } else {

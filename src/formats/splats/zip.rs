@@ -88,6 +88,11 @@ impl Directory {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
+    /// Bytes that entry `index` takes in the archive.
+    pub fn packed_len(&self, index: usize) -> usize {
+        self.entries[index].packed_len
+    }
+
     /// The content of entry `index` of the archive `file`, whose directory this is.
     ///
     /// # Errors
