@@ -1,53 +1,75 @@
-//! The parts of InstructPix2Pix on the CPU beside PyTorch, in one run: the same weights, inputs and number of threads.
-//! `cargo bench --bench full_size -- FOLDER PYTHON`: a folder as `tests/full_size.rs` takes it, and a Python with torch,
-//! diffusers and transformers. The two take turns, so that whatever else the machine does falls on both; of each the
-//! quickest run counts. A processor second is one core's: wall time on an idle machine is that over the cores, at best.
+//! The parts of InstructPix2Pix beside PyTorch, in one run: the same weights and inputs, on the processor with the same
+//! number of threads, or on the same graphics card, both in half precision.
+//! `cargo bench --bench full_size -- [card] FOLDER PYTHON`: a folder as `tests/full_size.rs` takes it, and a Python with
+//! torch, diffusers and transformers. The two take turns, so that whatever else the machine does falls on both; of each
+//! the quickest run counts. A processor second is one core's: wall time on an idle machine is that over the cores, at
+//! best. On a card, operations a second are those that PyTorch counts, beside what it reaches in products of large
+//! matrices.
 
 #[path = "python/mod.rs"]
 mod python;
 
 use burn::tensor::{Device, Tensor};
-use luxedit::diffusion::{NoiseSource, Precision, SeededNoise, UNet, Vae, read};
+use luxedit::diffusion::{
+    EditNoise, EditSettings, InstructPix2Pix, NoiseSource, Precision, PromptEmbedding, SeededNoise,
+    read,
+};
+use luxedit::error::Cancel;
+use luxedit::gpu::{Gpu, has_matrix_units};
 use python::{Failure, Python, cpu_secs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Side of the picture in pixels.
-const SIDE: usize = 256;
+/// Sides of the pictures in pixels.
+const PROCESSOR_SIDE: usize = 256;
+const CARD_SIDE: usize = 512;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<(), Failure> {
     // Cargo adds `--bench`.
-    let arguments: Vec<PathBuf> = std::env::args()
+    let mut arguments: Vec<PathBuf> = std::env::args()
         .skip(1)
         .filter(|a| !a.starts_with("--"))
         .map(PathBuf::from)
         .collect();
+    let on_card = arguments.first().is_some_and(|first| *first == *"card");
+    if on_card {
+        arguments.remove(0);
+    }
     let [folder, python @ ..] = arguments.as_slice() else {
         println!(
             "skipped: needs a folder with a full-size model; PyTorch's Python beside it for a ratio"
         );
         return Ok(());
     };
+    let place = match on_card {
+        true => Place::Card(Gpu::headless()?),
+        false => Place::Processor,
+    };
     let model = folder.join("model");
     let start = Instant::now();
-    let parts = Parts::load(&model)?;
-    println!(
-        "UNet and autoencoder loaded in {:.2} s",
-        start.elapsed().as_secs_f64()
-    );
+    let parts = Parts::load(&model, &place)?;
+    println!("loaded in {:.2} s", start.elapsed().as_secs_f64());
     let mut torch = python
         .first()
         .map(|python| {
             let threads = rayon::current_num_threads().to_string();
-            let (side, model) = (SIDE.to_string(), model.display().to_string());
-            Python::start(python, "full_size.py", &[&model, &side, &threads])
+            let side = place.side().to_string();
+            let arguments = [&model.display().to_string(), &side, &threads, place.torch()];
+            Python::start(python, "full_size.py", &arguments)
         })
         .transpose()?;
+    println!(
+        "{}, {}²; UNet: a step's three rows",
+        place.name(),
+        place.side()
+    );
     let mut best: BTreeMap<&str, [Times; 2]> = BTreeMap::new();
     for round in 0..=ROUNDS {
-        for name in ["unet", "vae.decode", "vae.encode"] {
+        for &name in place.parts() {
+            let start = Instant::now();
             let ours = parts.time(name)?;
             let theirs = match &mut torch {
                 Some(torch) => match torch.ask(name)?[..] {
@@ -60,20 +82,22 @@ fn main() -> Result<(), Failure> {
             if round > 0 {
                 let best = best.entry(name).or_insert([Times::NONE; 2]);
                 *best = [best[0].min(ours), best[1].min(theirs)];
+            } else {
+                println!(
+                    "first {name}: {:.2} s, PyTorch {:.2} s",
+                    ours.wall, theirs.wall
+                );
+                log_long(start, name);
             }
         }
     }
     println!(
-        "{SIDE}², {} threads; UNet: a step's three rows",
-        rayon::current_num_threads()
-    );
-    println!(
         "{:>12} {:>18} {:>18} {:>12}",
         "", "luxedit s (CPU s)", "PyTorch s (CPU s)", "ratio"
     );
-    for (name, [ours, theirs]) in best {
+    for (name, [ours, theirs]) in &best {
         println!(
-            "{name:>12} {:>10.2} ({:>5.2}) {:>10.2} ({:>5.2}) {:>5.2} ({:.2})",
+            "{name:>12} {:>10.4} ({:>5.2}) {:>10.4} ({:>5.2}) {:>5.2} ({:.2})",
             ours.wall,
             ours.cpu,
             theirs.wall,
@@ -82,7 +106,88 @@ fn main() -> Result<(), Failure> {
             ours.cpu / theirs.cpu
         );
     }
+    if let Place::Card(_) = place {
+        parts.tell_memory();
+        if let Some(torch) = &mut torch {
+            tell_rates(torch, &best)?;
+        }
+    }
     Ok(())
+}
+
+/// Tuning the first run of a part can take minutes.
+fn log_long(start: Instant, name: &str) {
+    let secs = start.elapsed().as_secs_f64();
+    if secs > 10.0 {
+        println!("(preparing {name} took {secs:.0} s)");
+    }
+}
+
+/// Operations a second, and their share of what the card reaches in products of large matrices.
+fn tell_rates(torch: &mut Python, best: &BTreeMap<&str, [Times; 2]>) -> Result<(), Failure> {
+    let bytes = torch.ask("memory")?[0];
+    println!(
+        "PyTorch: at most {:.2} GiB in tensors",
+        bytes / f64::from(1 << 30)
+    );
+    let most = torch.ask("matmul")?[0];
+    println!("products of 8192² matrices: {:.0} TFLOP/s", most / 1e12);
+    for (name, times) in best {
+        let flops = torch.ask(&format!("flops {name}"))?[0];
+        let [ours, theirs] = times.map(|times| flops / times.wall);
+        println!(
+            "{name:>12}: {:.2} TFLOP; luxedit {:.1} TFLOP/s ({:.1} %), PyTorch {:.1} TFLOP/s ({:.1} %)",
+            flops / 1e12,
+            ours / 1e12,
+            100.0 * ours / most,
+            theirs / 1e12,
+            100.0 * theirs / most
+        );
+    }
+    Ok(())
+}
+
+enum Place {
+    Processor,
+    Card(Arc<Gpu>),
+}
+
+impl Place {
+    fn side(&self) -> usize {
+        match self {
+            Self::Processor => PROCESSOR_SIDE,
+            Self::Card(_) => CARD_SIDE,
+        }
+    }
+
+    fn device(&self) -> luxedit::Result<Device> {
+        match self {
+            Self::Processor => Ok(Device::flex()),
+            Self::Card(gpu) => gpu.burn_device(),
+        }
+    }
+
+    /// As PyTorch calls it.
+    fn torch(&self) -> &'static str {
+        match self {
+            Self::Processor => "cpu",
+            Self::Card(_) => "cuda",
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Processor => format!("{} threads", rayon::current_num_threads()),
+            Self::Card(gpu) => gpu.info.name.clone(),
+        }
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        match self {
+            Self::Processor => &["unet", "vae.decode", "vae.encode"],
+            Self::Card(_) => &["unet", "vae.decode", "vae.encode", "edit"],
+        }
+    }
 }
 
 /// Seconds.
@@ -107,8 +212,8 @@ impl Times {
 }
 
 struct Parts {
-    unet: UNet,
-    vae: Vae,
+    model: InstructPix2Pix,
+    embedding: PromptEmbedding,
     sample: Tensor<4>,
     prompt: Tensor<3>,
     picture: Tensor<4>,
@@ -116,38 +221,86 @@ struct Parts {
 }
 
 impl Parts {
-    fn load(model: &Path) -> Result<Self, Failure> {
-        let device = Device::flex();
-        let unet = UNet::load(&model.join("unet"), Precision::Half, &device)?;
-        let vae = Vae::load(&model.join("vae"), Precision::Half, &device)?;
+    fn load(folder: &Path, place: &Place) -> Result<Self, Failure> {
+        let device = place.device()?;
+        let model = InstructPix2Pix::load(folder, &device, Precision::Half)?;
+        device.sync().map_err(|e| format!("{e:?}"))?;
+        if let Place::Card(_) = place {
+            println!(
+                "{:?}; matrix units: {}",
+                model.place(),
+                has_matrix_units(&device)
+            );
+        }
         let mut noise = SeededNoise::new(0);
-        let side = SIDE / vae.factor();
-        let sample = noise.next([3, unet.in_channels(), side, side], &device);
+        let side = place.side();
+        let latents = model.latent_shape(side, side);
+        let [_, _, height, width] = latents;
+        let sample = noise.next([3, model.unet.in_channels(), height, width], &device);
         let prompt = noise
-            .next([1, 3, 77, unet.prompt_features()], &device)
+            .next([1, 3, 77, model.unet.prompt_features()], &device)
             .squeeze_dim(0);
         Ok(Self {
+            embedding: model.encode_prompt("make him a marble statue", "")?,
             prompt,
             sample,
-            picture: noise.next([1, 3, SIDE, SIDE], &device),
-            latents: noise.next([1, vae.latent_channels(), side, side], &device),
-            unet,
-            vae,
+            picture: noise.next([1, 3, side, side], &device).clamp(0.0, 1.0),
+            latents: noise.next(latents, &device),
+            model,
         })
     }
 
     fn time(&self, name: &str) -> Result<Times, Failure> {
-        let keys = self.unet.prompt_keys(&self.prompt);
+        let model = &self.model;
+        let keys = model.unet.prompt_keys(&self.prompt);
+        model.settle()?;
         let (wall, cpu) = (Instant::now(), cpu_secs()?);
         let out = match name {
-            "unet" => self.unet.forward(self.sample.clone(), &[500.0], &keys),
-            "vae.encode" => self.vae.encode(self.picture.clone()).mode(),
-            _ => self.vae.decode(self.latents.clone()),
+            "unet" => model.unet.forward(self.sample.clone(), &[500.0], &keys),
+            "vae.encode" => model.vae.encode(self.picture.clone()).mode(),
+            "vae.decode" => model.vae.decode(self.latents.clone()),
+            _ => self.edit()?,
         };
         read(out)?;
         Ok(Times {
             wall: wall.elapsed().as_secs_f64(),
             cpu: cpu_secs()? - cpu,
         })
+    }
+
+    /// One view's edit as published, with the encoding of its original, which is kept between edits of a scene.
+    fn edit(&self) -> luxedit::Result<Tensor<4>> {
+        let shape = self.latents.dims();
+        let mut noise = SeededNoise::new(1);
+        let mut next = || noise.next(shape, self.model.device());
+        let noise = EditNoise {
+            posterior: next(),
+            diffusion: next(),
+        };
+        let original = self.model.original_latents(self.picture.clone())?;
+        self.model.edit(
+            self.picture.clone(),
+            &original,
+            &self.embedding,
+            &EditSettings::default(),
+            980,
+            &noise,
+            &Cancel::default(),
+            &mut |_| {},
+        )
+    }
+
+    /// What the allocator took from the driver, beside what the budget foretold.
+    fn tell_memory(&self) {
+        let (model, side) = (&self.model, CARD_SIDE);
+        let need = model.memory_need(side, side, model.place());
+        let reserved = model
+            .device()
+            .memory_pool_usage()
+            .map(|usage| usage.bytes_reserved);
+        println!(
+            "foretold {need}; from the driver {:.2} GiB",
+            reserved.unwrap_or_default() as f64 / f64::from(1 << 30)
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::host_gemm::{Panels, ROWS};
 use super::host_tensor::{self, HostTensor};
 use super::layers::{GroupNorm, silu};
 use super::weights::Scope;
+use crate::gpu::has_matrix_units;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{DType, Tensor};
@@ -22,7 +23,13 @@ pub(crate) struct Conv2d {
     /// `[out, in, kernel, kernel]`.
     shape: [usize; 4],
     options: ConvOptions<2>,
+    /// What a device multiplies.
+    factors: DType,
 }
+
+/// Fewer channels than this leave matrix units idle, and burn's kernel for such convolutions adds up in the type of its
+/// input.
+const CHANNELS_OF_UNITS: usize = 32;
 
 enum Weight {
     Device(Tensor<4>),
@@ -83,6 +90,15 @@ impl Conv2d {
         Self {
             weight,
             bias: scope.tensor("bias", [channels_out]),
+            factors: match scope.stored() {
+                DType::F16
+                    if channels_in.min(channels_out) >= CHANNELS_OF_UNITS
+                        && has_matrix_units(&scope.device()) =>
+                {
+                    DType::F16
+                }
+                _ => DType::F32,
+            },
             shape,
             options,
         }
@@ -102,10 +118,18 @@ impl Conv2d {
                     ..self.options.clone()
                 };
                 let kept = x.dtype();
-                // burn's portable kernel adds up in the type of its input.
-                let weight = weight.clone().cast(DType::F32);
-                let bias = Some(self.bias.clone());
-                conv2d(x.cast(DType::F32), weight, bias, options).cast(kept)
+                let weight = weight.clone().cast(self.factors);
+                let bias = self.bias.clone();
+                // A bias would be added in the type of the factors.
+                let (inside, outside) = match self.factors {
+                    DType::F16 => (None, Some(bias.reshape([1, self.shape[0], 1, 1]))),
+                    _ => (Some(bias), None),
+                };
+                let out = conv2d(x.cast(self.factors), weight, inside, options);
+                match outside {
+                    Some(bias) => (out.cast(DType::F32) + bias).cast(kept),
+                    None => out.cast(kept),
+                }
             }
             Weight::Host(weight) => self.forward_on_host(weight, &x, padding, None, None),
         }

@@ -5,13 +5,15 @@
 //!
 //! A layer's result has the type of its input. Where that is half precision, it is what is stored: products of matrices
 //! add up in single precision, and norms, softmax, activations and residual sums are computed in it. Convolutions and
-//! attention take single-precision copies, because burn's portable kernels for them add up in the type of their input.
+//! attention take single-precision copies where the device has no matrix units, because burn's portable kernels for them
+//! add up in the type of their input.
 
 use super::budget::Cut;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
 use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
 use super::{host_attention, host_norm};
+use crate::gpu::has_matrix_units;
 use burn::tensor::module::{attention, layer_norm, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Tensor, activation};
@@ -356,9 +358,13 @@ pub(crate) fn attend(
         return host_tensor::tensor(out, [batch, queries, inner]);
     }
     let kept = q.dtype();
+    let units = has_matrix_units(&q.device());
+    // burn's kernels for matrix units multiply in half precision whatever they are given; its others add up in the type
+    // that they are given.
+    let factors = if units { kept } else { DType::F32 };
     let split = |x: Tensor<3>| {
         let tokens = x.dims()[1];
-        x.cast(DType::F32)
+        x.cast(factors)
             .reshape([batch, tokens, heads, width])
             .swap_dims(1, 2)
     };
@@ -369,7 +375,11 @@ pub(crate) fn attend(
     };
     let of = |q: Tensor<3>| {
         let tokens = q.dims()[1];
-        attention(split(q), k.clone(), v.clone(), None, None, options)
+        let heads = match units && factors == DType::F32 && !causal {
+            true => written_out(split(q), k.clone(), v.clone()),
+            false => attention(split(q), k.clone(), v.clone(), None, None, options),
+        };
+        heads
             .swap_dims(1, 2)
             .reshape([batch, tokens, inner])
             .cast(kept)
@@ -382,6 +392,12 @@ pub(crate) fn attend(
         .step_by(band)
         .map(|first| of(q.clone().narrow(1, first, band.min(queries - first))));
     Tensor::cat(bands.collect(), 1)
+}
+
+/// Softmax(q kᵀ / √d) v with all scores in memory, `[batch, heads, tokens, d]`.
+fn written_out(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let scale = 1.0 / (q.dims()[3] as f64).sqrt();
+    activation::softmax((q * scale).matmul(k.swap_dims(2, 3)), 3).matmul(v)
 }
 
 /// Gradients of single-head [`attend`] with respect to `q`, `k` and `v`, given that of its output.

@@ -55,7 +55,12 @@ impl TextEncoder {
         let length = config.usize("max_position_embeddings")?;
         let eps = config.f64_or("layer_norm_eps", 1e-5)?;
         let eos_id = config.usize_or("eos_token_id", 49407)? as u32;
-        let model = root.at("text_model");
+        // transformers 5 saves the same tensors without the prefix.
+        let prefixed = root.at("text_model");
+        let model = match root.has("embeddings.token_embedding.weight") {
+            true => root,
+            false => &prefixed,
+        };
         model.ignore("embeddings.position_ids");
         let embeddings = model.at("embeddings");
         Ok(Self {

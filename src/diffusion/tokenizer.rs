@@ -39,18 +39,29 @@ struct SpecialToken {
     normalized: bool,
 }
 
+/// Pieces and merges in one file.
+const JOINED: &str = "tokenizer.json";
+
 /// Marks the last piece of a word.
 const END_OF_WORD: &str = "</w>";
 
 impl Tokenizer {
+    /// From `vocab.json` and `merges.txt`, or from the `tokenizer.json` that transformers 5 saves in their place.
     /// `max_length`: tokens that the text encoder takes, an upper bound on the folder's own `model_max_length`.
     ///
     /// # Errors
     /// Missing or malformed files; special tokens or merged pieces that are not in the vocabulary.
     pub fn load(folder: &Path, max_length: usize) -> Result<Self> {
-        let vocabulary = read_vocabulary(&folder.join("vocab.json"))?;
-        let path = folder.join("merges.txt");
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let (apart, joined) = (folder.join("vocab.json"), folder.join(JOINED));
+        let (vocabulary, path, text) = if !apart.is_file() && joined.is_file() {
+            let (vocabulary, text) = read_joined(&joined)?;
+            (vocabulary, joined, text)
+        } else {
+            let path = folder.join("merges.txt");
+            let vocabulary = read_vocabulary(&apart)?;
+            let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+            (vocabulary, path, text)
+        };
         let merges = read_merges(&path, &text, &vocabulary)?;
         let files = SpecialTokenFiles::read(folder)?;
         Self::build(vocabulary, merges, &files, max_length)
@@ -262,6 +273,33 @@ fn read_vocabulary(path: &Path) -> Result<HashMap<String, u32>> {
         .map_err(|e| Error::file(path, format!("is not a table of pieces and their ids: {e}")))
 }
 
+/// The vocabulary of a `tokenizer.json`, and its merges as lines.
+fn read_joined(path: &Path) -> Result<(HashMap<String, u32>, String)> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        model: Model,
+    }
+    #[derive(serde::Deserialize)]
+    struct Model {
+        vocab: HashMap<String, u32>,
+        merges: Vec<Merge>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Merge {
+        Pair([String; 2]),
+        Line(String),
+    }
+    let text = std::fs::read(path).map_err(Error::io(path))?;
+    let file: File = serde_json::from_slice(&text)
+        .map_err(|e| Error::file(path, format!("is not a tokenizer of byte pairs (BPE): {e}")))?;
+    let lines = file.model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair(pieces) => pieces.join(" "),
+        Merge::Line(line) => line,
+    });
+    Ok((file.model.vocab, lines.collect::<Vec<_>>().join("\n")))
+}
+
 /// CLIP's vocabulary: the bytes, the bytes at the end of a word, what `merges` join, start and end of text. Bytes that
 /// print as themselves come first.
 fn vocabulary_of(merges: &str) -> HashMap<String, u32> {
@@ -303,7 +341,7 @@ fn read_merges(
             vocabulary.get(piece).copied().ok_or_else(|| {
                 Error::file(
                     path,
-                    format!("line {}: `{piece}` is not in vocab.json", number + 1),
+                    format!("line {}: `{piece}` is not in the vocabulary", number + 1),
                 )
             })
         };

@@ -6,8 +6,10 @@ use super::{Gpu, GpuImage, Kernel, ShaderSource};
 use crate::{Error, Result};
 use burn::backend::Cube;
 use burn::backend::wgpu::{AutoCompiler, CubeBackend, CubeTensor, WgpuResource};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::wgpu::WgpuServer;
+use std::sync::{Mutex, PoisonError};
 
 /// A burn tensor exposed as a slice of a wgpu buffer. Keeps the sub-allocation out of burn's pool while it lives.
 pub struct TensorBuffer {
@@ -53,6 +55,31 @@ impl TensorBuffer {
             _keep: (cube, Box::new(managed)),
         })
     }
+}
+
+/// Whether burn's kernels on `device` multiply half-precision matrices on units made for it, adding up in single
+/// precision.
+pub fn has_matrix_units(device: &Device) -> bool {
+    static KNOWN: Mutex<Vec<(Device, bool)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, units)) = known.iter().find(|(of, _)| of == device) {
+        return *units;
+    }
+    let units = Tensor::<1>::zeros([1], device)
+        .try_into_primitive::<Cube>()
+        .is_ok_and(|tensor| {
+            let cube: CubeTensor = tensor
+                .client
+                .clone()
+                .resolve_tensor_float::<CubeBackend>(tensor);
+            let [half, single] = [FloatKind::F16, FloatKind::F32].map(ElemType::Float);
+            let mut shapes = cube.client.properties().features.matmul.cmma.iter();
+            shapes.any(|shape| {
+                shape.a_type == half && shape.b_type == half && shape.cd_type == single
+            })
+        });
+    known.push((device.clone(), units));
+    units
 }
 
 /// A copy of `tensor`, which must live on the shared device, in a buffer of its own, row-major. Does not wait for the GPU.

@@ -3,28 +3,28 @@
 //! kernels run on a device of their own. cubecl reads its abilities from the *adapter*, so the device enables all that
 //! the adapter offers. No adapter, or a lost device, is an [`Error::Gpu`] that says what to do, never a panic.
 //!
-//! burn's kernels are WGSL here, on every graphics interface. WGSL as cubecl 0.11 writes it has no matrix units: products of
-//! matrices run on the ordinary units, convolutions through `conv_direct` (or, of one pixel, a product), attention through
-//! `unit` kernels or written-out scores. burn's feature `vulkan` writes SPIR-V instead, which takes them from
-//! `VK_KHR_cooperative_matrix` (and brings bf16), where the driver has the Vulkan memory model at device scope and buffer
-//! device addresses. Such a device is still an ordinary wgpu device that egui and these kernels can share, but cubecl must
-//! make it (`Device::wgpu_options().init_with_setup()`, then `WgpuSetup::Existing` for the window): it enables extensions
-//! that wgpu does not, and for a device made elsewhere it would believe the adapter and use what is not enabled.
+//! On Vulkan, burn's kernels are SPIR-V where the driver has the Vulkan memory model at device scope and buffer device
+//! addresses: from `VK_KHR_cooperative_matrix` they take the card's matrix units, for products of matrices,
+//! convolutions and attention, which WGSL as cubecl 0.11 writes it cannot. cubecl believes the adapter and uses what such
+//! a device must enable beyond what wgpu enables, so cubecl opens it; it is an ordinary wgpu device all the same, which
+//! egui and the kernels here share. Elsewhere (Metal, Direct3D 12, older drivers) burn's kernels are WGSL.
 
+mod adapters;
 mod bridge;
 mod image;
 mod packer;
 mod profile;
 mod shader;
+mod tuning;
 
-pub use bridge::{ImageToTensor, SHADERS, TensorBuffer, tensor_to_storage};
+pub use adapters::{device_descriptor, window_adapters, window_setup};
+pub use bridge::{ImageToTensor, SHADERS, TensorBuffer, has_matrix_units, tensor_to_storage};
 pub use image::GpuImage;
 pub use packer::{Packer, Slice};
 pub use profile::KernelTime;
 pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
-use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use std::sync::{
     Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -44,115 +44,10 @@ pub struct Gpu {
     profiler: OnceLock<Option<Arc<profile::Profiler>>>,
 }
 
-const HOW_TO_GET_AN_ADAPTER: &str = "luxedit needs a Vulkan, Metal or Direct3D 12 adapter, and found none. \
-Install your graphics driver; on a machine without a graphics card, Mesa's software adapter serves: \
-`sudo apt-get install mesa-vulkan-drivers libvulkan1` (Debian, Ubuntu), `sudo dnf install mesa-vulkan-drivers` (Fedora).";
-
 const DEVICE_LOST: &str = "the graphics device was lost; restart luxedit and resume the project";
 
-/// What a device must enable so that egui, burn and the kernels can share it.
-pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
-    wgpu::DeviceDescriptor {
-        label: Some("luxedit"),
-        required_features: adapter
-            .features()
-            .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
-        required_limits: adapter.limits(),
-        memory_hints: wgpu::MemoryHints::MemoryUsage,
-        trace: wgpu::Trace::Off,
-        // SAFETY: `adapter.features()` may name experimental features; none of them is used by the kernels.
-        experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
-    }
-}
-
-/// Window set-up that makes eframe create a device fit for sharing.
-pub fn eframe_setup() -> eframe::egui_wgpu::WgpuSetup {
-    let mut setup = eframe::egui_wgpu::WgpuSetupCreateNew::without_display_handle();
-    setup.instance_descriptor.backends = wgpu::Backends::PRIMARY;
-    setup.device_descriptor = Arc::new(device_descriptor);
-    setup.into()
-}
-
-fn headless_instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::PRIMARY,
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    })
-}
-
-fn best_adapter() -> Result<(wgpu::Instance, wgpu::Adapter)> {
-    let instance = headless_instance();
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    }))
-    .map_err(|e| Error::Gpu(format!("{HOW_TO_GET_AN_ADAPTER} ({e})")))?;
-    Ok((instance, adapter))
-}
-
 impl Gpu {
-    /// A device without a window.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] when there is no adapter, or it cannot open a device.
-    pub fn headless() -> Result<Arc<Self>> {
-        let (instance, adapter) = best_adapter()?;
-        Self::open(instance, adapter)
-    }
-
-    /// [`Self::headless`] on a device that refuses storage bindings of more than `bytes`, as lesser adapters do.
-    ///
-    /// # Errors
-    /// See [`Self::headless`].
-    pub fn headless_with_binding_limit(bytes: u64) -> Result<Arc<Self>> {
-        let (instance, adapter) = best_adapter()?;
-        let mut descriptor = device_descriptor(&adapter);
-        descriptor.required_limits.max_storage_buffer_binding_size = bytes;
-        Self::open_with(instance, adapter, &descriptor)
-    }
-
-    /// The adapter of this number, from 0, in the driver's order, and its instance.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] names the adapters that there are.
-    pub fn numbered(number: u32) -> Result<(wgpu::Instance, wgpu::Adapter)> {
-        let instance = headless_instance();
-        let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-        let number = number as usize;
-        if number < adapters.len() {
-            return Ok((instance, adapters.swap_remove(number)));
-        }
-        let names: Vec<String> = adapters
-            .iter()
-            .enumerate()
-            .map(|(i, adapter)| format!("gpu:{i} {}", adapter.get_info().name))
-            .collect();
-        Err(Error::Gpu(match names.is_empty() {
-            true => HOW_TO_GET_AN_ADAPTER.into(),
-            false => format!("there is no gpu:{number}; there is {}", names.join(", ")),
-        }))
-    }
-
-    /// A device of its own on `adapter`.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] when it opens none.
-    pub fn open(instance: wgpu::Instance, adapter: wgpu::Adapter) -> Result<Arc<Self>> {
-        let descriptor = device_descriptor(&adapter);
-        Self::open_with(instance, adapter, &descriptor)
-    }
-
-    fn open_with(
-        instance: wgpu::Instance,
-        adapter: wgpu::Adapter,
-        descriptor: &wgpu::DeviceDescriptor<'_>,
-    ) -> Result<Arc<Self>> {
-        let (device, queue) = pollster::block_on(adapter.request_device(descriptor))
-            .map_err(|e| Error::Gpu(format!("the graphics adapter opens no device: {e}")))?;
-        Ok(Self::new(instance, adapter, device, queue))
-    }
-
-    /// The device that eframe made (with [`eframe_setup`]).
+    /// The device that the window was opened on (by [`window_setup`]).
     pub fn from_eframe(state: &eframe::egui_wgpu::RenderState) -> Arc<Self> {
         Self::new(
             state.instance.clone(),
@@ -206,9 +101,7 @@ impl Gpu {
     pub fn burn_device(&self) -> Result<burn::tensor::Device> {
         self.burn
             .get_or_init(|| {
-                if self.is_software() {
-                    tune_briefly();
-                }
+                tuning::configure(self.is_software());
                 burn::tensor::Device::wgpu_options()
                     .setup(burn::tensor::wgpu::WgpuSetup {
                         instance: self.instance.clone(),
@@ -264,9 +157,11 @@ impl Gpu {
     /// Largest storage binding the device allows, in bytes.
     pub fn binding_limit(&self) -> u64 {
         let limits = self.device.limits();
+        // cubecl lifts the limit of a device whose shaders index in 64 bits; those here do not.
         limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size)
+            .min(self.adapter.limits().max_storage_buffer_binding_size)
     }
 
     /// Largest buffer the device allows, in bytes; kernels bind it in parts where it passes [`Self::binding_limit`].
@@ -365,22 +260,6 @@ impl Gpu {
             .chunks_exact(size_of::<T>())
             .map(bytemuck::pod_read_unaligned)
             .collect())
-    }
-}
-
-/// Kernels are timed once each instead of up to ten times: on a software adapter a single time tells them apart, and
-/// tuning is most of what a first run takes. A configuration that was read before stays.
-fn tune_briefly() {
-    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    let bench = &mut config.autotune.bench;
-    (
-        bench.min_samples,
-        bench.max_samples,
-        bench.short_circuit_samples,
-    ) = (1, 1, 1);
-    bench.speed_factor = 1.0;
-    if !CubeClRuntimeConfig::try_set(config) {
-        log::debug!("burn has read its configuration already");
     }
 }
 

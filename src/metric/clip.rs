@@ -76,7 +76,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// A folder without `vocab.json` gives a model that takes token ids only.
+    /// A folder without a tokenizer gives a model that takes token ids only.
     ///
     /// # Errors
     /// An unreadable or unsupported config or tokenizer; missing, unknown or misshapen tensors.
@@ -92,7 +92,8 @@ impl Clip {
         let projection = root.at("text_projection");
         let text_projection = Linear::load_without_bias(&projection, text.width(), features);
         let vision = Vision::load(&vision_config, &root, features)?;
-        let tokenizer = if folder.join("vocab.json").is_file() {
+        let has = |name: &str| folder.join(name).is_file();
+        let tokenizer = if has("vocab.json") || has("tokenizer.json") {
             Some(Tokenizer::load(folder, text.max_length())?)
         } else {
             None
@@ -122,7 +123,7 @@ impl Clip {
     /// [`Error::Invalid`] when the folder has no tokenizer.
     pub fn sentence(&self, text: &str) -> Result<ClipFeature> {
         let tokenizer = self.tokenizer.as_ref().ok_or_else(|| {
-            Error::invalid("the CLIP folder has no tokenizer: vocab.json and merges.txt are needed to read captions")
+            Error::invalid("the CLIP folder has no tokenizer: vocab.json and merges.txt, or tokenizer.json, are needed to read captions")
         })?;
         let features = self.text_features(&[tokenizer.encode_zero_padded(text)])?;
         Ok(ClipFeature::normalized(&read(features)?))

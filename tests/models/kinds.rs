@@ -241,3 +241,53 @@ fn velocity_prediction() {
         );
     }
 }
+
+/// transformers 5 saves the text encoder without its prefix, and pieces and merges in one file.
+#[test]
+fn as_transformers_5_saves_it() {
+    let folder = Folder::new();
+    let before = folder.load().expect("a model");
+    folder.tensors(TEXT, |tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .map(|(name, stored)| (name.replace("text_model.", ""), stored))
+            .collect();
+    });
+    let [vocabulary, merges] = ["vocab.json", "merges.txt"].map(|name| {
+        let path = folder.path("tokenizer").join(name);
+        let text = std::fs::read_to_string(&path).expect("a file");
+        std::fs::remove_file(&path).expect("to remove it");
+        text
+    });
+    let vocabulary: serde_json::Value = serde_json::from_str(&vocabulary).expect("JSON");
+    let pairs: Vec<_> = merges
+        .lines()
+        .skip(1)
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .collect();
+    let write = |merges: serde_json::Value| {
+        let joined =
+            serde_json::json!({"model": {"type": "BPE", "vocab": vocabulary, "merges": merges}});
+        std::fs::write(
+            folder.path("tokenizer").join("tokenizer.json"),
+            joined.to_string(),
+        )
+        .expect("to write it");
+    };
+    let text = "Make him a marble statue, 25 years old!";
+    let expected = before.encode_prompt(text, "").expect("an embedding");
+    for merges in [
+        serde_json::json!(pairs),
+        serde_json::json!(pairs.iter().map(|pair| pair.join(" ")).collect::<Vec<_>>()),
+    ] {
+        write(merges);
+        let after = folder.load().expect("a model");
+        assert_eq!(after.tokenizer.encode(text), before.tokenizer.encode(text));
+        let got = after.encode_prompt(text, "").expect("an embedding");
+        got.prompt
+            .into_data()
+            .assert_eq(&expected.prompt.clone().into_data(), true);
+    }
+    write(serde_json::json!([["a"]]));
+    folder.refused(&["tokenizer.json", "byte pairs"]);
+}

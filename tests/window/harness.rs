@@ -13,7 +13,7 @@ use image::RgbaImage;
 use luxedit::{
     app::{App, Chooser, Recents, Worker},
     bundle::Bundle,
-    gpu::{Gpu, eframe_setup},
+    gpu::{Gpu, window_adapters, window_setup},
 };
 use std::{
     path::Path,
@@ -60,11 +60,15 @@ pub fn open_window_with(
     worker: impl FnOnce(Arc<Gpu>) -> Box<dyn Worker>,
 ) -> Option<Window> {
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(e) = Gpu::headless() {
-        println!("SKIPPED: {e}");
-        return None;
-    }
-    let state: RenderState = create_render_state(eframe_setup(), RendererOptions::PREDICTABLE);
+    let (instance, mut adapters) = match window_adapters() {
+        Ok(found) => found,
+        Err(e) => {
+            println!("SKIPPED: {e}");
+            return None;
+        }
+    };
+    let setup = window_setup(&instance, adapters.swap_remove(0)).expect("a device");
+    let state: RenderState = create_render_state(setup, RendererOptions::PREDICTABLE);
     let gpu = Gpu::from_eframe(&state);
     let worker = worker(gpu.clone());
     let app = App::new(

@@ -6,10 +6,10 @@ use crate::{
     Error, Result,
     app::{Chooser, Recents, icon, theme},
     bundle::Bundle,
-    gpu::Gpu,
+    gpu::{Gpu, window_adapters, window_setup},
     worker::WorkerHandle,
 };
-use eframe::egui;
+use eframe::{egui, egui_wgpu::WgpuSetup};
 use std::{
     path::{Path, PathBuf},
     sync::atomic::Ordering,
@@ -34,6 +34,23 @@ impl eframe::App for App {
 /// # Errors
 /// [`Error::Gpu`] when there is no display or no adapter that can draw the window.
 pub fn run(path: Option<PathBuf>) -> Result<()> {
+    let (instance, adapters) = window_adapters()?;
+    let mut cannot_draw = None;
+    for adapter in adapters {
+        let name = adapter.get_info().name;
+        let opened = open(window_setup(&instance, adapter)?, path.clone());
+        match opened {
+            Err(eframe::Error::Wgpu(e)) => {
+                log::warn!("{name} cannot draw the window: {e}");
+                cannot_draw.get_or_insert(eframe::Error::Wgpu(e));
+            }
+            opened => return opened.map_err(|e| explain(&e)),
+        }
+    }
+    cannot_draw.map_or(Ok(()), |e| Err(explain(&e)))
+}
+
+fn open(wgpu_setup: WgpuSetup, path: Option<PathBuf>) -> eframe::Result {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("luxedit")
@@ -44,7 +61,7 @@ pub fn run(path: Option<PathBuf>) -> Result<()> {
             .with_drag_and_drop(true),
         renderer: eframe::Renderer::Wgpu,
         wgpu_options: eframe::egui_wgpu::WgpuConfiguration {
-            wgpu_setup: crate::gpu::eframe_setup(),
+            wgpu_setup,
             ..Default::default()
         },
         ..Default::default()
@@ -54,7 +71,6 @@ pub fn run(path: Option<PathBuf>) -> Result<()> {
         options,
         Box::new(move |cc| Ok(Box::new(start(cc, path.as_deref())?))),
     )
-    .map_err(|e| explain(&e))
 }
 
 fn start(cc: &eframe::CreationContext<'_>, path: Option<&Path>) -> Result<App> {

@@ -5,13 +5,14 @@ use crate::{Error, Result};
 use ring::digest::{Context, SHA256};
 use std::path::Path;
 
-const CONFIGS: [&str; 6] = [
+const CONFIGS: [&str; 7] = [
     "unet/config.json",
     "vae/config.json",
     "text_encoder/config.json",
     "scheduler/scheduler_config.json",
     "tokenizer/vocab.json",
     "tokenizer/merges.txt",
+    "tokenizer/tokenizer.json",
 ];
 
 /// A model's name and, where its files are at hand, a hash of what they say of it.
