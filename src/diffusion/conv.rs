@@ -23,13 +23,12 @@ pub(crate) struct Conv2d {
     /// `[out, in, kernel, kernel]`.
     shape: [usize; 4],
     options: ConvOptions<2>,
-    /// What a device multiplies.
-    factors: DType,
+    /// Half-precision factors for matrix units.
+    on_units: bool,
 }
 
-/// Fewer channels than this leave matrix units idle, and burn's kernel for such convolutions adds up in the type of its
-/// input.
-const CHANNELS_OF_UNITS: usize = 32;
+/// Matrix units take blocks of this many channels; burn's kernels for fewer add up in the type of their input.
+const BLOCK: usize = 32;
 
 enum Weight {
     Device(Tensor<4>),
@@ -87,18 +86,15 @@ impl Conv2d {
             },
             None => Weight::Device(scope.tensor("weight", shape)),
         };
+        let on_units = scope.stored() == DType::F16 && has_matrix_units(&scope.device());
+        let weight = match weight {
+            Weight::Device(weight) if on_units => Weight::Device(in_blocks(weight)),
+            weight => weight,
+        };
         Self {
             weight,
             bias: scope.tensor("bias", [channels_out]),
-            factors: match scope.stored() {
-                DType::F16
-                    if channels_in.min(channels_out) >= CHANNELS_OF_UNITS
-                        && has_matrix_units(&scope.device()) =>
-                {
-                    DType::F16
-                }
-                _ => DType::F32,
-            },
+            on_units,
             shape,
             options,
         }
@@ -118,18 +114,16 @@ impl Conv2d {
                     ..self.options.clone()
                 };
                 let kept = x.dtype();
-                let weight = weight.clone().cast(self.factors);
-                let bias = self.bias.clone();
-                // A bias would be added in the type of the factors.
-                let (inside, outside) = match self.factors {
-                    DType::F16 => (None, Some(bias.reshape([1, self.shape[0], 1, 1]))),
-                    _ => (Some(bias), None),
-                };
-                let out = conv2d(x.cast(self.factors), weight, inside, options);
-                match outside {
-                    Some(bias) => (out.cast(DType::F32) + bias).cast(kept),
-                    None => out.cast(kept),
+                if self.on_units {
+                    let bias = self.bias.clone().reshape([1, self.shape[0], 1, 1]);
+                    let x = with_channels(x.cast(DType::F16), weight.dims()[1]);
+                    let out = conv2d(x, weight.clone(), None, options);
+                    return (out.narrow(1, 0, self.shape[0]).cast(DType::F32) + bias).cast(kept);
                 }
+                // burn's portable kernel adds up in the type of its input.
+                let weight = weight.clone().cast(DType::F32);
+                let bias = Some(self.bias.clone());
+                conv2d(x.cast(DType::F32), weight, bias, options).cast(kept)
             }
             Weight::Host(weight) => self.forward_on_host(weight, &x, padding, None, None),
         }
@@ -234,7 +228,11 @@ impl Conv2d {
         let kernel = self.shape[2];
         let [rows, columns] = self.options.padding;
         let weight = match &self.weight {
-            Weight::Device(weight) => weight.clone().cast(gradient.dtype()),
+            Weight::Device(weight) => weight
+                .clone()
+                .narrow(0, 0, self.shape[0])
+                .narrow(1, 0, self.shape[1])
+                .cast(gradient.dtype()),
             Weight::Host(weight) => host_tensor::tensor(weight.unpack(), self.shape),
         };
         if self.options.stride == [1, 1] && rows.0 == rows.1 && rows == columns {
@@ -289,4 +287,28 @@ impl Conv2d {
         };
         fit(fit(whole, 2, rows.0, size[0]), 3, columns.0, size[1])
     }
+}
+
+/// A kernel with zeros in place of the channels that a block of matrix units has beyond its own.
+fn in_blocks(weight: Tensor<4>) -> Tensor<4> {
+    let [out, channels, rows, columns] = weight.dims();
+    let whole = with_channels(weight, channels.next_multiple_of(BLOCK));
+    let missing = out.next_multiple_of(BLOCK) - out;
+    if missing == 0 {
+        return whole;
+    }
+    let shape = [missing, channels.next_multiple_of(BLOCK), rows, columns];
+    let zeros = Tensor::zeros(shape, (&whole.device(), whole.dtype()));
+    Tensor::cat(vec![whole, zeros], 0)
+}
+
+/// `x` with zeros up to so many channels.
+fn with_channels(x: Tensor<4>, channels: usize) -> Tensor<4> {
+    let [batch, given, rows, columns] = x.dims();
+    if given == channels {
+        return x;
+    }
+    let shape = [batch, channels - given, rows, columns];
+    let zeros = Tensor::zeros(shape, (&x.device(), x.dtype()));
+    Tensor::cat(vec![x, zeros], 1)
 }

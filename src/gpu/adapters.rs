@@ -70,13 +70,18 @@ pub fn window_setup(instance: &wgpu::Instance, adapter: wgpu::Adapter) -> Result
     }))
 }
 
+/// Whether an adapter computes on the processor.
+pub(super) fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    info.device_type == wgpu::DeviceType::Cpu
+}
+
 fn no_device(e: &dyn std::fmt::Display) -> Error {
     Error::Gpu(format!("the graphics adapter opens no device: {e}"))
 }
 
 fn open_device(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    #[cfg(not(target_vendor = "apple"))]
-    if adapter.get_info().backend == wgpu::Backend::Vulkan {
+    #[cfg(feature = "card")]
+    if adapter.get_info().backend == wgpu::Backend::Vulkan && !is_software(&adapter.get_info()) {
         let opened = pollster::block_on(cubecl::wgpu::vulkan::try_request_vulkan_device(adapter));
         if let Some(opened) = opened.map_err(|e| no_device(&e))? {
             return Ok(opened);

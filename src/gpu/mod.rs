@@ -3,11 +3,12 @@
 //! kernels run on a device of their own. cubecl reads its abilities from the *adapter*, so the device enables all that
 //! the adapter offers. No adapter, or a lost device, is an [`Error::Gpu`] that says what to do, never a panic.
 //!
-//! On Vulkan, burn's kernels are SPIR-V where the driver has the Vulkan memory model at device scope and buffer device
-//! addresses: from `VK_KHR_cooperative_matrix` they take the card's matrix units, for products of matrices,
-//! convolutions and attention, which WGSL as cubecl 0.11 writes it cannot. cubecl believes the adapter and uses what such
-//! a device must enable beyond what wgpu enables, so cubecl opens it; it is an ordinary wgpu device all the same, which
-//! egui and the kernels here share. Elsewhere (Metal, Direct3D 12, older drivers) burn's kernels are WGSL.
+//! burn's kernels are WGSL here, which as cubecl 0.11 writes it has no matrix units. Built with the feature `card` they are
+//! SPIR-V on Vulkan, where the driver has the Vulkan memory model at device scope and buffer device addresses: from
+//! `VK_KHR_cooperative_matrix` they take the card's matrix units, for products of matrices, convolutions and attention.
+//! cubecl believes the adapter and uses what such a device must enable beyond what wgpu enables, so cubecl opens it; it is an
+//! ordinary wgpu device all the same, which egui and the kernels here share. Mesa's software adapter crashes on that
+//! SPIR-V, and burn cannot be told to give one device of a process the other language: hence a feature.
 
 mod adapters;
 mod bridge;
@@ -29,6 +30,9 @@ use std::sync::{
     Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
+
+const NO_SOFTWARE: &str = "this luxedit was built for graphics cards (cargo's feature `card`), and this adapter is software: \
+run networks on the processor (--edit-device cpu)";
 
 /// Device, queue, and what hangs on them. Cheap to share; one for the life of the process.
 pub struct Gpu {
@@ -101,6 +105,9 @@ impl Gpu {
     pub fn burn_device(&self) -> Result<burn::tensor::Device> {
         self.burn
             .get_or_init(|| {
+                if cfg!(feature = "card") && self.is_software() {
+                    return Err(NO_SOFTWARE.into());
+                }
                 tuning::configure(self.is_software());
                 burn::tensor::Device::wgpu_options()
                     .setup(burn::tensor::wgpu::WgpuSetup {
@@ -119,7 +126,7 @@ impl Gpu {
 
     /// True for software adapters, where networks run faster on the CPU backend.
     pub fn is_software(&self) -> bool {
-        self.info.device_type == wgpu::DeviceType::Cpu
+        adapters::is_software(&self.info)
     }
 
     /// # Errors
