@@ -306,7 +306,7 @@ choice! {
     UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
 }
 choice! {
-    /// What an edit model is read from and kept in.
+    /// What an edit model is read from and kept in, and what a Luxen's hash tables are read in.
     Precision { Full = "full", Half = "half" }
 }
 choice! {
@@ -418,7 +418,7 @@ settings! {
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Device, "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK | SERVE,
         "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter; gpu:N: the Nth card; ws://…: remote editors that `serve-editor` runs, which share the views.";
     precision: Precision = Precision::Half, "precision", "Precision", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
-        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same.";
+        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same. Also what an edited Luxen's hash tables are read in.";
     edit_memory_mib: u32 = 0u32, "edit-memory", "Memory for edits", Kind::Int { min: 0, max: 10_000_000 }, "MiB", Advanced, EDIT | EDIT_IMAGE | SERVE,
         "Graphics memory that the edit model may take, MiB; where that is too little, it works in smaller parts, then reads the instruction on the processor; 0: no limit.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,

@@ -24,6 +24,8 @@ mod lpips;
 mod luxen;
 #[path = "reference/luxen_field.rs"]
 mod luxen_field;
+#[path = "reference/luxen_half.rs"]
+mod luxen_half;
 #[path = "reference/luxen_occupancy.rs"]
 mod luxen_occupancy;
 #[path = "reference/luxen_scene.rs"]

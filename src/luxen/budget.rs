@@ -4,6 +4,7 @@
 use super::{
     FieldShape, LuxenConfig,
     field::APPEARANCES,
+    half::HalfTables,
     layout::APPEARANCE,
     occupancy::Occupancy,
     optimizer,
@@ -57,7 +58,9 @@ impl LuxenMemory {
             _ => 2 * 16 * u64::from(config.rays),
         };
         Ok(Self {
-            field: field + Gpu::storage_bytes(4 * u64::from(shape.cells)),
+            field: field
+                + HalfTables::bytes(config, &shape)
+                + Gpu::storage_bytes(4 * u64::from(shape.cells)),
             optimizer: optimizer::bytes(&lengths, config.rays > rays),
             step: chunk + gradients + cells,
             pictures: ChunkBytes::new(&shape, config.samples, u64::from(drawn)).total()

@@ -25,6 +25,17 @@ pub enum PixelLoss {
     Absolute,
 }
 
+/// What a field's hash tables are read as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableStorage {
+    /// The parameters themselves.
+    #[default]
+    Single,
+    /// A copy in f16 that every step of Adam renews, as tiny-cuda-nn keeps one: a lookup reads half as much.
+    Half,
+}
+
 /// A learning rate that decays exponentially.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decay {
@@ -57,6 +68,8 @@ pub struct LuxenConfig {
     pub semantics: GridSemantics,
     pub grid: GridConfig,
     pub proposals: [GridConfig; 2],
+    #[serde(default)]
+    pub tables: TableStorage,
     /// Rays a step.
     pub rays: u32,
     /// Most rays that go through the buffers at a time, a multiple of 64; 0: as many as fit the adapter. A step of more
@@ -109,6 +122,7 @@ impl LuxenConfig {
                 max_resolution,
                 log2_entries: 17,
             }),
+            tables: TableStorage::Single,
             rays: 4096,
             chunk_rays: 0,
             samples: [256, 96, 48],

@@ -1,6 +1,7 @@
 //! The WGSL of the Luxens and its pipelines. The networks' widths are decided when the pipelines are made, because loops
 //! over constants unroll and arrays of constant size stay in registers.
 
+use super::TableStorage;
 use crate::gpu::{Gpu, Kernel, ShaderSource};
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +104,14 @@ const POINTS: ShaderSource = shader!(
     "luxen/contraction",
     "luxen/points"
 );
-const ENCODE: ShaderSource = shader!("encode", "luxen/grid", "luxen/encode");
+const ENCODE: ShaderSource = shader!("encode", "luxen/grid", "luxen/entry_single", "luxen/encode");
+const ENCODE_HALF: ShaderSource = shader!(
+    "encode_half",
+    "luxen/grid",
+    "luxen/half",
+    "luxen/entry_half",
+    "luxen/encode"
+);
 const SCATTER: ShaderSource = shader!(
     "scatter",
     "luxen/grid",
@@ -181,7 +189,23 @@ const ADAM_TABLE: ShaderSource = shader!(
     "shared/dispatch",
     "shared/adam_update",
     "luxen/adam",
+    "luxen/keep_single",
     "luxen/adam_table"
+);
+const ADAM_TABLE_HALF: ShaderSource = shader!(
+    "adam_table_half",
+    "shared/dispatch",
+    "shared/adam_update",
+    "luxen/adam",
+    "luxen/half",
+    "luxen/keep_half",
+    "luxen/adam_table"
+);
+pub(super) const HALVE_TABLE: ShaderSource = shader!(
+    "halve_table",
+    "shared/dispatch",
+    "luxen/half",
+    "luxen/halve_table"
 );
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
@@ -260,6 +284,7 @@ pub const SHADERS: &[ShaderSource] = &[
     CELL_POINTS,
     POINTS,
     ENCODE,
+    ENCODE_HALF,
     SCATTER,
     FIXED_SCALES,
     PROPOSAL,
@@ -272,6 +297,8 @@ pub const SHADERS: &[ShaderSource] = &[
     LOSSES,
     ADAM_NETWORK,
     ADAM_TABLE,
+    ADAM_TABLE_HALF,
+    HALVE_TABLE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
     SMALL[0],
@@ -297,7 +324,9 @@ pub(super) struct ForwardKernels {
     pub rays_of_camera: Kernel,
     pub first_bins: Kernel,
     pub points: Kernel,
-    pub encode: Kernel,
+    encode: Kernel,
+    /// Where the adapter can.
+    encode_half: Option<Kernel>,
     pub proposal: Kernel,
     pub resample: Kernel,
     pub ray_head: Kernel,
@@ -314,12 +343,21 @@ impl ForwardKernels {
             first_bins: Kernel::new(gpu, &FIRST_BINS),
             points: Kernel::new(gpu, &POINTS),
             encode: Kernel::new(gpu, &ENCODE),
+            encode_half: gpu.packs_half().then(|| Kernel::new(gpu, &ENCODE_HALF)),
             proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
             radiance: Kernel::unchecked(gpu, radiance),
             picture: Kernel::new(gpu, &PICTURE),
             appearance_mean: Kernel::new(gpu, &APPEARANCE_MEAN),
+        }
+    }
+
+    /// For tables that are read so.
+    pub fn encode(&self, storage: TableStorage) -> &Kernel {
+        match (storage, &self.encode_half) {
+            (TableStorage::Half, Some(half)) => half,
+            (TableStorage::Single, _) | (_, None) => &self.encode,
         }
     }
 }
@@ -344,6 +382,8 @@ pub(super) struct BackwardKernels {
     pub appearance_scatter: Kernel,
     pub adam_network: Kernel,
     pub adam_table: Kernel,
+    /// Where the adapter can.
+    pub adam_table_half: Option<Kernel>,
 }
 
 impl BackwardKernels {
@@ -377,6 +417,7 @@ impl BackwardKernels {
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
             adam_network: Kernel::new(gpu, &ADAM_NETWORK),
             adam_table: Kernel::new(gpu, &ADAM_TABLE),
+            adam_table_half: gpu.packs_half().then(|| Kernel::new(gpu, &ADAM_TABLE_HALF)),
         }
     }
 }

@@ -114,7 +114,7 @@ impl LuxenTrainer {
         cells: &[f32],
         moments: Option<&[[Vec<f32>; 2]; 7]>,
     ) -> Result<Self> {
-        let field = FieldBuffers::upload(&gpu, &shape, parameters, cells)?;
+        let field = FieldBuffers::upload(&gpu, &shape, parameters, cells, config.tables)?;
         let space = Workspace::of_step(&gpu, &shape, &config)?;
         let gradients = Gradients::new(&gpu, &shape, &config, &space);
         let carries = config.rays > space.rays_capacity;
@@ -502,6 +502,12 @@ impl LuxenTrainer {
                 .carry(&self.gpu, config.rays > space.rays_capacity);
             self.space = space;
         }
+        if config.tables != old.tables {
+            self.field = self
+                .field
+                .clone()
+                .read_as(&self.gpu, &self.shape, config.tables);
+        }
         self.config = config;
         self.progress.phase_step = 0;
         Ok(())
@@ -525,11 +531,17 @@ impl LuxenTrainer {
 
     /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.
     pub fn allocated(&self) -> u64 {
-        let FieldBuffers { groups, cells } = &self.field;
+        let FieldBuffers {
+            groups,
+            cells,
+            halves,
+        } = &self.field;
+        let halves = halves.iter().flat_map(|halves| &halves.tables);
         let occupancy = self.occupancy.as_ref().map(Occupancy::buffer);
         groups
             .iter()
             .chain([cells, &self.pool.views])
+            .chain(halves)
             .chain(&self.pool.pools)
             .chain(self.optimizer.buffers())
             .chain(self.space.buffers())

@@ -13,7 +13,7 @@ use luxedit::{
     loss::TrainView,
     luxen::{
         AdamParams, Background, Batch, Channels, Draw, FinalLevel, GridConfig, GridLevel,
-        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS,
+        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS, TableStorage,
     },
 };
 
@@ -818,9 +818,19 @@ fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> 
 #[test]
 fn the_whole_field_has_the_gradient_of_finite_differences() {
     let Some(gpu) = gpu() else { return };
-    for background in [Background::LastSample, Background::Fixed([0.2, 0.9, 0.5])] {
+    let fixed = Background::Fixed([0.2, 0.9, 0.5]);
+    for (background, tables) in [
+        (Background::LastSample, TableStorage::Single),
+        (fixed, TableStorage::Single),
+        (fixed, TableStorage::Half),
+    ] {
+        if let Some(notice) = tables.notice(&gpu) {
+            println!("SKIPPED: {notice}");
+            continue;
+        }
         let config = LuxenConfig {
             background,
+            tables,
             loss: luxedit::luxen::PhotoLoss {
                 distortion_weight: 0.05,
                 ..tiny().loss
@@ -844,11 +854,18 @@ fn the_whole_field_has_the_gradient_of_finite_differences() {
 
         let groups = state.parameters().unwrap();
         let shape = state.shape();
-        let field = Field {
+        let mut field = Field {
             config: &config,
             shape: &shape,
             groups: groups.iter().map(|g| wide(g)).collect(),
         };
+        if tables == TableStorage::Half {
+            for table in [0, 2, 4] {
+                for v in &mut field.groups[table] {
+                    *v = twin::halved(*v);
+                }
+            }
+        }
         let batch = Batch {
             seed: config.seed as u32,
             anneal: 1.0,
