@@ -444,7 +444,7 @@ settings! {
     antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT | VIEWS,
         "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
     refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
-        "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
+        "Whether a reconstruction also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
     rig_count: u32 = 48u32, "count", "Views", Kind::Int { min: 4, max: 1000 }, "views", Advanced, VIEWS,
         "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
     rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,

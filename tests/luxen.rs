@@ -3,6 +3,8 @@
 
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
+#[path = "luxen/poses.rs"]
+mod poses;
 
 use glam::DVec3;
 use luxedit::{
@@ -12,7 +14,8 @@ use luxedit::{
     gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
     luxen::{
-        Background, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer, TableStorage,
+        Background, CameraPoses, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer,
+        TableStorage,
     },
     scene::{
         Camera, Dataset, DatasetKind, Intrinsics, NamedTensor, Photo, Split, View, WorldFromFile,
@@ -463,7 +466,11 @@ fn memory_is_told_before_it_is_taken() {
         tables: TableStorage::Half,
         ..small
     };
-    for config in [tiny(), bounded, in_chunks, small, in_half] {
+    let with_poses = LuxenConfig {
+        poses: CameraPoses::NERFACTO,
+        ..in_chunks
+    };
+    for config in [tiny(), bounded, in_chunks, small, in_half, with_poses] {
         if let Some(notice) = config.tables.notice(&gpu) {
             println!("SKIPPED: {notice}");
             continue;

@@ -28,6 +28,8 @@ mod luxen_field;
 mod luxen_half;
 #[path = "reference/luxen_occupancy.rs"]
 mod luxen_occupancy;
+#[path = "reference/luxen_poses.rs"]
+mod luxen_poses;
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]

@@ -52,6 +52,28 @@ impl Decay {
     }
 }
 
+/// Where the training cameras stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraPoses {
+    /// Where the capture says.
+    #[default]
+    Given,
+    /// A small correction of each is learnt at this rate, radians and world units a step.
+    Learning(Decay),
+    /// Corrected by what was learnt.
+    Learnt,
+}
+
+impl CameraPoses {
+    /// nerfacto's numbers.
+    pub const NERFACTO: Self = Self::Learning(Decay {
+        start: 1e-3,
+        end: 1e-4,
+        steps: 5000,
+    });
+}
+
 /// Weights of the losses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhotoLoss {
@@ -94,6 +116,8 @@ pub struct LuxenConfig {
     pub appearance: bool,
     pub loss: PhotoLoss,
     pub learning_rate: Decay,
+    #[serde(default)]
+    pub poses: CameraPoses,
     /// Steps over which the proposals' weights sharpen to what is sampled from.
     pub anneal_steps: u64,
     /// Steps over which the proposals go from being trained at every second step to every sixth.
@@ -143,6 +167,7 @@ impl LuxenConfig {
                 end: 1e-4,
                 steps: 200_000,
             },
+            poses: CameraPoses::Given,
             anneal_steps: 1000,
             proposal_warmup: 5000,
         }
@@ -179,6 +204,14 @@ impl LuxenConfig {
                 end: 5e-4,
                 steps: steps.max(1),
             },
+            poses: match self.poses {
+                // A sixth of nerfacto's 30 000 steps.
+                CameraPoses::Learning(rate) => CameraPoses::Learning(Decay {
+                    steps: (steps / 6).max(1),
+                    ..rate
+                }),
+                other => other,
+            },
             anneal_steps: 1000.min(steps / 4).max(1),
             proposal_warmup: 5000.min(steps).max(1),
             ..self
@@ -186,7 +219,7 @@ impl LuxenConfig {
     }
 
     /// For further steps on a finished scene, as Instruct-NeRF2NeRF edits it: its learning rates, absolute differences
-    /// because edited views contradict each other, nothing annealed.
+    /// because edited views contradict each other, nothing annealed. Cameras stay where they have got to.
     pub fn refine(self) -> Self {
         Self {
             learning_rate: Decay {
@@ -196,6 +229,10 @@ impl LuxenConfig {
             },
             anneal_steps: 0,
             proposal_warmup: 0,
+            poses: match self.poses {
+                CameraPoses::Given => CameraPoses::Given,
+                CameraPoses::Learning(_) | CameraPoses::Learnt => CameraPoses::Learnt,
+            },
             loss: PhotoLoss {
                 pixel: PixelLoss::Absolute,
                 ..self.loss

@@ -207,6 +207,39 @@ pub(super) const HALVE_TABLE: ShaderSource = shader!(
     "luxen/half",
     "luxen/halve_table"
 );
+const D_POINTS: ShaderSource = shader!(
+    "d_points",
+    "luxen/grid",
+    "luxen/entry_single",
+    "luxen/d_points"
+);
+const D_POINTS_HALF: ShaderSource = shader!(
+    "d_points_half",
+    "luxen/grid",
+    "luxen/half",
+    "luxen/entry_half",
+    "luxen/d_points"
+);
+const POSE_VIEWS: ShaderSource = shader!(
+    "pose_views",
+    "luxen/ray",
+    "luxen/turn",
+    "luxen/pose",
+    "luxen/pose_views"
+);
+const POSE_SUMS: ShaderSource = shader!(
+    "pose_sums",
+    "shared/workgroup_sum",
+    "luxen/batch",
+    "luxen/pose_sums"
+);
+const ADAM_POSES: ShaderSource = shader!(
+    "adam_poses",
+    "shared/adam_update",
+    "luxen/turn",
+    "luxen/pose",
+    "luxen/adam_poses"
+);
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
     "luxen/batch",
@@ -269,12 +302,23 @@ macro_rules! by_size {
             ),
             shader!("layer_sums", $size, "luxen/layer", "luxen/layer_sums"),
             shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
+            shader!(
+                "d_rays",
+                "luxen/batch",
+                "luxen/spacing",
+                "luxen/contraction_backward",
+                "shared/harmonics",
+                "luxen/d_directions",
+                $size,
+                "luxen/network",
+                "luxen/d_rays"
+            ),
         ]
     };
 }
 
-const SMALL: [ShaderSource; 8] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 8] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 9] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 9] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
@@ -301,6 +345,11 @@ pub const SHADERS: &[ShaderSource] = &[
     HALVE_TABLE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
+    D_POINTS,
+    D_POINTS_HALF,
+    POSE_VIEWS,
+    POSE_SUMS,
+    ADAM_POSES,
     SMALL[0],
     SMALL[1],
     SMALL[2],
@@ -309,6 +358,7 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[5],
     SMALL[6],
     SMALL[7],
+    SMALL[8],
     FULL[0],
     FULL[1],
     FULL[2],
@@ -317,16 +367,38 @@ pub const SHADERS: &[ShaderSource] = &[
     FULL[5],
     FULL[6],
     FULL[7],
+    FULL[8],
 ];
+
+/// A kernel that looks things up in tables, for what they may be read as.
+pub(super) struct TableKernel {
+    single: Kernel,
+    /// Where the adapter can.
+    half: Option<Kernel>,
+}
+
+impl TableKernel {
+    fn new(gpu: &Gpu, single: &ShaderSource, half: &ShaderSource) -> Self {
+        Self {
+            single: Kernel::new(gpu, single),
+            half: gpu.packs_half().then(|| Kernel::new(gpu, half)),
+        }
+    }
+
+    pub fn of(&self, storage: TableStorage) -> &Kernel {
+        match (storage, &self.half) {
+            (TableStorage::Half, Some(half)) => half,
+            (TableStorage::Single, _) | (_, None) => &self.single,
+        }
+    }
+}
 
 /// What a picture needs.
 pub(super) struct ForwardKernels {
     pub rays_of_camera: Kernel,
     pub first_bins: Kernel,
     pub points: Kernel,
-    encode: Kernel,
-    /// Where the adapter can.
-    encode_half: Option<Kernel>,
+    pub encode: TableKernel,
     pub proposal: Kernel,
     pub resample: Kernel,
     pub ray_head: Kernel,
@@ -342,22 +414,13 @@ impl ForwardKernels {
             rays_of_camera: Kernel::new(gpu, &RAYS_OF_CAMERA),
             first_bins: Kernel::new(gpu, &FIRST_BINS),
             points: Kernel::new(gpu, &POINTS),
-            encode: Kernel::new(gpu, &ENCODE),
-            encode_half: gpu.packs_half().then(|| Kernel::new(gpu, &ENCODE_HALF)),
+            encode: TableKernel::new(gpu, &ENCODE, &ENCODE_HALF),
             proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
             radiance: Kernel::unchecked(gpu, radiance),
             picture: Kernel::new(gpu, &PICTURE),
             appearance_mean: Kernel::new(gpu, &APPEARANCE_MEAN),
-        }
-    }
-
-    /// For tables that are read so.
-    pub fn encode(&self, storage: TableStorage) -> &Kernel {
-        match (storage, &self.encode_half) {
-            (TableStorage::Half, Some(half)) => half,
-            (TableStorage::Single, _) | (_, None) => &self.encode,
         }
     }
 }
@@ -397,6 +460,7 @@ impl BackwardKernels {
             cell_densities,
             layer_sums,
             layer_reduce,
+            _,
         ] = by(size);
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
@@ -422,7 +486,29 @@ impl BackwardKernels {
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 8] {
+/// What learning the cameras' poses needs.
+pub(super) struct PoseKernels {
+    pub views: Kernel,
+    pub points: TableKernel,
+    pub rays: Kernel,
+    pub sums: Kernel,
+    pub adam: Kernel,
+}
+
+impl PoseKernels {
+    pub fn new(gpu: &Gpu, size: Size) -> Self {
+        let [.., d_rays] = by(size);
+        Self {
+            views: Kernel::new(gpu, &POSE_VIEWS),
+            points: TableKernel::new(gpu, &D_POINTS, &D_POINTS_HALF),
+            rays: Kernel::new(gpu, d_rays),
+            sums: Kernel::with_raw_shared_memory(gpu, &POSE_SUMS),
+            adam: Kernel::new(gpu, &ADAM_POSES),
+        }
+    }
+}
+
+fn by(size: Size) -> &'static [ShaderSource; 9] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,

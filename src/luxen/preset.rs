@@ -1,9 +1,9 @@
 //! From the person's settings and the capture to a configuration.
 
-use super::{Background, LuxenConfig, Size, TableStorage};
+use super::{Background, CameraPoses, LuxenConfig, Size, TableStorage};
 use crate::{
     scene::{Dataset, DatasetKind},
-    settings::{Appearance, Loss, LuxenSize, Precision, Settings},
+    settings::{Appearance, Loss, LuxenSize, PoseRefinement, Precision, Settings},
 };
 
 /// Side of the patches that LPIPS compares, pixels (Instruct-NeRF2NeRF).
@@ -54,6 +54,10 @@ impl LuxenConfig {
             Appearance::Auto => !is_synthetic,
             Appearance::On => true,
             Appearance::Off => false,
+        };
+        config.poses = match settings.refine_poses {
+            PoseRefinement::Off => CameraPoses::Given,
+            PoseRefinement::On => CameraPoses::NERFACTO,
         };
         if is_synthetic {
             // nerfstudio's benchmark of synthetic scenes goes without.

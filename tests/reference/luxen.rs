@@ -42,7 +42,7 @@ pub fn run<U: bytemuck::NoUninit>(
     gpu.wait().expect("the kernel runs");
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
@@ -59,7 +59,7 @@ fn rows<const N: usize>(values: &[f32]) -> Vec<[f64; N]> {
         .collect()
 }
 
-fn assert_near(what: &str, got: &[f64], expected: &[f64], relative_l2: f64) {
+pub fn assert_near(what: &str, got: &[f64], expected: &[f64], relative_l2: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let mut difference = 0.0;
     let mut norm = 0.0;
@@ -776,7 +776,7 @@ fn adam_takes_fixed_point_sums_and_carried_gradients() {
 }
 
 /// The rays that a step draws.
-fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> Vec<Ray> {
+pub fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> Vec<Ray> {
     let below = |count: u32, ray: u32, purpose: u32| {
         let share = twin::random(batch, ray, purpose) as f32;
         ((share * count as f32) as u32).min(count - 1)
