@@ -62,6 +62,9 @@ pub fn open(
             (0, side) if side > 0 => formats::divisor_for_side(path, side)?,
             (downscale, _) => downscale,
         };
+        if let Some(scene) = scene {
+            session.frame = nerfstudio::frame_of(scene)?;
+        }
         load_dataset(path, downscale, &mut session, control)?;
         if let Some(scene) = scene {
             attach_splats(scene, &mut session, control)?;
@@ -78,6 +81,7 @@ fn load_dataset(
 ) -> Result<()> {
     let options = LoadOptions {
         downscale: Some(downscale).filter(|&d| d > 0),
+        frame: session.frame,
         ..Default::default()
     };
     let slots = control.slots.clone();
@@ -126,11 +130,38 @@ fn abbreviated(names: &[String], limit: usize) -> String {
     text
 }
 
+/// Whether the run that a scene comes from, if it is one of nerfstudio's, had the open capture where it is now.
+///
+/// # Errors
+/// It had it elsewhere; or its files are damaged.
+fn check_frame(scene: &Path, session: &mut Session) -> Result<()> {
+    let Some(frame) = nerfstudio::frame_of(scene)? else {
+        return Ok(());
+    };
+    let Some(dataset) = &session.dataset else {
+        session.frame = Some(frame);
+        return Ok(());
+    };
+    let there = formats::read_capture(&dataset.source, None)?.world_of_run(&frame)?;
+    if there.is_near(&dataset.world_from_file) {
+        return Ok(());
+    }
+    Err(Error::file(
+        scene,
+        format!(
+            "was trained in another frame than the one that {} is open in (its dataparser_transforms.json says so): open both \
+             together, luxedit edit CAPTURE --scene RUN",
+            dataset.source.display()
+        ),
+    ))
+}
+
 /// Make a splat file the scene, in the frame of the open capture.
 ///
 /// # Errors
-/// The reader's sentence.
+/// The reader's sentence; a nerfstudio run that had the capture elsewhere.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
+    check_frame(path, session)?;
     if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
         return attach_nerfacto(&file, session, control);
     }
@@ -199,6 +230,7 @@ fn open_project(
     settings.downscale = manifest.downscale;
     session.source = Some(manifest.source.clone());
     session.scene_file = manifest.scene_file.clone();
+    session.frame = manifest.frame;
     session.job = manifest.job.clone();
     if !manifest.source.exists() {
         return Err(Error::file(
