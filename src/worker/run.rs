@@ -162,12 +162,15 @@ impl Worker {
                     frames_per_sec,
                     is_cycle: orbit.is_some(),
                     look,
+                    scale: w.session.scale_of_capture(),
                 };
                 let mut shots = match path {
                     Some(path) => path_cameras(&path, &mut film, &w.control)?,
-                    None => w
-                        .session
-                        .render_cameras(cameras.as_deref(), orbit, &w.control)?,
+                    None => {
+                        let seen = cameras.as_deref();
+                        w.session
+                            .render_cameras(seen, orbit, &mut film, &w.control)?
+                    }
                 };
                 if let Some(side) = side {
                     resize(&mut shots, side);
