@@ -453,8 +453,8 @@ settings! {
         "How far around the scene they are spread; less than 360 for a scene that was seen from one side.";
     rig_fov: f64 = 50.0, "fov", "Angle of view", Kind::Float { min: 10.0, max: 120.0 }, "°", Advanced, VIEWS,
         "Their angle of view.";
-    up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS,
-        "Which axis of the splat file points up; many files from the web have -y.";
+    up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS | CONVERT,
+        "Which axis of the splat file points up; many files from the web have -y. For meshes and points: of one without a capture, which is looked at from all around.";
     luxen_size: LuxenSize = LuxenSize::Auto, "luxen-size", "Luxen size", Kind::Choice(LuxenSize::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "full: nerfacto's published sizes; small: what a processor trains in minutes; auto: full on a graphics card, small on a software adapter.";
     luxen_rays: u32 = 0u32, "luxen-rays", "Rays a step", Kind::Int { min: 0, max: 65_536 }, "rays", Advanced, RECONSTRUCT | EDIT,
