@@ -15,7 +15,7 @@ use crate::{
         nerfstudio::{self, ModelKind},
         splats,
     },
-    scene::{Dataset, Photo, Splats, orbit::Gaze},
+    scene::{Dataset, Photo, Splats, WorldFromFile, orbit::Gaze},
     settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
@@ -130,38 +130,49 @@ fn abbreviated(names: &[String], limit: usize) -> String {
     text
 }
 
-/// Whether the run that a scene comes from, if it is one of nerfstudio's, had the open capture where it is now.
+/// The frame of the run that a scene comes from, if it is one of nerfstudio's and the open capture is elsewhere.
 ///
 /// # Errors
-/// It had it elsewhere; or its files are damaged.
-fn check_frame(scene: &Path, session: &mut Session) -> Result<()> {
-    let Some(frame) = nerfstudio::frame_of(scene)? else {
-        return Ok(());
-    };
-    let Some(dataset) = &session.dataset else {
-        session.frame = Some(frame);
-        return Ok(());
+/// A file of the run or the capture is damaged.
+fn other_frame(scene: &Path, session: &Session) -> Result<Option<WorldFromFile>> {
+    let (Some(frame), Some(dataset)) = (nerfstudio::frame_of(scene)?, &session.dataset) else {
+        return Ok(None);
     };
     let there = formats::read_capture(&dataset.source, None)?.world_of_run(&frame)?;
-    if there.is_near(&dataset.world_from_file) {
-        return Ok(());
+    Ok((!there.is_near(&dataset.world_from_file)).then_some(frame))
+}
+
+/// Open the capture again where the nerfstudio run at `scene` had it, if that is elsewhere. True when it was.
+///
+/// # Errors
+/// As [`open`]; a project is open, whose snapshots and edits are in its frame.
+pub fn follow_run(scene: &Path, session: &mut Session, control: &Control) -> Result<bool> {
+    let Some(frame) = other_frame(scene, session)? else {
+        return Ok(false);
+    };
+    if session.project.is_some() {
+        return Err(Error::file(
+            scene,
+            "was trained in another frame than the one that this project is in (its dataparser_transforms.json says so): \
+             open the capture anew, and this scene before a project is made",
+        ));
     }
-    Err(Error::file(
-        scene,
-        format!(
-            "was trained in another frame than the one that {} is open in (its dataparser_transforms.json says so): open both \
-             together, luxedit edit CAPTURE --scene RUN",
-            dataset.source.display()
-        ),
-    ))
+    let (Some(source), downscale) = (session.source.clone(), session.downscale) else {
+        return Ok(false);
+    };
+    session.frame = Some(frame);
+    load_dataset(&source, downscale, session, control)?;
+    Ok(true)
 }
 
 /// Make a splat file the scene, in the frame of the open capture.
 ///
 /// # Errors
-/// The reader's sentence; a nerfstudio run that had the capture elsewhere.
+/// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    check_frame(path, session)?;
+    if session.dataset.is_none() {
+        session.frame = nerfstudio::frame_of(path)?;
+    }
     if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
         return attach_nerfacto(&file, session, control);
     }

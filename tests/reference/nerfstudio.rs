@@ -412,12 +412,15 @@ fn a_capture_is_opened_where_a_run_had_it() {
         let WorldFromFile { scale, .. } = dataset.world_from_file;
         assert!((scale - 0.4).abs() < 1e-12);
     }
-    let opened = |command: Command| -> Result<Vec<DVec3>, String> {
+    let opened = |commands: Vec<Command>| -> Result<Vec<DVec3>, String> {
         let Some(gpu) = gpu() else {
             return Ok(Vec::new());
         };
         let worker = WorkerHandle::spawn(gpu, || {}).unwrap();
-        worker.send(command).unwrap();
+        let mut left = commands.len();
+        for command in commands {
+            worker.send(command).unwrap();
+        }
         let mut views = Vec::new();
         let end = loop {
             match worker.events.recv_timeout(Duration::from_secs(60)).unwrap() {
@@ -425,21 +428,34 @@ fn a_capture_is_opened_where_a_run_had_it() {
                 Event::Opened(info) => {
                     views = info.views.iter().map(|v| v.camera.position()).collect();
                 }
-                Event::Done { job: Job::Open, .. } => break Ok(views),
+                Event::Done { job: Job::Open, .. } => {
+                    left -= 1;
+                    if left == 0 {
+                        break Ok(views);
+                    }
+                }
                 _ => {}
             }
         };
         worker.shut_down();
         end
     };
-    let together = || Command::OpenWithScene {
-        capture: data.clone(),
-        scene: run.clone(),
+    let together = || {
+        vec![Command::OpenWithScene {
+            capture: data.clone(),
+            scene: run.clone(),
+        }]
     };
-    for (got, found) in opened(together()).unwrap().into_iter().zip(&found) {
-        let written = 2.0 * applied.transform_point3(*found);
-        let expected = 0.4 * parser.transform_point3(written);
-        assert!(got.abs_diff_eq(expected, 1e-9), "{got} {expected}");
+    let one_after_the_other = vec![
+        Command::Open(data.clone()),
+        Command::AttachSplats(run.clone()),
+    ];
+    for commands in [together(), one_after_the_other] {
+        for (got, found) in opened(commands).unwrap().into_iter().zip(&found) {
+            let written = 2.0 * applied.transform_point3(*found);
+            let expected = 0.4 * parser.transform_point3(written);
+            assert!(got.abs_diff_eq(expected, 1e-9), "{got} {expected}");
+        }
     }
 
     let refused = |transform: serde_json::Value, scale: f64| {
