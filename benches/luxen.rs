@@ -1,6 +1,6 @@
 //! How fast a Luxen trains, and how far: rays a second and held-out PSNR on a capture; then how long after a camera move
 //! the viewport of a 640×480 window shows its frame.
-//! `cargo bench --bench luxen -- CAPTURE [--downscale N] [--luxen-rays N] [--steps N] [--report N] …`
+//! `cargo bench --bench luxen -- CAPTURE [--downscale N] [--luxen-rays N] [--steps N] [--report N] [--precision half] …`
 
 use luxedit::{
     app::{Canvas, Pace},
@@ -12,7 +12,7 @@ use luxedit::{
     luxen::{LuxenConfig, LuxenTrainer},
     metric,
     scene::{Camera, Dataset},
-    settings::{SETTINGS, Settings},
+    settings::{Precision, SETTINGS, Settings},
 };
 use std::{
     path::Path,
@@ -21,7 +21,10 @@ use std::{
 };
 
 fn main() -> luxedit::Result<()> {
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        precision: Precision::Full,
+        ..Default::default()
+    };
     let mut capture = None;
     let mut report = 1000;
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -66,7 +69,10 @@ fn main() -> luxedit::Result<()> {
         &Cancel::default(),
     )?;
     let steps = settings.planned_steps(gpu.is_software());
-    let config = LuxenConfig::of(&settings, &dataset, gpu.is_software(), steps);
+    let config = LuxenConfig {
+        tables: settings.precision.into(),
+        ..LuxenConfig::of(&settings, &dataset, gpu.is_software(), steps)
+    };
     println!("{}: {config:?}", gpu.info.name);
     let views = dataset
         .split

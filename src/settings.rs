@@ -306,7 +306,7 @@ choice! {
     UpAxis { PlusZ = "z", MinusZ = "-z", PlusY = "y", MinusY = "-y", PlusX = "x", MinusX = "-x" }
 }
 choice! {
-    /// What an edit model is read from and kept in.
+    /// What an edit model is read from and kept in, and what a Luxen's hash tables are read in.
     Precision { Full = "full", Half = "half" }
 }
 choice! {
@@ -418,7 +418,7 @@ settings! {
     edit_device: EditDevice = EditDevice::Auto, "edit-device", "Edit on", Kind::Device, "", Advanced, EDIT | EDIT_IMAGE | EVAL | CHECK | SERVE,
         "Where the networks run; auto: the graphics card, or the CPU where there is only a software adapter; gpu:N: the Nth card; ws://…: remote editors that `serve-editor` runs, which share the views.";
     precision: Precision = Precision::Half, "precision", "Precision", Kind::Choice(Precision::CHOICES), "", Advanced, EDIT | EDIT_IMAGE | CHECK | SERVE,
-        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same.";
+        "Which weight files of the model folder are preferred; on a graphics card also what the edit model is kept in there: half takes half the memory, and sums are single precision all the same. Also what an edited Luxen's hash tables are read in.";
     edit_memory_mib: u32 = 0u32, "edit-memory", "Memory for edits", Kind::Int { min: 0, max: 10_000_000 }, "MiB", Advanced, EDIT | EDIT_IMAGE | SERVE,
         "Graphics memory that the edit model may take, MiB; where that is too little, it works in smaller parts, then reads the instruction on the processor; 0: no limit.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
@@ -444,7 +444,7 @@ settings! {
     antialias: Antialias = Antialias::Auto, "antialias", "Antialiased", Kind::Choice(Antialias::CHOICES), "", Advanced, RECONSTRUCT | EDIT | VIEWS,
         "Whether splats fade as they become smaller than a pixel, so that a scene looks the same from afar and enlarged; auto: as the splat file says, off for a reconstruction.";
     refine_poses: PoseRefinement = PoseRefinement::Off, "refine-poses", "Refine cameras", Kind::Choice(PoseRefinement::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
-        "Whether a reconstruction into splats also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
+        "Whether a reconstruction also learns small corrections of the cameras' poses; they are kept with the project, the capture stays as it is.";
     rig_count: u32 = 48u32, "count", "Views", Kind::Int { min: 4, max: 1000 }, "views", Advanced, VIEWS,
         "Pictures made of a splat file from around it; views that show little or are blocked are left out.";
     rig_side: u32 = 512u32, "size", "Size", Kind::Int { min: 16, max: 4096 }, "pixels", Advanced, VIEWS,
@@ -453,8 +453,8 @@ settings! {
         "How far around the scene they are spread; less than 360 for a scene that was seen from one side.";
     rig_fov: f64 = 50.0, "fov", "Angle of view", Kind::Float { min: 10.0, max: 120.0 }, "°", Advanced, VIEWS,
         "Their angle of view.";
-    up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS,
-        "Which axis of the splat file points up; many files from the web have -y.";
+    up_axis: UpAxis = UpAxis::PlusZ, "up", "Up", Kind::Choice(UpAxis::CHOICES), "", Advanced, VIEWS | CONVERT,
+        "Which axis of the splat file points up; many files from the web have -y. For meshes and points: of one without a capture, which is looked at from all around.";
     luxen_size: LuxenSize = LuxenSize::Auto, "luxen-size", "Luxen size", Kind::Choice(LuxenSize::CHOICES), "", Advanced, RECONSTRUCT | EDIT,
         "full: nerfacto's published sizes; small: what a processor trains in minutes; auto: full on a graphics card, small on a software adapter.";
     luxen_rays: u32 = 0u32, "luxen-rays", "Rays a step", Kind::Int { min: 0, max: 65_536 }, "rays", Advanced, RECONSTRUCT | EDIT,

@@ -5,9 +5,13 @@ use glam::DVec3;
 use luxedit::{
     edit::convert::{DepthView, Grid, Region, region_of, seeds, surface},
     error::Cancel,
-    formats::{MeshFormat, splats::read_splats, write_mesh},
+    formats::{
+        MeshFormat, SplatFormat,
+        splats::{read_splats, write_splats},
+        write_mesh,
+    },
     gpu::Gpu,
-    scene::{Camera, Intrinsics, Mesh},
+    scene::{Camera, Intrinsics, Mesh, Splats},
 };
 use serde_json::{Value, json};
 use std::{f64::consts::PI, path::Path, process::Command};
@@ -370,7 +374,75 @@ fn a_luxen_is_delivered_as_splats_as_a_mesh_and_as_points() {
         .count();
     println!("{on_ball} of {} points on the ball", points.positions.len());
     assert!(points.positions.len() > 100 && on_ball * 10 > points.positions.len() * 8);
+}
 
-    let (ok, _, errors) = luxedit(&["convert", &ply, &path("from_file.obj")]);
-    assert!(!ok && errors.contains("name a project"), "{errors}");
+/// The upper half of the ball, as a file without a capture.
+fn dome() -> Splats {
+    const COUNT: usize = 6000;
+    let mut splats = Splats {
+        sh_degree: 0,
+        antialiased: false,
+        means: Vec::new(),
+        quats: [1.0, 0.0, 0.0, 0.0].repeat(COUNT),
+        log_scales: vec![0.015f32.ln(); 3 * COUNT],
+        logit_opacities: vec![4.0; COUNT],
+        sh_dc: vec![0.3; 3 * COUNT],
+        sh_rest: Vec::new(),
+    };
+    for i in 0..COUNT {
+        // Evenly over the surface (Fibonacci).
+        let z = (i as f64 + 0.5) / COUNT as f64;
+        let angle = i as f64 * PI * (3.0 - 5f64.sqrt());
+        let (sine, cosine) = angle.sin_cos();
+        let around = (1.0 - z * z).sqrt();
+        let place = BALL * DVec3::new(around * cosine, around * sine, z);
+        splats.means.extend(place.as_vec3().to_array());
+    }
+    splats
+}
+
+#[test]
+fn a_splat_file_is_looked_at_from_all_around() {
+    if let Err(e) = Gpu::headless() {
+        println!("SKIPPED: {e}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let half = path("half_ball.ply");
+    write_splats(Path::new(&half), &dome(), SplatFormat::Ply).unwrap();
+    let mesh = |name: &str, more: &[&str]| {
+        let out = path(name);
+        let mut args = vec!["convert", &half, &out, "--as", "mesh", "--resolution", "40"];
+        args.extend(more);
+        args.push("--json");
+        let (ok, _, errors) = luxedit(&args);
+        assert!(ok, "{errors}");
+        std::fs::read(out).unwrap()
+    };
+    let text = String::from_utf8(mesh("dome.obj", &[])).unwrap();
+    let (mut on_dome, mut vertices, mut highest) = (0, 0, f64::MIN);
+    for line in text.lines().filter(|l| l.starts_with("v ")) {
+        let words: Vec<f64> = line.split(' ').skip(1).flat_map(str::parse).collect();
+        let place = DVec3::from_slice(&words[..3]);
+        // Its border at z = 0 is closed by what no picture saw into, or is a rim.
+        on_dome += usize::from((place.length() - BALL).abs() < 0.1 || place.z < 0.1);
+        highest = highest.max(place.z);
+        vertices += 1;
+    }
+    println!("{on_dome} of {vertices} vertices on the dome, up to {highest:.3}");
+    assert!(vertices > 300 && on_dome * 10 > vertices * 8);
+    assert!((highest - BALL).abs() < 0.1, "{highest}");
+
+    // Lying with its axis across, where x is up.
+    let glb = mesh("dome.glb", &["--up", "x"]);
+    let length = u32::from_le_bytes(glb[12..16].try_into().unwrap()) as usize;
+    let document: Value = serde_json::from_slice(&glb[20..20 + length]).unwrap();
+    let accessor = &document["accessors"][0];
+    let extent = |k: usize| {
+        let bound = |which: &str| accessor[which][k].as_f64().unwrap();
+        bound("max") - bound("min")
+    };
+    println!("extents {:.3} {:.3} {:.3}", extent(0), extent(1), extent(2));
+    assert!(extent(1) > 0.85 && extent(2) > 0.85 && extent(0) < 0.75);
 }

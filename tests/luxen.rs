@@ -3,6 +3,8 @@
 
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
+#[path = "luxen/poses.rs"]
+mod poses;
 
 use glam::DVec3;
 use luxedit::{
@@ -11,7 +13,10 @@ use luxedit::{
     edit::Drawable,
     gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
-    luxen::{Background, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer},
+    luxen::{
+        Background, CameraPoses, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer,
+        TableStorage,
+    },
     scene::{
         Camera, Dataset, DatasetKind, Intrinsics, NamedTensor, Photo, Split, View, WorldFromFile,
     },
@@ -76,6 +81,28 @@ fn the_same_seed_gives_the_same_bits_and_a_resumed_run_is_the_uninterrupted_one(
     assert_eq!(got.progress, expected.progress);
     assert_eq!(bits(&got), bits(&expected));
     assert!(expected.progress.proposal_steps < 16, "proposals rest");
+    let in_half = LuxenConfig {
+        tables: TableStorage::Half,
+        ..config
+    };
+    let mut halved = LuxenTrainer::new(gpu.clone(), in_half, 3).unwrap();
+    let expected_in_half = run(&mut halved, 16);
+    if gpu.packs_half() {
+        assert_ne!(bits(&expected_in_half), bits(&expected));
+    }
+    let mut first = LuxenTrainer::new(gpu.clone(), in_half, 3).unwrap();
+    let part = run(&mut first, 11);
+    let mut second = LuxenTrainer::from_state(gpu.clone(), &part).unwrap();
+    assert_eq!(bits(&run(&mut second, 5)), bits(&expected_in_half));
+    // A phase may begin to read tables in half precision: as if the state had been saved and opened in between.
+    let mut first = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
+    let mut part = run(&mut first, 3);
+    first.begin_phase(in_half).unwrap();
+    part.config = in_half;
+    part.progress.phase_step = 0;
+    let mut second = LuxenTrainer::from_state(gpu.clone(), &part).unwrap();
+    assert_eq!(bits(&run(&mut first, 5)), bits(&run(&mut second, 5)));
+
     let other = LuxenConfig { seed: 4, ..config };
     let mut other = LuxenTrainer::new(gpu.clone(), other, 3).unwrap();
     assert_ne!(bits(&run(&mut other, 16)), bits(&expected));
@@ -118,27 +145,34 @@ fn a_step_in_chunks_is_the_same_step() {
 fn it_learns_a_picture() {
     let Some(gpu) = gpu() else { return };
     let views = views(&gpu)[..1].to_vec();
-    let config = LuxenConfig {
-        background: Background::Fixed([1.0; 3]),
-        // Shares of nerfacto's 30 000 steps: its own numbers would outlast the run.
-        anneal_steps: 13,
-        proposal_warmup: 66,
-        ..tiny().planned(400)
+    let learned = |tables: TableStorage| {
+        let config = LuxenConfig {
+            background: Background::Fixed([1.0; 3]),
+            // Shares of nerfacto's 30 000 steps: its own numbers would outlast the run.
+            anneal_steps: 13,
+            proposal_warmup: 66,
+            tables,
+            ..tiny().planned(400)
+        };
+        let mut trainer = LuxenTrainer::new(gpu.clone(), config, 1).unwrap();
+        for _ in 0..400 {
+            trainer.step(&views).unwrap();
+        }
+        trainer.finish().unwrap();
+        let results = trainer.take_results();
+        assert_eq!(results.len(), 400);
+        let mean = |part: &[luxedit::luxen::LuxenStep]| {
+            part.iter().map(|r| r.squared).sum::<f32>() / part.len() as f32
+        };
+        let (first, last) = (mean(&results[..20]), mean(&results[380..]));
+        println!("{tables:?}: squared difference {first} -> {last}");
+        assert!(last < 0.4 * first, "{first} -> {last}");
+        assert!(results.iter().all(|r| r.loss.is_finite()));
+        last
     };
-    let mut trainer = LuxenTrainer::new(gpu.clone(), config, 1).unwrap();
-    for _ in 0..400 {
-        trainer.step(&views).unwrap();
-    }
-    trainer.finish().unwrap();
-    let results = trainer.take_results();
-    assert_eq!(results.len(), 400);
-    let mean = |part: &[luxedit::luxen::LuxenStep]| {
-        part.iter().map(|r| r.squared).sum::<f32>() / part.len() as f32
-    };
-    let (first, last) = (mean(&results[..20]), mean(&results[380..]));
-    println!("squared difference {first} -> {last}");
-    assert!(last < 0.4 * first, "{first} -> {last}");
-    assert!(results.iter().all(|r| r.loss.is_finite()));
+    let single = learned(TableStorage::Single);
+    let half = learned(TableStorage::Half);
+    assert!((half / single - 1.0).abs() < 0.1, "{half} against {single}");
 }
 
 /// A dark ball before white, seen from all around.
@@ -428,7 +462,19 @@ fn memory_is_told_before_it_is_taken() {
         ..tiny()
     };
     let small = LuxenConfig::small(Background::LastSample);
-    for config in [tiny(), bounded, in_chunks, small] {
+    let in_half = LuxenConfig {
+        tables: TableStorage::Half,
+        ..small
+    };
+    let with_poses = LuxenConfig {
+        poses: CameraPoses::NERFACTO,
+        ..in_chunks
+    };
+    for config in [tiny(), bounded, in_chunks, small, in_half, with_poses] {
+        if let Some(notice) = config.tables.notice(&gpu) {
+            println!("SKIPPED: {notice}");
+            continue;
+        }
         let told = LuxenMemory::of(&config, &sizes, gpu.binding_limit()).unwrap();
         let mut trainer = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();
         trainer.step(&views).unwrap();
@@ -447,6 +493,10 @@ fn memory_is_told_before_it_is_taken() {
     };
     let published = LuxenConfig::full(Background::LastSample).edit(&settings);
     assert_eq!((published.rays, published.patch_side), (16_384, 32));
+    assert_eq!(published.tables, TableStorage::Single);
+    let small = Settings::of(Method::In2nSmall, Speed::Published);
+    let small = LuxenConfig::full(Background::LastSample).edit(&small);
+    assert_eq!(small.tables, TableStorage::Half);
     assert_eq!(published.grid.log2_entries, 19);
     let told = LuxenMemory::of(&published, &[[512, 512]; 100], 2 << 30).unwrap();
     println!("Instruct-NeRF2NeRF as published: {told}");

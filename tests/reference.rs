@@ -24,8 +24,12 @@ mod lpips;
 mod luxen;
 #[path = "reference/luxen_field.rs"]
 mod luxen_field;
+#[path = "reference/luxen_half.rs"]
+mod luxen_half;
 #[path = "reference/luxen_occupancy.rs"]
 mod luxen_occupancy;
+#[path = "reference/luxen_poses.rs"]
+mod luxen_poses;
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
 #[path = "reference/luxen_twin.rs"]

@@ -8,7 +8,8 @@ fn parse(source: &ShaderSource) -> naga::Module {
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
     let mut validator = naga::valid::Validator::new(
         naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::empty(),
+        // Of kernels that only adapters with it are given.
+        naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
     );
     validator
         .validate(&module)

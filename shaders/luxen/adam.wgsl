@@ -24,7 +24,8 @@ struct AdamParams {
 
 @group(0) @binding(0) var<uniform> params: AdamParams;
 
-fn adam_of_four(at: u32, gradient: vec4<f32>) {
+// Returns the updated parameters.
+fn adam_of_four(at: u32, gradient: vec4<f32>) -> vec4<f32> {
     var parameter = parameters[at];
     var first = first_moments[at];
     var second = second_moments[at];
@@ -45,4 +46,5 @@ fn adam_of_four(at: u32, gradient: vec4<f32>) {
     parameters[at] = parameter;
     first_moments[at] = first;
     second_moments[at] = second;
+    return parameter;
 }

@@ -45,5 +45,5 @@ fn main(
     if all(gradient == vec4(0.0)) && all(second_moments[at] == vec4(0.0)) {
         return;
     }
-    adam_of_four(at, gradient);
+    keep(at, adam_of_four(at, gradient));
 }

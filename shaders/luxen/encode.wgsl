@@ -1,6 +1,5 @@
 // Features of four samples at one level (the workgroup's y).
 
-@group(0) @binding(1) var<storage, read> table: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> arena: array<vec4<f32>>;
 
 fn interpolate(level: GridLevel, point: vec3<f32>) -> vec2<f32> {
@@ -10,9 +9,9 @@ fn interpolate(level: GridLevel, point: vec3<f32>) -> vec2<f32> {
     let cell = vec3<u32>(low);
     var sum = vec2(0.0);
     for (var corner = 0u; corner < 8u; corner++) {
-        sum += grid_weight(share, corner) * table[grid_row(level, grid_vertex(cell, corner))];
+        sum += grid_weight(share, corner) * entry(grid_row(level, grid_vertex(cell, corner)));
     }
-    return sum;
+    return ENTRY_UNIT * sum;
 }
 
 @compute @workgroup_size(64)

@@ -47,3 +47,11 @@ fn grid_weight(share: vec3<f32>, corner: u32) -> f32 {
     let z = select(1.0 - share.z, share.z, (corner & 4u) != 0u);
     return x * y * z;
 }
+
+// Slope of a corner's weight, a cell.
+fn grid_slope(share: vec3<f32>, corner: u32) -> vec3<f32> {
+    let is_upper = vec3((corner & 1u) != 0u, (corner & 2u) != 0u, (corner & 4u) != 0u);
+    let weight = select(1.0 - share, share, is_upper);
+    let slope = select(vec3(-1.0), vec3(1.0), is_upper);
+    return slope * vec3(weight.y * weight.z, weight.x * weight.z, weight.x * weight.y);
+}

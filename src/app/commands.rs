@@ -273,7 +273,14 @@ commands! {
             needs_idle(f)
         };
     ExportMesh, File, "Export mesh…", None,
-        "Write the surface with its colors as PLY, OBJ or GLB", |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
+        "Write the surface with its colors as PLY, OBJ or GLB",
+        |f| {
+            needs_splats(f)?;
+            if f.is_luxen {
+                needs_views(f)?;
+            }
+            needs_idle(f)
+        };
     ExportFilm, File, "Export film…", None,
         "A loop around the scene as a video (by ffmpeg), an animated GIF, or a camera path for nerfstudio",
         |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };

@@ -1,5 +1,5 @@
-//! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; or the scene of a project as
-//! splats, as a mesh or as points.
+//! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; a Luxen as splats; or the scene
+//! of a project or a splat file as a mesh or as points.
 
 use super::{driver::Driver, flags};
 use crate::{
@@ -23,7 +23,7 @@ pub fn command() -> Command {
         Command::new("convert")
             .about(
                 "Write a splat file in another format (PLY, compressed PLY, .splat, SPZ, SOG, GLB, a web page); or the \
-                 scene of a project, splats or Luxen, as splats, mesh (PLY, OBJ, GLB) or points (PLY)",
+                 scene of a project or a splat file as a mesh (PLY, OBJ, GLB) or points (PLY); or a Luxen as splats",
             )
             .arg(flags::input(
                 "input",
@@ -40,7 +40,7 @@ pub fn command() -> Command {
                     .long("as")
                     .value_name("WHAT")
                     .value_parser(DELIVERIES.map(|(name, _)| name))
-                    .help("splats, mesh or points; the last two of a project's scene [default: mesh for .obj, else splats]"),
+                    .help("splats, mesh or points [default: mesh for .obj, else splats]"),
             )
             .arg(
                 Arg::new("turn")
@@ -67,11 +67,6 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .collect();
     let kind = worker::scene_kind(&input)?;
     let delivery = delivery(matches, &output);
-    if kind.is_none() && delivery != Delivery::Splats {
-        return Err(Error::invalid(
-            "a mesh and points are made from the cameras of a capture: name a project, not a splat file",
-        ));
-    }
     if kind == Some(SceneKind::Luxen) || delivery != Delivery::Splats {
         if !turns.is_empty() {
             return Err(Error::invalid(

@@ -13,8 +13,9 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::json;
 use std::path::PathBuf;
 
-const FORMATS: [(&str, RenderFormat); 5] = [
+const FORMATS: [(&str, RenderFormat); 6] = [
     ("png", RenderFormat::Png),
+    ("png16", RenderFormat::DepthPng),
     ("exr", RenderFormat::Exr),
     ("gif", RenderFormat::Gif),
     ("video", RenderFormat::Video),
@@ -86,7 +87,8 @@ pub fn command() -> Command {
                 .value_name("WHICH")
                 .value_parser(FORMATS.map(|(name, _)| name))
                 .help(
-                    "png: eight bits; exr: 32-bit float, for exact comparison; gif: one animation; video; path: the cameras \
+                    "png: eight bits; png16: depths as nerfstudio reads them, thousandths of the capture's unit in sixteen \
+                     bits (with --show depth); exr: 32-bit float, for exact comparison; gif: one animation; video; path: the cameras \
                      alone [default: what PATH ends in, else png]",
                 ),
         );

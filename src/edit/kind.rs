@@ -138,6 +138,7 @@ impl SceneState {
                         &shape,
                         &state.parameters()?,
                         &state.cells()?,
+                        state.config.tables,
                     )?,
                     shape: Arc::new(shape),
                     config: state.config,

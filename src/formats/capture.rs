@@ -5,7 +5,8 @@ use super::distortion::Lens;
 use super::files;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
-use crate::scene::{DatasetKind, PointCloud};
+use crate::scene::{DatasetKind, PointCloud, WorldFromFile};
+use crate::{Error, Result};
 use glam::{DMat3, DMat4, DVec3};
 use std::path::{Path, PathBuf};
 
@@ -55,12 +56,35 @@ pub struct Capture {
     pub downscale: u32,
     /// What the format's own tools do.
     pub normalize: Normalize,
+    /// What was done to poses before they were written; `None` where the file says it in a way that cannot be used.
+    pub applied: Option<WorldFromFile>,
     pub background: [f32; 3],
     /// Up direction in the frame of the files, where they say it; not of unit length.
     pub up: Option<DVec3>,
     /// For captures whose frames have no role.
     pub split: EvalSplit,
     pub warnings: Vec<String>,
+}
+
+impl Capture {
+    /// Where the file's poses are put for a run whose `dataparser_transforms.json` says `frame`.
+    ///
+    /// # Errors
+    /// The file says in a way that cannot be used what was done to its poses before they were written.
+    pub fn world_of_run(&self, frame: &WorldFromFile) -> Result<WorldFromFile> {
+        let applied = self.applied.ok_or_else(|| {
+            Error::file(
+                &self.source,
+                "has an applied_transform or applied_scale that is no rotation, translation and scale: where a nerfstudio \
+                 run had these cameras cannot be told",
+            )
+        })?;
+        Ok(WorldFromFile {
+            rotation_translation: frame.rotation_translation
+                * applied.rotation_translation.inverse(),
+            scale: frame.scale / applied.scale,
+        })
+    }
 }
 
 /// Folders of smaller photos that tools make, tried where the full-size photos are not there.

@@ -137,6 +137,7 @@ impl CaptureInfo {
             points,
             downscale,
             normalize: _,
+            applied: _,
             background: _,
             up: _,
             split: _,

@@ -29,6 +29,10 @@ pub fn load(
     progress: &(dyn Fn(usize, usize) + Sync),
     cancel: &Cancel,
 ) -> Result<Dataset> {
+    let of_run = match &options.frame {
+        Some(frame) => Some(capture.world_of_run(frame)?),
+        None => None,
+    };
     let Capture {
         kind,
         source: _,
@@ -38,6 +42,7 @@ pub fn load(
         points,
         downscale,
         normalize,
+        applied: _,
         background,
         up,
         split,
@@ -46,10 +51,8 @@ pub fn load(
     let split = divide(&frames, options.split, split)?;
     let background = options.background.unwrap_or(background);
     let poses: Vec<_> = frames.iter().map(|f| f.world_to_camera.inverse()).collect();
-    let world_from_file = options
-        .normalize
-        .unwrap_or(normalize)
-        .world_from_file(&poses);
+    let normalized_as = options.normalize.unwrap_or(normalize);
+    let world_from_file = of_run.unwrap_or_else(|| normalized_as.world_from_file(&poses));
     let total = frames.len();
     let done = AtomicUsize::new(0);
     let repairs = Repairs::default();

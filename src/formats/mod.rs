@@ -37,7 +37,7 @@ pub use split::EvalSplit;
 pub use transforms::write_transforms;
 
 use crate::error::Cancel;
-use crate::scene::Dataset;
+use crate::scene::{Dataset, WorldFromFile};
 use crate::{Error, Result};
 use capture::Capture;
 use glam::DVec3;
@@ -56,6 +56,8 @@ pub struct LoadOptions {
     pub split: Option<EvalSplit>,
     /// `None`: all of it, except for Blender scenes, which keep their frame.
     pub normalize: Option<Normalize>,
+    /// Instead: where a nerfstudio run had the capture (see [`nerfstudio::frame_of`]).
+    pub frame: Option<WorldFromFile>,
     /// What transparent pixels are composited over, RGB in [0, 1]. `None`: white for Blender scenes, else black.
     pub background: Option<[f32; 3]>,
 }

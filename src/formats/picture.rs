@@ -181,6 +181,39 @@ pub fn write_rgba_png(path: &Path, width: u32, height: u32, rgba: &[u8]) -> Resu
     write_atomic(path, |out: &mut dyn Write| out.write_all(&bytes))
 }
 
+/// Counts of a depth picture a unit of the capture: nerfstudio's `depth_unit_scale_factor` is the inverse, its default.
+const DEPTH_COUNTS: f64 = 1000.0;
+/// The farthest that a depth picture can say, units of the capture.
+pub const MOST_DEPTH: f64 = u16::MAX as f64 / DEPTH_COUNTS;
+
+/// Depths as nerfstudio reads them (`depth_file_path`): one channel of sixteen bits, thousandths of the capture's unit, 0
+/// where there is nothing. `depths`: red is camera z in world units, of which a unit of the capture has `scale`. Returns how
+/// many pixels are farther than [`MOST_DEPTH`], which they get.
+///
+/// # Errors
+/// As [`write_png`].
+pub fn write_depth_png(path: &Path, depths: &FloatImage, scale: f64) -> Result<usize> {
+    let mut too_far = 0;
+    let mut counts: Vec<u16> = Vec::with_capacity(depths.rgb.len() / 3);
+    for pixel in depths.rgb.as_chunks::<3>().0 {
+        let count = (f64::from(pixel[0]) / scale * DEPTH_COUNTS).round();
+        too_far += usize::from(count > f64::from(u16::MAX));
+        // Saturates.
+        counts.push(count as u16);
+    }
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(
+            bytemuck::cast_slice(&counts),
+            depths.width,
+            depths.height,
+            ExtendedColorType::L16,
+        )
+        .map_err(|e| Error::file(path, format!("could not be encoded: {e}")))?;
+    write_atomic(path, |out: &mut dyn Write| out.write_all(&bytes))?;
+    Ok(too_far)
+}
+
 /// The values as they are, 32-bit float RGB.
 ///
 /// # Errors

@@ -129,6 +129,12 @@ impl Gpu {
         adapters::is_software(&self.info)
     }
 
+    /// Whether kernels can pack and unpack f16. Core WGSL, but old software adapters of Mesa cannot.
+    pub fn packs_half(&self) -> bool {
+        let flags = self.adapter.get_downlevel_capabilities().flags;
+        flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32)
+    }
+
     /// # Errors
     /// The first driver or validation error since the last call; a lost device stays an error.
     pub fn check(&self) -> Result<()> {

@@ -4,9 +4,11 @@
 use super::{
     FieldShape, LuxenConfig,
     field::APPEARANCES,
+    half::HalfTables,
     layout::APPEARANCE,
     occupancy::Occupancy,
     optimizer,
+    poses::PoseBytes,
     renderer::CHUNK_RAYS,
     uniforms::View,
     workspace::{ChunkBytes, GradientBytes, capacity, rays_at_a_time},
@@ -19,7 +21,7 @@ pub struct LuxenMemory {
     pub field: u64,
     /// Gradients, both moments, and what a step of several chunks carries.
     pub optimizer: u64,
-    /// Samples of the rays that go through at a time, and their gradients.
+    /// Samples of the rays that go through at a time, and their gradients; corrections of poses and theirs.
     pub step: u64,
     /// A picture of the largest view being drawn, and the patches that LPIPS compares.
     pub pictures: u64,
@@ -47,6 +49,7 @@ impl LuxenMemory {
         let chunk = ChunkBytes::new(&shape, config.samples, u64::from(rays)).total();
         let gradients = GradientBytes::new(&shape, config, u64::from(rays)).total();
         let cells = Occupancy::bytes(config, &shape.layout.arena()).map_or(0, Gpu::storage_bytes);
+        let poses = PoseBytes::new(config, &shape, rays).map_or(0, |bytes| bytes.total());
         let pixels = views.iter().map(|[w, h]| u64::from(*w) * u64::from(*h));
         let largest = pixels.clone().max().unwrap_or(0);
         let wanted = u32::try_from(largest).unwrap_or(u32::MAX);
@@ -57,9 +60,11 @@ impl LuxenMemory {
             _ => 2 * 16 * u64::from(config.rays),
         };
         Ok(Self {
-            field: field + Gpu::storage_bytes(4 * u64::from(shape.cells)),
+            field: field
+                + HalfTables::bytes(config, &shape)
+                + Gpu::storage_bytes(4 * u64::from(shape.cells)),
             optimizer: optimizer::bytes(&lengths, config.rays > rays),
-            step: chunk + gradients + cells,
+            step: chunk + gradients + cells + poses,
             pictures: ChunkBytes::new(&shape, config.samples, u64::from(drawn)).total()
                 + 16 * largest
                 + patches,

@@ -25,6 +25,17 @@ pub enum PixelLoss {
     Absolute,
 }
 
+/// What a field's hash tables are read as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableStorage {
+    /// The parameters themselves.
+    #[default]
+    Single,
+    /// A copy in f16 that every step of Adam renews, as tiny-cuda-nn keeps one: a lookup reads half as much.
+    Half,
+}
+
 /// A learning rate that decays exponentially.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decay {
@@ -39,6 +50,28 @@ impl Decay {
         let t = (step as f64 / self.steps.max(1) as f64).clamp(0.0, 1.0);
         (self.start.ln() * (1.0 - t) + self.end.ln() * t).exp()
     }
+}
+
+/// Where the training cameras stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraPoses {
+    /// Where the capture says.
+    #[default]
+    Given,
+    /// A small correction of each is learnt at this rate, radians and world units a step.
+    Learning(Decay),
+    /// Corrected by what was learnt.
+    Learnt,
+}
+
+impl CameraPoses {
+    /// nerfacto's numbers.
+    pub const NERFACTO: Self = Self::Learning(Decay {
+        start: 1e-3,
+        end: 1e-4,
+        steps: 5000,
+    });
 }
 
 /// Weights of the losses.
@@ -57,6 +90,8 @@ pub struct LuxenConfig {
     pub semantics: GridSemantics,
     pub grid: GridConfig,
     pub proposals: [GridConfig; 2],
+    #[serde(default)]
+    pub tables: TableStorage,
     /// Rays a step.
     pub rays: u32,
     /// Most rays that go through the buffers at a time, a multiple of 64; 0: as many as fit the adapter. A step of more
@@ -81,6 +116,8 @@ pub struct LuxenConfig {
     pub appearance: bool,
     pub loss: PhotoLoss,
     pub learning_rate: Decay,
+    #[serde(default)]
+    pub poses: CameraPoses,
     /// Steps over which the proposals' weights sharpen to what is sampled from.
     pub anneal_steps: u64,
     /// Steps over which the proposals go from being trained at every second step to every sixth.
@@ -109,6 +146,7 @@ impl LuxenConfig {
                 max_resolution,
                 log2_entries: 17,
             }),
+            tables: TableStorage::Single,
             rays: 4096,
             chunk_rays: 0,
             samples: [256, 96, 48],
@@ -129,6 +167,7 @@ impl LuxenConfig {
                 end: 1e-4,
                 steps: 200_000,
             },
+            poses: CameraPoses::Given,
             anneal_steps: 1000,
             proposal_warmup: 5000,
         }
@@ -165,6 +204,14 @@ impl LuxenConfig {
                 end: 5e-4,
                 steps: steps.max(1),
             },
+            poses: match self.poses {
+                // A sixth of nerfacto's 30 000 steps.
+                CameraPoses::Learning(rate) => CameraPoses::Learning(Decay {
+                    steps: (steps / 6).max(1),
+                    ..rate
+                }),
+                other => other,
+            },
             anneal_steps: 1000.min(steps / 4).max(1),
             proposal_warmup: 5000.min(steps).max(1),
             ..self
@@ -172,7 +219,7 @@ impl LuxenConfig {
     }
 
     /// For further steps on a finished scene, as Instruct-NeRF2NeRF edits it: its learning rates, absolute differences
-    /// because edited views contradict each other, nothing annealed.
+    /// because edited views contradict each other, nothing annealed. Cameras stay where they have got to.
     pub fn refine(self) -> Self {
         Self {
             learning_rate: Decay {
@@ -182,6 +229,10 @@ impl LuxenConfig {
             },
             anneal_steps: 0,
             proposal_warmup: 0,
+            poses: match self.poses {
+                CameraPoses::Given => CameraPoses::Given,
+                CameraPoses::Learning(_) | CameraPoses::Learnt => CameraPoses::Learnt,
+            },
             loss: PhotoLoss {
                 pixel: PixelLoss::Absolute,
                 ..self.loss

@@ -1,7 +1,8 @@
 //! A field's parameters as storage buffers, and how they begin.
 
 use super::{
-    GridSemantics, GridShape, LuxenConfig,
+    GridSemantics, GridShape, LuxenConfig, TableStorage,
+    half::HalfTables,
     layout::{APPEARANCE, FieldLayout, LayerGradient, ProposalLayout},
     occupancy::cell_count,
 };
@@ -158,6 +159,8 @@ pub struct FieldBuffers {
     pub groups: [wgpu::Buffer; 7],
     /// `[64, 64, 64]`: the density that each cell of a bounded scene's box remembers, x fastest.
     pub cells: wgpu::Buffer,
+    /// What tables are read as, where that is not the parameters.
+    pub halves: Option<HalfTables>,
 }
 
 impl FieldBuffers {
@@ -168,6 +171,7 @@ impl FieldBuffers {
         shape: &FieldShape,
         groups: &[Vec<f32>; 7],
         cells: &[f32],
+        storage: TableStorage,
     ) -> Result<Self> {
         if cells.len() != shape.cells as usize {
             return Err(Error::Invalid(format!(
@@ -208,10 +212,21 @@ impl FieldBuffers {
             }
             buffer
         });
-        Ok(Self {
+        let single = Self {
             groups,
             cells: gpu.storage_from("cells", cells),
-        })
+            halves: None,
+        };
+        Ok(single.read_as(gpu, shape, storage))
+    }
+
+    /// The same parameters, read so from here on if the adapter can (see [`TableStorage::notice`]).
+    pub(super) fn read_as(self, gpu: &Gpu, shape: &FieldShape, storage: TableStorage) -> Self {
+        let is_half = storage == TableStorage::Half && gpu.packs_half();
+        Self {
+            halves: is_half.then(|| HalfTables::of(gpu, shape, &self.groups)),
+            ..self
+        }
     }
 
     /// Copy back to the host; waits for the GPU.
@@ -226,9 +241,19 @@ impl FieldBuffers {
             .collect()
     }
 
-    /// Both proposals' and the field's tables.
+    pub(super) fn storage(&self) -> TableStorage {
+        match self.halves {
+            None => TableStorage::Single,
+            Some(_) => TableStorage::Half,
+        }
+    }
+
+    /// Both proposals' and the field's tables, as they are read.
     pub(super) fn table(&self, level: usize) -> &wgpu::Buffer {
-        &self.groups[2 * level]
+        match &self.halves {
+            None => &self.groups[2 * level],
+            Some(halves) => &halves.tables[level],
+        }
     }
 
     pub(super) fn network(&self, level: usize) -> &wgpu::Buffer {

@@ -1,6 +1,7 @@
 //! The WGSL of the Luxens and its pipelines. The networks' widths are decided when the pipelines are made, because loops
 //! over constants unroll and arrays of constant size stay in registers.
 
+use super::TableStorage;
 use crate::gpu::{Gpu, Kernel, ShaderSource};
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +104,14 @@ const POINTS: ShaderSource = shader!(
     "luxen/contraction",
     "luxen/points"
 );
-const ENCODE: ShaderSource = shader!("encode", "luxen/grid", "luxen/encode");
+const ENCODE: ShaderSource = shader!("encode", "luxen/grid", "luxen/entry_single", "luxen/encode");
+const ENCODE_HALF: ShaderSource = shader!(
+    "encode_half",
+    "luxen/grid",
+    "luxen/half",
+    "luxen/entry_half",
+    "luxen/encode"
+);
 const SCATTER: ShaderSource = shader!(
     "scatter",
     "luxen/grid",
@@ -181,7 +189,56 @@ const ADAM_TABLE: ShaderSource = shader!(
     "shared/dispatch",
     "shared/adam_update",
     "luxen/adam",
+    "luxen/keep_single",
     "luxen/adam_table"
+);
+const ADAM_TABLE_HALF: ShaderSource = shader!(
+    "adam_table_half",
+    "shared/dispatch",
+    "shared/adam_update",
+    "luxen/adam",
+    "luxen/half",
+    "luxen/keep_half",
+    "luxen/adam_table"
+);
+pub(super) const HALVE_TABLE: ShaderSource = shader!(
+    "halve_table",
+    "shared/dispatch",
+    "luxen/half",
+    "luxen/halve_table"
+);
+const D_POINTS: ShaderSource = shader!(
+    "d_points",
+    "luxen/grid",
+    "luxen/entry_single",
+    "luxen/d_points"
+);
+const D_POINTS_HALF: ShaderSource = shader!(
+    "d_points_half",
+    "luxen/grid",
+    "luxen/half",
+    "luxen/entry_half",
+    "luxen/d_points"
+);
+const POSE_VIEWS: ShaderSource = shader!(
+    "pose_views",
+    "luxen/ray",
+    "luxen/turn",
+    "luxen/pose",
+    "luxen/pose_views"
+);
+const POSE_SUMS: ShaderSource = shader!(
+    "pose_sums",
+    "shared/workgroup_sum",
+    "luxen/batch",
+    "luxen/pose_sums"
+);
+const ADAM_POSES: ShaderSource = shader!(
+    "adam_poses",
+    "shared/adam_update",
+    "luxen/turn",
+    "luxen/pose",
+    "luxen/adam_poses"
 );
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
@@ -245,12 +302,23 @@ macro_rules! by_size {
             ),
             shader!("layer_sums", $size, "luxen/layer", "luxen/layer_sums"),
             shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
+            shader!(
+                "d_rays",
+                "luxen/batch",
+                "luxen/spacing",
+                "luxen/contraction_backward",
+                "shared/harmonics",
+                "luxen/d_directions",
+                $size,
+                "luxen/network",
+                "luxen/d_rays"
+            ),
         ]
     };
 }
 
-const SMALL: [ShaderSource; 8] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 8] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 9] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 9] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
@@ -260,6 +328,7 @@ pub const SHADERS: &[ShaderSource] = &[
     CELL_POINTS,
     POINTS,
     ENCODE,
+    ENCODE_HALF,
     SCATTER,
     FIXED_SCALES,
     PROPOSAL,
@@ -272,8 +341,15 @@ pub const SHADERS: &[ShaderSource] = &[
     LOSSES,
     ADAM_NETWORK,
     ADAM_TABLE,
+    ADAM_TABLE_HALF,
+    HALVE_TABLE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
+    D_POINTS,
+    D_POINTS_HALF,
+    POSE_VIEWS,
+    POSE_SUMS,
+    ADAM_POSES,
     SMALL[0],
     SMALL[1],
     SMALL[2],
@@ -282,6 +358,7 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[5],
     SMALL[6],
     SMALL[7],
+    SMALL[8],
     FULL[0],
     FULL[1],
     FULL[2],
@@ -290,14 +367,38 @@ pub const SHADERS: &[ShaderSource] = &[
     FULL[5],
     FULL[6],
     FULL[7],
+    FULL[8],
 ];
+
+/// A kernel that looks things up in tables, for what they may be read as.
+pub(super) struct TableKernel {
+    single: Kernel,
+    /// Where the adapter can.
+    half: Option<Kernel>,
+}
+
+impl TableKernel {
+    fn new(gpu: &Gpu, single: &ShaderSource, half: &ShaderSource) -> Self {
+        Self {
+            single: Kernel::new(gpu, single),
+            half: gpu.packs_half().then(|| Kernel::new(gpu, half)),
+        }
+    }
+
+    pub fn of(&self, storage: TableStorage) -> &Kernel {
+        match (storage, &self.half) {
+            (TableStorage::Half, Some(half)) => half,
+            (TableStorage::Single, _) | (_, None) => &self.single,
+        }
+    }
+}
 
 /// What a picture needs.
 pub(super) struct ForwardKernels {
     pub rays_of_camera: Kernel,
     pub first_bins: Kernel,
     pub points: Kernel,
-    pub encode: Kernel,
+    pub encode: TableKernel,
     pub proposal: Kernel,
     pub resample: Kernel,
     pub ray_head: Kernel,
@@ -313,7 +414,7 @@ impl ForwardKernels {
             rays_of_camera: Kernel::new(gpu, &RAYS_OF_CAMERA),
             first_bins: Kernel::new(gpu, &FIRST_BINS),
             points: Kernel::new(gpu, &POINTS),
-            encode: Kernel::new(gpu, &ENCODE),
+            encode: TableKernel::new(gpu, &ENCODE, &ENCODE_HALF),
             proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
@@ -344,6 +445,8 @@ pub(super) struct BackwardKernels {
     pub appearance_scatter: Kernel,
     pub adam_network: Kernel,
     pub adam_table: Kernel,
+    /// Where the adapter can.
+    pub adam_table_half: Option<Kernel>,
 }
 
 impl BackwardKernels {
@@ -357,6 +460,7 @@ impl BackwardKernels {
             cell_densities,
             layer_sums,
             layer_reduce,
+            _,
         ] = by(size);
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
@@ -377,11 +481,34 @@ impl BackwardKernels {
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
             adam_network: Kernel::new(gpu, &ADAM_NETWORK),
             adam_table: Kernel::new(gpu, &ADAM_TABLE),
+            adam_table_half: gpu.packs_half().then(|| Kernel::new(gpu, &ADAM_TABLE_HALF)),
         }
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 8] {
+/// What learning the cameras' poses needs.
+pub(super) struct PoseKernels {
+    pub views: Kernel,
+    pub points: TableKernel,
+    pub rays: Kernel,
+    pub sums: Kernel,
+    pub adam: Kernel,
+}
+
+impl PoseKernels {
+    pub fn new(gpu: &Gpu, size: Size) -> Self {
+        let [.., d_rays] = by(size);
+        Self {
+            views: Kernel::new(gpu, &POSE_VIEWS),
+            points: TableKernel::new(gpu, &D_POINTS, &D_POINTS_HALF),
+            rays: Kernel::new(gpu, d_rays),
+            sums: Kernel::with_raw_shared_memory(gpu, &POSE_SUMS),
+            adam: Kernel::new(gpu, &ADAM_POSES),
+        }
+    }
+}
+
+fn by(size: Size) -> &'static [ShaderSource; 9] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,

@@ -180,7 +180,7 @@ pub(super) fn record_forward(
             [per_quad, 1, 1],
         );
         recorder.run(
-            &kernels.encode,
+            kernels.encode.of(field.storage()),
             chunk.grids[level],
             &[field.table(level), arena],
             [per_quad, shape.grids[level].levels.len() as u32, 1],

@@ -9,6 +9,7 @@ mod budget;
 mod config;
 mod field;
 mod grid;
+mod half;
 mod kernels;
 mod layout;
 mod marcher;
@@ -16,6 +17,7 @@ mod occupancy;
 mod optimizer;
 mod patches;
 mod pool;
+mod poses;
 mod preset;
 mod renderer;
 mod state;
@@ -24,9 +26,10 @@ mod uniforms;
 mod workspace;
 
 pub use budget::LuxenMemory;
-pub use config::{Background, Decay, LuxenConfig, PhotoLoss, PixelLoss};
+pub use config::{Background, CameraPoses, Decay, LuxenConfig, PhotoLoss, PixelLoss, TableStorage};
 pub use field::{FieldBuffers, FieldShape, GROUPS};
 pub use grid::{GridConfig, GridSemantics, GridShape};
+pub use half::HalfTables;
 pub use kernels::{SHADERS, Size};
 pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};
 pub use occupancy::CELLS;
@@ -35,5 +38,6 @@ pub use renderer::{Drawable, LuxenRenderer};
 pub use state::{LuxenProgress, LuxenState};
 pub use trainer::{LuxenStep, LuxenTrainer};
 pub use uniforms::{
-    AdamParams, Batch, Channels, Crop, Draw, FinalLevel, GridLevel, GridUniform, Layer, View,
+    AdamParams, Batch, Channels, Crop, Draw, FinalLevel, GridLevel, GridUniform, Layer, PoseStep,
+    View,
 };

@@ -110,7 +110,7 @@ impl Occupancy {
             [per_quad, 1, 1],
         );
         recorder.run(
-            &forward.encode,
+            forward.encode.of(field.storage()),
             uniforms.grid,
             &[field.table(2), &self.arena],
             [per_quad, shape.grids[2].levels.len() as u32, 1],

@@ -191,19 +191,19 @@ impl Optimizer {
         let parameters = &field.groups[group];
         if is_fixed_point(group) {
             let scales = &gradients.scales[group / 2];
-            recorder.run(
-                &kernels.adam_table,
-                update.uniform,
-                &[
-                    scales,
-                    &self.gradients[group],
-                    &self.carried[group],
-                    parameters,
-                    first,
-                    second,
-                ],
-                groups,
-            );
+            let sums = &self.gradients[group];
+            let carried = &self.carried[group];
+            let mut buffers = vec![scales, sums, carried, parameters, first, second];
+            let halves = field.halves.as_ref().map(|halves| &halves.tables);
+            let half = halves.and_then(|tables| tables.get(group / 2));
+            let kernel = match (half, &kernels.adam_table_half) {
+                (Some(half), Some(kernel)) => {
+                    buffers.push(half);
+                    kernel
+                }
+                (None, _) | (_, None) => &kernels.adam_table,
+            };
+            recorder.run(kernel, update.uniform, &buffers, groups);
         } else {
             recorder.run(
                 &kernels.adam_network,

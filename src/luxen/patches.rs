@@ -112,7 +112,8 @@ impl LuxenTrainer {
         };
         let no_depth = gpu.storage("no depth", 16);
         let mut packer = Packer::new(gpu);
-        let draw = packer.add(&given(&self.config, views, drawn, None)?.draw);
+        let draw = given(&self.config, views, drawn, None)?.draw;
+        let draw = self.plan_draw(&mut packer, &draw);
         let chunks: Vec<_> = self
             .ranges()
             .iter()
@@ -134,7 +135,7 @@ impl LuxenTrainer {
             };
             for chunk in &chunks {
                 let per_ray = [groups(chunk.rays), 1, 1];
-                self.record_rays(&mut recorder, chunk, draw);
+                self.record_rays(&mut recorder, chunk, &draw);
                 recorder.run(
                     &self.forward.picture,
                     chunk.batches[2],

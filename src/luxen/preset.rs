@@ -1,9 +1,9 @@
 //! From the person's settings and the capture to a configuration.
 
-use super::{Background, LuxenConfig, Size};
+use super::{Background, CameraPoses, LuxenConfig, Size, TableStorage};
 use crate::{
     scene::{Dataset, DatasetKind},
-    settings::{Appearance, Loss, LuxenSize, Settings},
+    settings::{Appearance, Loss, LuxenSize, PoseRefinement, Precision, Settings},
 };
 
 /// Side of the patches that LPIPS compares, pixels (Instruct-NeRF2NeRF).
@@ -15,6 +15,15 @@ const SYNTHETIC_HALF_SIDE: f64 = 1.5;
 /// thousand units it would begin so clear that the background shows through everything, every color would be pushed away
 /// from the background's without end, and saturate before there is anything to color.
 const SYNTHETIC_DENSITY: f64 = 1.0;
+
+impl From<Precision> for TableStorage {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Full => Self::Single,
+            Precision::Half => Self::Half,
+        }
+    }
+}
 
 impl LuxenConfig {
     /// For a reconstruction of `steps`. Synthetic captures have a known background and a known extent; rays are sampled
@@ -45,6 +54,10 @@ impl LuxenConfig {
             Appearance::Auto => !is_synthetic,
             Appearance::On => true,
             Appearance::Off => false,
+        };
+        config.poses = match settings.refine_poses {
+            PoseRefinement::Off => CameraPoses::Given,
+            PoseRefinement::On => CameraPoses::NERFACTO,
         };
         if is_synthetic {
             // nerfstudio's benchmark of synthetic scenes goes without.
@@ -77,6 +90,7 @@ impl LuxenConfig {
         Self {
             rays: rays.next_multiple_of(least),
             patch_side,
+            tables: settings.precision.into(),
             ..self.refine()
         }
     }

@@ -1,7 +1,9 @@
 //! A trainer's whole state on the host, as named arrays: what a snapshot holds so that a resumed run is the uninterrupted
 //! one, bit for bit.
 
-use super::{FieldBuffers, FieldShape, LuxenConfig, field::GROUPS, optimizer::Optimizer};
+use super::{
+    FieldBuffers, FieldShape, LuxenConfig, field::GROUPS, optimizer::Optimizer, poses::Poses,
+};
 use crate::{Error, Result, gpu::Gpu, scene::NamedTensor};
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +20,17 @@ pub struct LuxenProgress {
     pub proposal_steps: u64,
     /// Steps since they last did.
     pub proposal_idle: u64,
+    /// Steps at which poses learned.
+    #[serde(default)]
+    pub pose_steps: u64,
     /// Training views that the field knows the appearance of.
     pub views: u32,
 }
 
 /// Everything for an exact resume. Tensors: `G`, `adam.G.first`, `adam.G.second`, one-dimensional, for G in
 /// proposal_0.table, proposal_0.network, proposal_1.table, proposal_1.network, field.table, field.network, appearances;
-/// of a bounded scene also `cells`.
+/// of a bounded scene also `cells`; where cameras' poses were learnt also `poses`, `[views, 6, 4]`: shift and turn in the
+/// world, first moments of both, second moments of both, each of three numbers and a zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LuxenState {
     pub config: LuxenConfig,
@@ -40,6 +46,7 @@ impl LuxenState {
         shape: &FieldShape,
         field: &FieldBuffers,
         optimizer: &Optimizer,
+        poses: Option<&Poses>,
     ) -> Result<Self> {
         let mut tensors = Vec::with_capacity(3 * GROUPS.len());
         for (group, length) in shape.lengths().into_iter().enumerate() {
@@ -63,6 +70,9 @@ impl LuxenState {
                 shape: vec![length],
                 data: gpu.read(&field.cells, length)?,
             });
+        }
+        if let Some(poses) = poses {
+            tensors.push(poses.tensor(gpu, shape.views)?);
         }
         Ok(Self {
             config,

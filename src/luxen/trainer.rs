@@ -3,7 +3,8 @@
 //! window stays live.
 
 use super::{
-    Drawable, FieldBuffers, FieldShape, LuxenConfig, LuxenProgress, LuxenRenderer, LuxenState,
+    CameraPoses, Drawable, FieldBuffers, FieldShape, LuxenConfig, LuxenProgress, LuxenRenderer,
+    LuxenState,
     backward::{Backward, BackwardUniforms},
     field::APPEARANCES,
     kernels::{BackwardKernels, ForwardKernels},
@@ -12,13 +13,15 @@ use super::{
     optimizer::Optimizer,
     patches::{Given, given},
     pool::PhotoPool,
+    poses::Poses,
+    uniforms::Draw,
     workspace::{Gradients, Workspace},
 };
 use crate::{
     Error, Result,
     gpu::{Gpu, GpuImage, Packer, Slice},
     loss::{NetworkGradient, TrainView},
-    scene::{Camera, CropBox},
+    scene::{Camera, CropBox, NamedTensor},
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -40,6 +43,13 @@ pub struct LuxenStep {
     pub distortion: f32,
     /// 0 at steps at which the proposals do not learn.
     pub interlevel: f32,
+}
+
+/// Uniforms of what rays are drawn from.
+pub(super) struct DrawUniforms {
+    pub views: u32,
+    pub draw: Slice,
+    pub poses: Slice,
 }
 
 struct Pending {
@@ -64,6 +74,7 @@ pub struct LuxenTrainer {
     gradients: Gradients,
     occupancy: Option<Occupancy>,
     pub(super) pool: PhotoPool,
+    poses: Option<Poses>,
     renderer: LuxenRenderer,
     in_flight: VecDeque<Pending>,
     results: Vec<LuxenStep>,
@@ -84,7 +95,7 @@ impl LuxenTrainer {
             ..Default::default()
         };
         let cells = shape.fresh_cells(&config);
-        Self::build(gpu, config, progress, shape, &parameters, &cells, None)
+        Self::build(gpu, config, progress, shape, (&parameters, &cells), None)
     }
 
     /// Go on exactly where [`Self::state`] was taken.
@@ -99,9 +110,8 @@ impl LuxenTrainer {
             state.config,
             state.progress,
             state.shape(),
-            &parameters,
-            &state.cells()?,
-            Some(&moments),
+            (&parameters, &state.cells()?),
+            Some((&moments, &state.tensors)),
         )
     }
 
@@ -110,11 +120,12 @@ impl LuxenTrainer {
         config: LuxenConfig,
         progress: LuxenProgress,
         shape: FieldShape,
-        parameters: &[Vec<f32>; 7],
-        cells: &[f32],
-        moments: Option<&[[Vec<f32>; 2]; 7]>,
+        (parameters, cells): (&[Vec<f32>; 7], &[f32]),
+        saved: Option<(&[[Vec<f32>; 2]; 7], &[NamedTensor])>,
     ) -> Result<Self> {
-        let field = FieldBuffers::upload(&gpu, &shape, parameters, cells)?;
+        let moments = saved.map(|(moments, _)| moments);
+        let tensors = saved.map(|(_, tensors)| tensors);
+        let field = FieldBuffers::upload(&gpu, &shape, parameters, cells, config.tables)?;
         let space = Workspace::of_step(&gpu, &shape, &config)?;
         let gradients = Gradients::new(&gpu, &shape, &config, &space);
         let carries = config.rays > space.rays_capacity;
@@ -124,6 +135,7 @@ impl LuxenTrainer {
             backward: BackwardKernels::new(&gpu, config.size),
             occupancy: Occupancy::new(&gpu, &config, &space.arenas[2]),
             pool: PhotoPool::new(&gpu),
+            poses: Poses::new(&gpu, &config, &shape, space.rays_capacity, tensors)?,
             renderer: LuxenRenderer::new(gpu.clone()),
             in_flight: VecDeque::new(),
             results: Vec::new(),
@@ -176,6 +188,9 @@ impl LuxenTrainer {
             self.progress.proposal_steps += 1;
             self.progress.proposal_idle = 1;
         }
+        if matches!(self.config.poses, CameraPoses::Learning(_)) {
+            self.progress.pose_steps += 1;
+        }
         while self.in_flight.len() >= MAX_IN_FLIGHT {
             self.settle_oldest()?;
         }
@@ -210,19 +225,39 @@ impl LuxenTrainer {
             .collect()
     }
 
+    /// Uniforms of what rays are drawn from.
+    pub(super) fn plan_draw(&self, packer: &mut Packer, draw: &Draw) -> DrawUniforms {
+        DrawUniforms {
+            views: draw.views,
+            draw: packer.add(draw),
+            poses: Poses::plan_views(packer, draw.views),
+        }
+    }
+
+    /// Records of the views that rays are drawn from, their poses corrected.
+    fn views(&self) -> &wgpu::Buffer {
+        match &self.poses {
+            Some(poses) => &poses.moved,
+            None => &self.pool.views,
+        }
+    }
+
     /// Record: draw a chunk's rays, and what the field has on them.
     pub(super) fn record_rays(
         &self,
         recorder: &mut Recorder<'_, '_>,
         chunk: &ChunkUniforms,
-        draw: Slice,
+        draw: &DrawUniforms,
     ) {
+        if let Some(poses) = &self.poses {
+            poses.record_views(recorder, draw.poses, &self.pool.views, draw.views);
+        }
         let [pool0, pool1, pool2, pool3] = &self.pool.pools;
         recorder.run_with(
             &self.backward.rays_of_views,
             chunk.batches[0],
             &[
-                &self.pool.views,
+                self.views(),
                 pool0,
                 pool1,
                 pool2,
@@ -231,7 +266,7 @@ impl LuxenTrainer {
                 &self.field.cells,
                 &self.space.spans,
             ],
-            Some(draw),
+            Some(draw.draw),
             [groups(chunk.rays), 1, 1],
         );
         record_forward(
@@ -251,19 +286,20 @@ impl LuxenTrainer {
             step,
             phase_step,
             proposal_steps,
+            pose_steps,
             ..
         } = self.progress;
         let rate = config.learning_rate.at(phase_step);
         let mut packer = Packer::new(gpu);
         let mut chunks = Vec::new();
         let carries = config.rays > self.space.rays_capacity;
-        let draw = packer.add(&given.draw);
+        let draw = self.plan_draw(&mut packer, &given.draw);
         for range in self.ranges() {
             let chunk = ChunkUniforms::new(&mut packer, config, &self.shape, &self.space, &range);
             let back = BackwardUniforms::new(
                 &mut packer,
                 &chunk,
-                draw,
+                draw.draw,
                 &self.shape,
                 &self.space,
                 config.samples[2],
@@ -279,7 +315,17 @@ impl LuxenTrainer {
                         .plan(&mut packer, group, steps, rate, is_last, carries)
                 })
                 .collect();
-            chunks.push((chunk, back, updates));
+            let of_poses = match is_last {
+                true => Poses::plan_update(
+                    &mut packer,
+                    config,
+                    self.shape.views,
+                    phase_step,
+                    pose_steps + 1,
+                ),
+                false => None,
+            };
+            chunks.push((chunk, back, updates, of_poses));
         }
         let occupancy = self.occupancy.as_ref().map(|occupancy| {
             let arena = &self.space.arenas[2];
@@ -298,8 +344,8 @@ impl LuxenTrainer {
                 pass: &mut pass,
                 uniforms: &uniforms,
             };
-            for (chunk, back, updates) in &chunks {
-                self.record_rays(&mut recorder, chunk, draw);
+            for (chunk, back, updates, of_poses) in &chunks {
+                self.record_rays(&mut recorder, chunk, &draw);
                 let backward = Backward {
                     kernels: &self.backward,
                     size: config.size,
@@ -311,9 +357,12 @@ impl LuxenTrainer {
                     field: &self.field,
                     optimizer: &self.optimizer,
                     given: given.planes.unwrap_or(&self.pool.views),
-                    views: &self.pool.views,
+                    views: self.views(),
                 };
                 backward.record(&mut recorder, with_proposals);
+                if let Some(poses) = &self.poses {
+                    poses.record(&mut recorder, &backward, *of_poses);
+                }
                 for update in updates {
                     self.optimizer.record(
                         &mut recorder,
@@ -413,8 +462,20 @@ impl LuxenTrainer {
         std::mem::take(&mut self.results)
     }
 
-    /// Draw the scene as it is after all submitted steps, with the appearance of a training view, or the mean of all.
-    /// Complete when it returns.
+    /// Where a training view's camera has got to.
+    ///
+    /// # Errors
+    /// As [`Self::step`]; [`Error::Invalid`] for a view that there is not.
+    pub fn view_camera(&mut self, view: u32, camera: &Camera) -> Result<Camera> {
+        self.finish()?;
+        match &self.poses {
+            Some(poses) => poses.camera(&self.gpu, self.shape.views, view, camera),
+            None => Ok(*camera),
+        }
+    }
+
+    /// Draw the scene as it is after all submitted steps, with the appearance of a training view and from where its camera
+    /// has got to; or with the mean appearance. Complete when it returns.
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -439,6 +500,10 @@ impl LuxenTrainer {
         depth: Option<&wgpu::Buffer>,
     ) -> Result<()> {
         self.finish()?;
+        let camera = match appearance {
+            Some(view) => &self.view_camera(view, camera)?,
+            None => camera,
+        };
         let scene = self.drawable();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         self.renderer.record(
@@ -467,6 +532,7 @@ impl LuxenTrainer {
             &self.shape,
             &self.field,
             &self.optimizer,
+            self.poses.as_ref(),
         )
     }
 
@@ -486,6 +552,7 @@ impl LuxenTrainer {
                 c.proposals,
                 c.appearance,
                 c.half_side,
+                c.poses == CameraPoses::Given,
             )
         };
         if sizes(&config) != sizes(&old) {
@@ -501,6 +568,16 @@ impl LuxenTrainer {
             self.optimizer
                 .carry(&self.gpu, config.rays > space.rays_capacity);
             self.space = space;
+        }
+        if let Some(poses) = &mut self.poses {
+            let rays = self.space.rays_capacity;
+            poses.prepare(&self.gpu, &config, &self.shape, rays);
+        }
+        if config.tables != old.tables {
+            self.field = self
+                .field
+                .clone()
+                .read_as(&self.gpu, &self.shape, config.tables);
         }
         self.config = config;
         self.progress.phase_step = 0;
@@ -525,11 +602,18 @@ impl LuxenTrainer {
 
     /// Bytes of the buffers that training holds at present: field, optimizer, a step, photos.
     pub fn allocated(&self) -> u64 {
-        let FieldBuffers { groups, cells } = &self.field;
+        let FieldBuffers {
+            groups,
+            cells,
+            halves,
+        } = &self.field;
+        let halves = halves.iter().flat_map(|halves| &halves.tables);
         let occupancy = self.occupancy.as_ref().map(Occupancy::buffer);
         groups
             .iter()
             .chain([cells, &self.pool.views])
+            .chain(halves)
+            .chain(self.poses.iter().flat_map(Poses::buffers))
             .chain(&self.pool.pools)
             .chain(self.optimizer.buffers())
             .chain(self.space.buffers())

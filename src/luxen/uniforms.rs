@@ -126,6 +126,20 @@ pub struct AdamParams {
     pub ends: [u32; 16],
 }
 
+/// `Poses` of `luxen/pose.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct PoseStep {
+    pub count: u32,
+    pub step_size: f32,
+    pub second_correction: f32,
+    pub beta1: f32,
+    pub beta2: f32,
+    pub epsilon: f32,
+    pub shift_weight: f32,
+    pub turn_weight: f32,
+}
+
 /// `View` of `luxen/ray.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -167,6 +181,7 @@ const _: () = assert!(
         && size_of::<Draw>() == 32
         && size_of::<Layer>() == 48
         && size_of::<AdamParams>() == 112
+        && size_of::<PoseStep>() == 32
         && size_of::<View>() == 96
         && size_of::<Crop>() == 32
 );

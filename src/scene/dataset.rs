@@ -72,6 +72,19 @@ impl WorldFromFile {
         camera_to_world.inverse()
     }
 
+    /// The same frame, up to what rounding and text files lose: a thousandth of a radian and of the scene.
+    pub fn is_near(&self, other: &Self) -> bool {
+        let ratio = self.scale / other.scale;
+        let a = self.rotation_translation.to_cols_array();
+        let b = other.rotation_translation.to_cols_array();
+        let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        let (turned, moved) = (
+            apart.clone().take(12).fold(0.0, f64::max),
+            apart.skip(12).fold(0.0, f64::max),
+        );
+        (ratio - 1.0).abs() < 1e-3 && turned < 1e-3 && moved * other.scale < 1e-3
+    }
+
     /// A point of the world in the file's frame: the inverse of [`WorldFromFile::point`].
     pub fn file_point(&self, world: DVec3) -> DVec3 {
         self.rotation_translation

@@ -1,6 +1,6 @@
 //! A surface of triangles with a color at each vertex, on the host.
 
-use glam::DVec3;
+use glam::{DQuat, DVec3};
 use std::collections::HashMap;
 
 /// Triangles are counter-clockwise as seen from outside.
@@ -17,6 +17,14 @@ pub struct Mesh {
 impl Mesh {
     fn corners(&self, triangle: [u32; 3]) -> [DVec3; 3] {
         triangle.map(|i| DVec3::from_array(self.positions[i as usize].map(f64::from)))
+    }
+
+    /// About the origin.
+    pub fn turn(&mut self, rotation: DQuat) {
+        for position in &mut self.positions {
+            let turned = rotation * DVec3::from_array(position.map(f64::from));
+            *position = turned.as_vec3().to_array();
+        }
     }
 
     /// What a closed surface encloses, cubic world units.

@@ -18,7 +18,7 @@ use crate::{
         GrowthConfig, InitConfig, SplatTrainer, TrainConfig, ViewOrder, initialize_at, scene_extent,
     },
 };
-use glam::DVec3;
+use glam::{DQuat, DVec3};
 use std::{path::Path, time::Instant};
 
 /// Opacity of splats on a surface that is known; those of a reconstruction from scratch begin nearly transparent.
@@ -104,8 +104,8 @@ impl Session {
         control: &mut Control,
     ) -> Result<bool> {
         let format = MeshFormat::of_name(output)?;
-        let is_closed = self.is_object();
         let views = self.look_around(control)?;
+        let is_closed = self.is_object(&views);
         let [low, high] = self.region(&views, crop)?;
         let region = Region {
             low,
@@ -124,7 +124,12 @@ impl Session {
             });
             notify();
         };
-        let mesh = surface(&views, &region, &progress, &control.cancel)?;
+        let mut mesh = surface(&views, &region, &progress, &control.cancel)?;
+        if format == MeshFormat::Glb && self.dataset.is_none() {
+            // A GLB stands upright, and captures stand along z.
+            let up = control.settings.up_axis.direction();
+            mesh.turn(DQuat::from_rotation_arc(up, DVec3::Z));
+        }
         formats::write_mesh(output, &mesh, format)?;
         control.emit(Event::Exported(output.to_owned()));
         Ok(true)
@@ -154,8 +159,12 @@ impl Session {
         Ok(true)
     }
 
-    /// Whether there is nothing behind the subject: its photos are transparent, or it was cut out of its field.
-    fn is_object(&self) -> bool {
+    /// Whether there is nothing behind the subject: its photos are transparent, it was cut out of its field, or a rig
+    /// around a splat file sees past it.
+    fn is_object(&self, views: &[DepthView]) -> bool {
+        if self.dataset.is_none() {
+            return sees_past(views);
+        }
         if let Some(crate::edit::Drawable::Luxen(scene)) =
             self.trainer.as_ref().map(|t| t.drawable())
             && scene.crop.is_some()
@@ -173,7 +182,7 @@ impl Session {
         if let Some(crop) = crop.filter(|_| !is_luxen) {
             return Ok([crop.low, crop.high]);
         }
-        if self.is_object() {
+        if self.is_object(views) {
             let positions: Vec<DVec3> = seeds(views).iter().map(|s| s.position).collect();
             return region_of(&positions)
                 .ok_or_else(|| Error::invalid("the scene shows no surface"));
@@ -194,11 +203,18 @@ impl Session {
         }
     }
 
-    /// Pictures with depths from the training cameras, as many as fit the memory set aside for them.
+    /// Pictures with depths from the training cameras, or from a rig around a splat file that came without; as many as fit
+    /// the memory set aside for them.
     fn look_around(&mut self, control: &mut Control) -> Result<Vec<DepthView>> {
-        let dataset = self.dataset()?;
-        let train = dataset.split.train.iter();
-        let cameras: Vec<Camera> = train.map(|&i| dataset.views[i].camera).collect();
+        let is_splats = self.trainer()?.splats().is_some();
+        let cameras = match &self.dataset {
+            None if is_splats => self.rig(None, &control.settings)?.1,
+            _ => {
+                let dataset = self.dataset()?;
+                let train = dataset.split.train.iter();
+                train.map(|&i| dataset.views[i].camera).collect()
+            }
+        };
         let pixels = |c: &Camera| u64::from(c.intrinsics.width) * u64::from(c.intrinsics.height);
         let bytes: u64 = cameras.iter().map(|c| pixels(c) * VIEW_BYTES).sum();
         let stride = bytes.div_ceil(MOST_VIEW_BYTES).max(1) as usize;
@@ -337,6 +353,23 @@ impl Session {
         let mean = (!cameras.is_empty()).then(|| sum / cameras.len() as f64);
         Ok((cameras.len() as u32, mean))
     }
+}
+
+/// Whether most of what pictures show at their borders is transparent.
+fn sees_past(views: &[DepthView]) -> bool {
+    let (mut clear, mut all) = (0, 0);
+    for view in views {
+        let k = view.camera.intrinsics;
+        let (width, height) = (k.width as usize, k.height as usize);
+        for (at, [.., alpha]) in view.rgba.iter().enumerate() {
+            let (x, y) = (at % width, at / width);
+            if x == 0 || y == 0 || x + 1 == width || y + 1 == height {
+                all += 1;
+                clear += usize::from(*alpha < 128);
+            }
+        }
+    }
+    2 * clear > all
 }
 
 fn tell(control: &mut Control, (done, total): (usize, usize), detail: &str) {

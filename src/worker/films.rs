@@ -40,6 +40,8 @@ pub(super) struct Film {
     /// The last camera is followed by the first.
     pub is_cycle: bool,
     pub look: Look,
+    /// World units a unit of the capture whose cameras they are.
+    pub scale: f64,
 }
 
 impl Session {
@@ -81,7 +83,7 @@ impl Session {
             RenderFormat::CameraPath => {
                 formats::write_camera_path(output, cameras, rate(FRAMES_PER_SEC), film.is_cycle)?;
             }
-            RenderFormat::Png | RenderFormat::Exr => {
+            RenderFormat::Png | RenderFormat::Exr | RenderFormat::DepthPng => {
                 return Err(Error::invalid("single pictures are no film"));
             }
         }

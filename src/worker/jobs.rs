@@ -175,8 +175,11 @@ impl Session {
         ))
     }
 
-    /// Say what a Luxen takes, where that is much.
+    /// Say what a Luxen takes, where that is much, and what the adapter cannot do for it.
     fn tell_memory(&self, config: &LuxenConfig, control: &Control) -> Result<()> {
+        if let Some(notice) = config.tables.notice(&self.gpu) {
+            control.emit(Event::Note(notice));
+        }
         let dataset = self.dataset()?;
         let sizes: Vec<[u32; 2]> = dataset
             .split

@@ -167,6 +167,8 @@ pub enum RenderFormat {
     Png,
     /// 32-bit float, unclamped.
     Exr,
+    /// Depths alone, sixteen bits: thousandths of the capture's unit, as nerfstudio reads them.
+    DepthPng,
     /// One animation of all pictures.
     Gif,
     /// One video of all pictures; the file's ending says of which kind.

@@ -15,7 +15,7 @@ use crate::{
         nerfstudio::{self, ModelKind},
         splats,
     },
-    scene::{Dataset, Photo, Splats, orbit::Gaze},
+    scene::{Dataset, Photo, Splats, WorldFromFile, orbit::Gaze},
     settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
@@ -62,6 +62,9 @@ pub fn open(
             (0, side) if side > 0 => formats::divisor_for_side(path, side)?,
             (downscale, _) => downscale,
         };
+        if let Some(scene) = scene {
+            session.frame = nerfstudio::frame_of(scene)?;
+        }
         load_dataset(path, downscale, &mut session, control)?;
         if let Some(scene) = scene {
             attach_splats(scene, &mut session, control)?;
@@ -78,6 +81,7 @@ fn load_dataset(
 ) -> Result<()> {
     let options = LoadOptions {
         downscale: Some(downscale).filter(|&d| d > 0),
+        frame: session.frame,
         ..Default::default()
     };
     let slots = control.slots.clone();
@@ -126,11 +130,49 @@ fn abbreviated(names: &[String], limit: usize) -> String {
     text
 }
 
+/// The frame of the run that a scene comes from, if it is one of nerfstudio's and the open capture is elsewhere.
+///
+/// # Errors
+/// A file of the run or the capture is damaged.
+fn other_frame(scene: &Path, session: &Session) -> Result<Option<WorldFromFile>> {
+    let (Some(frame), Some(dataset)) = (nerfstudio::frame_of(scene)?, &session.dataset) else {
+        return Ok(None);
+    };
+    let there = formats::read_capture(&dataset.source, None)?.world_of_run(&frame)?;
+    Ok((!there.is_near(&dataset.world_from_file)).then_some(frame))
+}
+
+/// Open the capture again where the nerfstudio run at `scene` had it, if that is elsewhere. True when it was.
+///
+/// # Errors
+/// As [`open`]; a project is open, whose snapshots and edits are in its frame.
+pub fn follow_run(scene: &Path, session: &mut Session, control: &Control) -> Result<bool> {
+    let Some(frame) = other_frame(scene, session)? else {
+        return Ok(false);
+    };
+    if session.project.is_some() {
+        return Err(Error::file(
+            scene,
+            "was trained in another frame than the one that this project is in (its dataparser_transforms.json says so): \
+             open the capture anew, and this scene before a project is made",
+        ));
+    }
+    let (Some(source), downscale) = (session.source.clone(), session.downscale) else {
+        return Ok(false);
+    };
+    session.frame = Some(frame);
+    load_dataset(&source, downscale, session, control)?;
+    Ok(true)
+}
+
 /// Make a splat file the scene, in the frame of the open capture.
 ///
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
+    if session.dataset.is_none() {
+        session.frame = nerfstudio::frame_of(path)?;
+    }
     if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
         return attach_nerfacto(&file, session, control);
     }
@@ -199,6 +241,7 @@ fn open_project(
     settings.downscale = manifest.downscale;
     session.source = Some(manifest.source.clone());
     session.scene_file = manifest.scene_file.clone();
+    session.frame = manifest.frame;
     session.job = manifest.job.clone();
     if !manifest.source.exists() {
         return Err(Error::file(

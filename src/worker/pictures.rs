@@ -15,28 +15,35 @@ use crate::{
     formats::{self, LoadOptions, picture},
     gpu::GpuImage,
     scene::{
-        Camera, Dataset,
+        Camera, Dataset, WorldFromFile,
         orbit::{self, Gaze},
     },
 };
 use std::path::{Path, PathBuf};
 
 impl Session {
+    /// World units a unit of the open capture; 1 where there is none.
+    pub(super) fn scale_of_capture(&self) -> f64 {
+        let dataset = self.dataset.as_ref();
+        dataset.map_or(1.0, |d| d.world_from_file.scale)
+    }
+
     /// Cameras with names: those of the capture `cameras` (`None`: of the open one), or `orbit` many of a loop within
-    /// what they saw.
+    /// what they saw. `film` takes the scale of their capture.
     ///
     /// # Errors
     /// When the cameras cannot be read, or there are none.
-    pub fn render_cameras(
+    pub(super) fn render_cameras(
         &self,
         cameras: Option<&Path>,
         orbit: Option<u32>,
+        film: &mut Film,
         control: &Control,
     ) -> Result<Vec<(String, Camera)>> {
         let read;
         let dataset = match cameras {
             Some(path) => {
-                read = cameras_of(path, control)?;
+                read = cameras_of(path, self.frame, control)?;
                 &read
             }
             None => self.dataset().map_err(|_| {
@@ -45,6 +52,7 @@ impl Session {
                 )
             })?,
         };
+        film.scale = dataset.world_from_file.scale;
         let views = dataset.views.iter();
         let captured: Vec<_> = views.map(|v| (v.name.clone(), v.camera)).collect();
         Ok(match orbit {
@@ -62,7 +70,7 @@ impl Session {
     ///
     /// # Errors
     /// When there is no scene, or a file cannot be written.
-    pub fn render_pictures(
+    pub(super) fn render_pictures(
         &mut self,
         cameras: Vec<(String, Camera)>,
         film: Film,
@@ -72,6 +80,12 @@ impl Session {
     ) -> Result<()> {
         let extension = match format {
             RenderFormat::Png => "png",
+            RenderFormat::DepthPng if film.look == Look::Depth => "png",
+            RenderFormat::DepthPng => {
+                return Err(Error::invalid(
+                    "sixteen bits hold depths alone: --format png16 goes with --show depth",
+                ));
+            }
             RenderFormat::Exr => "exr",
             film_format => {
                 let cameras: Vec<Camera> = cameras.into_iter().map(|(_, camera)| camera).collect();
@@ -89,10 +103,11 @@ impl Session {
         }
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let total = cameras.len();
+        let mut too_far = 0;
         for (done, ((_, camera), path)) in cameras.into_iter().zip(paths).enumerate() {
             control.cancel.check()?;
             let scale = match format {
-                RenderFormat::Exr => Scale::Values,
+                RenderFormat::Exr | RenderFormat::DepthPng => Scale::Values,
                 _ => self.scale(&camera),
             };
             let image = self
@@ -101,13 +116,22 @@ impl Session {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
             }
-            if format == RenderFormat::Exr {
-                picture::write_exr(&path, &image)?;
-            } else {
-                picture::write_png(&path, &image.to_photo())?;
+            match format {
+                RenderFormat::Exr => picture::write_exr(&path, &image)?,
+                RenderFormat::DepthPng => {
+                    too_far += picture::write_depth_png(&path, &image, film.scale)?;
+                }
+                _ => picture::write_png(&path, &image.to_photo())?,
             }
             control.emit(Event::Exported(path));
             tell_rendered(done + 1, total, control);
+        }
+        if too_far > 0 {
+            control.emit(Event::Warning(format!(
+                "{too_far} pixels are farther than {} units of the capture, the most that sixteen bits hold: they have that \
+                 depth; --format exr holds all",
+                picture::MOST_DEPTH
+            )));
         }
         Ok(())
     }
@@ -265,10 +289,11 @@ pub(super) fn resize(cameras: &mut [(String, Camera)], side: u32) {
     }
 }
 
-/// A capture in the frame that it is opened in.
-fn cameras_of(path: &Path, control: &Control) -> Result<Dataset> {
+/// A capture in the frame that it is opened in, or that the scene's run had it in.
+fn cameras_of(path: &Path, frame: Option<WorldFromFile>, control: &Control) -> Result<Dataset> {
     let options = LoadOptions {
         downscale: Some(control.settings.downscale).filter(|&d| d > 0),
+        frame,
         ..Default::default()
     };
     formats::open_dataset(path, &options, &|_, _| {}, &control.cancel)

@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     edit::{SceneState, Schedule},
     formats::{atomic::write_atomic, picture},
-    scene::{NamedTensor, Photo, Splats},
+    scene::{NamedTensor, Photo, Splats, WorldFromFile},
     settings::{SceneKind, Settings},
 };
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,9 @@ pub struct Manifest {
     pub source: PathBuf,
     /// A splat file that the scene came from, when it was not reconstructed here.
     pub scene_file: Option<PathBuf>,
+    /// Where the nerfstudio run that the scene came from had the capture; `None`: where captures usually are put.
+    #[serde(default)]
+    pub frame: Option<WorldFromFile>,
     /// How many times photos are shrunk on load: edited pictures have that size. 0: the capture's own rule.
     pub downscale: u32,
     pub settings: Settings,
@@ -173,6 +176,7 @@ impl Project {
                 version: VERSION,
                 source,
                 scene_file: None,
+                frame: None,
                 downscale: settings.downscale,
                 settings: settings.clone(),
                 live: None,

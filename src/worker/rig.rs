@@ -79,22 +79,11 @@ impl Session {
                 "this scene has photos already: views are made of a splat file without a capture",
             ));
         }
-        let shape = shape(&control.settings);
-        let gpu = self.gpu.clone();
-        let buffers = self
-            .trainer()?
-            .splats()
-            .ok_or_else(crate::edit::no_splats)?;
-        let splats = buffers.download(&gpu)?;
-        let stance = match stance {
-            Some(stance) => stance,
-            None => rig::stance(&splats, control.settings.up_axis.direction(), &shape)?,
-        };
-        let cameras = rig::cameras(&splats, &stance, &shape)?;
+        let (stance, cameras) = self.rig(stance, &control.settings)?;
         let made = MadeViews {
             scene: folder.join("scene.ply"),
             made: cameras.len(),
-            asked: shape.count,
+            asked: control.settings.rig_count as usize,
         };
         let existed = folder.is_dir();
         if folder
@@ -118,6 +107,30 @@ impl Session {
             )));
         }
         Ok(made)
+    }
+
+    /// Cameras around `stance` (`None`: one that is found) that see a scene of splats.
+    ///
+    /// # Errors
+    /// When there is no scene of splats, or hardly a view shows it.
+    pub(super) fn rig(
+        &mut self,
+        stance: Option<Stance>,
+        settings: &Settings,
+    ) -> Result<(Stance, Vec<Camera>)> {
+        let shape = shape(settings);
+        let gpu = self.gpu.clone();
+        let buffers = self
+            .trainer()?
+            .splats()
+            .ok_or_else(crate::edit::no_splats)?;
+        let splats = buffers.download(&gpu)?;
+        let stance = match stance {
+            Some(stance) => stance,
+            None => rig::stance(&splats, settings.up_axis.direction(), &shape)?,
+        };
+        let cameras = rig::cameras(&splats, &stance, &shape)?;
+        Ok((stance, cameras))
     }
 
     fn fill(

@@ -7,7 +7,7 @@ use super::{
     films::Film,
     judges::Judges,
     loaded_editor::{LoadedEditor, load_editor},
-    open::{self, attach_splats, restore_state},
+    open::{self, announce, attach_splats, follow_run, restore_state},
     pictures::{path_cameras, resize},
     poses,
     project::{Access, SCENE_FILE},
@@ -75,7 +75,12 @@ impl Worker {
                 let had_splats = w.session.trainer.is_some();
                 w.session
                     .keep_live("Before another scene", &[], &w.control)?;
+                let has_moved = follow_run(&path, &mut w.session, &w.control)?;
                 attach_splats(&path, &mut w.session, &w.control)?;
+                if has_moved {
+                    let settings = w.control.settings.clone();
+                    announce(&mut w.session, &settings, &w.control)?;
+                }
                 w.session.job = None;
                 if let Some(project) = &mut w.session.project {
                     project.manifest.current = None;
@@ -162,12 +167,15 @@ impl Worker {
                     frames_per_sec,
                     is_cycle: orbit.is_some(),
                     look,
+                    scale: w.session.scale_of_capture(),
                 };
                 let mut shots = match path {
                     Some(path) => path_cameras(&path, &mut film, &w.control)?,
-                    None => w
-                        .session
-                        .render_cameras(cameras.as_deref(), orbit, &w.control)?,
+                    None => {
+                        let seen = cameras.as_deref();
+                        w.session
+                            .render_cameras(seen, orbit, &mut film, &w.control)?
+                    }
                 };
                 if let Some(side) = side {
                     resize(&mut shots, side);

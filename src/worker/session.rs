@@ -13,7 +13,7 @@ use crate::{
     gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
     scene::{
-        Camera, Dataset, Photo,
+        Camera, Dataset, Photo, WorldFromFile,
         orbit::{self, Gaze},
     },
 };
@@ -41,6 +41,8 @@ pub struct Session {
     pub source: Option<PathBuf>,
     /// The splat file that the scene came from.
     pub scene_file: Option<PathBuf>,
+    /// See [`super::Manifest::frame`].
+    pub frame: Option<WorldFromFile>,
     /// One a view; what the trainer compares renders with.
     pub targets: Vec<Target>,
     /// One a view.
@@ -72,6 +74,7 @@ impl Session {
             dataset: None,
             source: None,
             scene_file: None,
+            frame: None,
             targets: Vec::new(),
             edited: Vec::new(),
             trainer: None,
@@ -253,6 +256,7 @@ impl Session {
         let mut project = Project::create(&folder, &source, &control.settings)?;
         project.manifest.downscale = self.downscale;
         project.manifest.scene_file = self.scene_file.clone();
+        project.manifest.frame = self.frame;
         self.wanted_folder = None;
         control.emit(Event::Saved(project.folder().to_owned()));
         self.project = Some(project);
@@ -300,6 +304,7 @@ impl Session {
         manifest.settings.downscale = manifest.downscale;
         manifest.job = self.job.clone();
         manifest.scene_file = self.scene_file.clone();
+        manifest.frame = self.frame;
         if let Err(e) = project.commit(manifest) {
             if let Some(name) = fresh {
                 project.discard(&name);

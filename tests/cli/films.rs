@@ -1,7 +1,9 @@
 //! Films of a scene, and camera paths that nerfstudio reads and writes.
 
 use crate::common::{CAPTURE, assert_says, failure, json, path, reconstruct, run};
+use luxedit::error::Cancel;
 use luxedit::formats::picture::read_photo;
+use luxedit::formats::{LoadOptions, open_dataset};
 use luxedit::tools::Program;
 use serde_json::Value;
 use std::path::Path;
@@ -43,6 +45,7 @@ fn a_camera_path_that_is_written_is_followed() {
             .max();
         assert!(worst <= Some(1), "{i}: {worst:?}");
     }
+    depths_in_sixteen_bits_are_those_of_the_scene(&dir, &scene);
     let said = failure(&["render", &scene, "-o", &film, "--orbit", "5"]);
     assert_says(&said, &["exists already"]);
     let other = path(&dir, "other.json");
@@ -86,4 +89,36 @@ fn a_video_is_written_by_ffmpeg_or_said_how_to_get() {
         .unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert_says(&said, &["h264", "12 fps", "frame=    6"]);
+}
+
+fn depths_in_sixteen_bits_are_those_of_the_scene(dir: &TempDir, scene: &str) {
+    let loop_of = ["--orbit", "1", "--size", "48"];
+    let render = |to: &str, more: &[&str]| {
+        let mut args = vec!["render", scene, "-o", to, "--json"];
+        args.extend(loop_of);
+        args.extend(more);
+        json(&args);
+    };
+    let (counts, values) = (path(dir, "counts"), path(dir, "values"));
+    render(&counts, &["--show", "depth", "--format", "png16"]);
+    render(&values, &["--show", "depth", "--format", "exr"]);
+    let open = |folder: &str, name: &str| image::open(Path::new(folder).join(name)).unwrap();
+    let counts = open(&counts, "orbit_0000.png").into_luma16().into_raw();
+    let values = open(&values, "orbit_0000.exr").into_rgb32f().into_raw();
+    let options = LoadOptions::default();
+    let capture = open_dataset(Path::new(CAPTURE), &options, &|_, _| {}, &Cancel::default());
+    let scale = capture.unwrap().world_from_file.scale;
+    let mut seen = 0;
+    for (count, value) in counts.iter().zip(values.chunks(3)) {
+        let expected = (f64::from(value[0]) / scale * 1000.0).min(65535.0);
+        assert!(
+            (f64::from(*count) - expected).abs() <= 0.51,
+            "{count} {expected}"
+        );
+        seen += usize::from(*count > 0);
+    }
+    assert!(seen > 100, "{seen}");
+    let refused = path(dir, "colors");
+    let said = failure(&["render", scene, "-o", &refused, "--format", "png16"]);
+    assert_says(&said, &["--show depth"]);
 }

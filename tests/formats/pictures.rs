@@ -3,8 +3,8 @@
 use super::scenes::{assert_says, open, ramp, transforms_capture};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Luma, Rgb, Rgba};
-use luxedit::formats::picture::{read_photo, read_size, write_png};
-use luxedit::scene::Photo;
+use luxedit::formats::picture::{MOST_DEPTH, read_photo, read_size, write_depth_png, write_png};
+use luxedit::scene::{FloatImage, Photo};
 use serde_json::json;
 use std::path::Path;
 
@@ -253,4 +253,27 @@ fn photos_of_one_capture_may_differ_in_size() {
         }
         assert!(dataset.warnings.is_empty(), "{:?}", dataset.warnings);
     }
+}
+
+/// As nerfstudio reads `depth_file_path`: thousandths of the unit of the capture's files.
+#[test]
+fn depths_are_thousandths_of_the_captures_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("depth.png");
+    // A world whose unit is two of the capture's.
+    let scale = 0.5;
+    let world = [0.0, 0.5, 1.2344, 0.00026, 32.7675, 40.0];
+    let depths = FloatImage {
+        width: 3,
+        height: 2,
+        rgb: world.iter().flat_map(|z| [*z; 3]).collect(),
+    };
+    assert_eq!(write_depth_png(&path, &depths, scale).unwrap(), 1);
+    let read = image::open(&path).unwrap();
+    assert_eq!(read.color(), image::ColorType::L16);
+    assert_eq!(
+        read.into_luma16().into_raw(),
+        [0, 1000, 2469, 1, 65535, 65535]
+    );
+    assert_eq!(MOST_DEPTH, 65.535);
 }

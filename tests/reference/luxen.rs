@@ -13,7 +13,7 @@ use luxedit::{
     loss::TrainView,
     luxen::{
         AdamParams, Background, Batch, Channels, Draw, FinalLevel, GridConfig, GridLevel,
-        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS,
+        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS, TableStorage,
     },
 };
 
@@ -42,7 +42,7 @@ pub fn run<U: bytemuck::NoUninit>(
     gpu.wait().expect("the kernel runs");
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
@@ -59,7 +59,7 @@ fn rows<const N: usize>(values: &[f32]) -> Vec<[f64; N]> {
         .collect()
 }
 
-fn assert_near(what: &str, got: &[f64], expected: &[f64], relative_l2: f64) {
+pub fn assert_near(what: &str, got: &[f64], expected: &[f64], relative_l2: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let mut difference = 0.0;
     let mut norm = 0.0;
@@ -776,7 +776,7 @@ fn adam_takes_fixed_point_sums_and_carried_gradients() {
 }
 
 /// The rays that a step draws.
-fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> Vec<Ray> {
+pub fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> Vec<Ray> {
     let below = |count: u32, ray: u32, purpose: u32| {
         let share = twin::random(batch, ray, purpose) as f32;
         ((share * count as f32) as u32).min(count - 1)
@@ -818,9 +818,19 @@ fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch) -> 
 #[test]
 fn the_whole_field_has_the_gradient_of_finite_differences() {
     let Some(gpu) = gpu() else { return };
-    for background in [Background::LastSample, Background::Fixed([0.2, 0.9, 0.5])] {
+    let fixed = Background::Fixed([0.2, 0.9, 0.5]);
+    for (background, tables) in [
+        (Background::LastSample, TableStorage::Single),
+        (fixed, TableStorage::Single),
+        (fixed, TableStorage::Half),
+    ] {
+        if let Some(notice) = tables.notice(&gpu) {
+            println!("SKIPPED: {notice}");
+            continue;
+        }
         let config = LuxenConfig {
             background,
+            tables,
             loss: luxedit::luxen::PhotoLoss {
                 distortion_weight: 0.05,
                 ..tiny().loss
@@ -844,11 +854,18 @@ fn the_whole_field_has_the_gradient_of_finite_differences() {
 
         let groups = state.parameters().unwrap();
         let shape = state.shape();
-        let field = Field {
+        let mut field = Field {
             config: &config,
             shape: &shape,
             groups: groups.iter().map(|g| wide(g)).collect(),
         };
+        if tables == TableStorage::Half {
+            for table in [0, 2, 4] {
+                for v in &mut field.groups[table] {
+                    *v = twin::halved(*v);
+                }
+            }
+        }
         let batch = Batch {
             seed: config.seed as u32,
             anneal: 1.0,

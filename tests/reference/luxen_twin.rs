@@ -44,6 +44,13 @@ fn corners(level: &GridLevel, shift: f64, x: V3) -> [(usize, f64, V3); 8] {
     })
 }
 
+/// A feature as a table in half precision keeps it: as an f16, in units of 1/64.
+pub fn halved(feature: f64) -> f64 {
+    let most = half::f16::MAX.to_f64();
+    let scaled = (64.0 * feature).clamp(-most, most);
+    half::f16::from_f64(scaled).to_f64() / 64.0
+}
+
 /// Two features a level.
 pub fn encode(levels: &[GridLevel], shift: f64, table: &[f64], x: V3) -> Vec<f64> {
     let mut features = Vec::with_capacity(2 * levels.len());

@@ -12,7 +12,7 @@ use super::distortion::{Distortion, Lens};
 use super::files;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
-use crate::scene::{DatasetKind, Intrinsics, PointCloud};
+use crate::scene::{DatasetKind, Intrinsics, PointCloud, WorldFromFile};
 use crate::{Error, Result};
 use glam::{DMat4, DQuat, DVec3};
 use std::collections::BTreeMap;
@@ -322,6 +322,7 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         points,
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
+        applied: Some(WorldFromFile::IDENTITY),
         background: [0.0; 3],
         up: None,
         split: EvalSplit::Interval(8),

@@ -1,11 +1,14 @@
 //! Checkpoints that nerfstudio's trainer writes (`step-000029999.ckpt`), and Instruct-NeRF2NeRF and Instruct-GS2GS with it:
 //! splats of splatfacto, networks of nerfacto. The checkpoint says nothing of how it was made; `config.yml` of the same
-//! run does, and is looked for beside it. What they hold is in nerfstudio's normalized frame (cameras' up along z, their
-//! centre at the origin, the farthest coordinate 1), which is the frame that the same capture is opened in here.
+//! run does, and is looked for beside it. What they hold is in the frame that the run's `dataparser_transforms.json` says;
+//! without that file it is taken for nerfstudio's usual one (cameras' up along z, their centre at the origin, the farthest
+//! coordinate 1), which is the frame that the same capture is opened in here.
 
+mod frame;
 mod options;
 mod splatfacto;
 
+pub use frame::frame_of;
 pub use options::Options;
 pub use splatfacto::splats;
 
@@ -18,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Where nerfstudio keeps checkpoints, below the folder of a run.
 const MODELS: &str = "nerfstudio_models";
+/// No text file of a run is larger.
+const MOST_BYTES: u64 = 4 << 20;
 /// Before the names of a model's tensors.
 const MODEL: &str = "_model.";
 
@@ -73,6 +78,27 @@ pub fn find(path: &Path) -> Result<Option<(PathBuf, ModelKind)>> {
     let checkpoint = Checkpoint::read(&file, &bytes)?;
     let kind = kind_of(checkpoint.root());
     Ok(kind.map(|kind| (file, kind)))
+}
+
+/// A run's text file of this name: in the folder of its checkpoint or the one above.
+///
+/// # Errors
+/// There is one and it cannot be read, or is too large to be what nerfstudio writes.
+fn beside(checkpoint: &Path, name: &str) -> Result<Option<(PathBuf, String)>> {
+    let folders = checkpoint.ancestors().skip(1).take(2);
+    let file = folders
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    let Some(file) = file else { return Ok(None) };
+    let length = std::fs::metadata(&file).map_err(Error::io(&file))?.len();
+    if length > MOST_BYTES {
+        return Err(Error::file(
+            &file,
+            "is too large to be a file that nerfstudio wrote of a run",
+        ));
+    }
+    let text = std::fs::read_to_string(&file).map_err(Error::io(&file))?;
+    Ok(Some((file, text)))
 }
 
 /// `step-….ckpt` of the largest step.

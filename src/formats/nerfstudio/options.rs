@@ -1,12 +1,10 @@
 //! `config.yml`, which nerfstudio writes for itself: a dump of Python objects. Only plain values are taken from it, by where
 //! they stand; what tags would construct is not looked at.
 
-use crate::{Error, Result};
+use super::beside;
+use crate::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// No configuration is larger.
-const MOST_BYTES: u64 = 4 << 20;
 
 /// The model's plain values, by their path: `max_res`, `proposal_net_args_list.0.max_res`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,17 +16,8 @@ impl Options {
     /// # Errors
     /// There is one and it cannot be read.
     pub fn beside(path: &Path) -> Result<Option<Self>> {
-        let folders = path.ancestors().skip(1).take(2);
-        let file = folders
-            .map(|folder| folder.join("config.yml"))
-            .find(|file| file.is_file());
-        let Some(file) = file else { return Ok(None) };
-        let length = std::fs::metadata(&file).map_err(Error::io(&file))?.len();
-        if length > MOST_BYTES {
-            return Err(Error::file(&file, "is no configuration: it is too large"));
-        }
-        let text = std::fs::read_to_string(&file).map_err(Error::io(&file))?;
-        Ok(Some(Self::parse(&text)))
+        let found = beside(path, "config.yml")?;
+        Ok(found.map(|(_, text)| Self::parse(&text)))
     }
 
     /// The values below `pipeline.model`, of PyYAML's block style.

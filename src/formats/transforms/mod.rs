@@ -1,6 +1,7 @@
 //! `transforms.json`: nerfstudio's and instant-ngp's captures, and Blender's synthetic scenes with one such file for each
 //! of train, val and test. Cameras are camera-to-world in OpenGL axes. `applied_transform` and `applied_scale` say what
-//! was done to poses and points before they were written, so that neither is applied again.
+//! was done to poses and points before they were written, so that neither is applied again; only what was said of the poses
+//! before it (`dataparser_transforms.json` of a nerfstudio run) has to go through them.
 
 mod camera;
 pub(super) mod json;
@@ -13,7 +14,7 @@ use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use super::{files, picture, ply};
-use crate::scene::{Camera, DatasetKind, Intrinsics, PointCloud};
+use crate::scene::{Camera, DatasetKind, Intrinsics, PointCloud, WorldFromFile};
 use crate::{Error, Result};
 use glam::{DMat4, DVec3, DVec4};
 use json::{Object, parse, plain_name};
@@ -60,6 +61,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         points,
         downscale: file.divisor.unwrap_or(1),
         normalize,
+        applied: applied(file.json.top()),
         background: [0.0; 3],
         up: up(file.json.top())?,
         split: EvalSplit::Fraction(0.9),
@@ -82,6 +84,7 @@ pub fn read_blender(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         points: None,
         downscale: downscale.unwrap_or(1),
         normalize: Normalize::NOTHING,
+        applied: Some(WorldFromFile::IDENTITY),
         background: [1.0; 3],
         up: None,
         split: EvalSplit::Fraction(0.9),
@@ -227,10 +230,27 @@ fn relative_path(base: &Path, listed: &str) -> PathBuf {
 }
 
 fn pose(frame: &Object<'_>) -> Result<DMat4> {
-    let value = frame
-        .get("transform_matrix")
-        .ok_or_else(|| frame.error("has no transform_matrix"))?;
-    let wrong = || frame.error("has a transform_matrix that is not 4x4 (or 3x4) numbers");
+    matrix(frame, "transform_matrix")?.ok_or_else(|| frame.error("has no transform_matrix"))
+}
+
+/// What was done to the poses before they were written; `None` where the file says it in a way that cannot be used.
+fn applied(top: Object<'_>) -> Option<WorldFromFile> {
+    let rotation_translation = match matrix(&top, "applied_transform").ok()? {
+        Some(matrix) => rigid(matrix).ok()?.0,
+        None => DMat4::IDENTITY,
+    };
+    let scale = top.number("applied_scale").ok()?.unwrap_or(1.0);
+    (scale.is_finite() && scale > 0.0).then_some(WorldFromFile {
+        rotation_translation,
+        scale,
+    })
+}
+
+fn matrix(object: &Object<'_>, key: &str) -> Result<Option<DMat4>> {
+    let Some(value) = object.get(key) else {
+        return Ok(None);
+    };
+    let wrong = || object.error(format!("has a {key} that is not 4x4 (or 3x4) numbers"));
     let rows = value.as_array().ok_or_else(wrong)?;
     if !(3..=4).contains(&rows.len()) {
         return Err(wrong());
@@ -249,9 +269,10 @@ fn pose(frame: &Object<'_>) -> Result<DMat4> {
     }
     // NaN is left to the check of the pose, which says so.
     if matrix[3].is_finite() && !matrix[3].abs_diff_eq(DVec4::W, 1e-6) {
-        return Err(frame.error("has a transform_matrix whose last row is not 0 0 0 1"));
+        return Err(object.error(format!("has a {key} whose last row is not 0 0 0 1")));
     }
-    Ok(DMat4::from_cols(matrix[0], matrix[1], matrix[2], matrix[3]).transpose())
+    let columns = DMat4::from_cols(matrix[0], matrix[1], matrix[2], matrix[3]);
+    Ok(Some(columns.transpose()))
 }
 
 /// `train_filenames`, `test_filenames`, `val_filenames`. Frames of the test list are held out, or else those of the val

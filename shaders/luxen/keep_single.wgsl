@@ -1,0 +1,2 @@
+// The parameters are what is read.
+fn keep(at: u32, updated: vec4<f32>) {}
