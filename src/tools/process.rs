@@ -4,7 +4,7 @@ use crate::error::Cancel;
 use crate::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -84,7 +84,8 @@ impl Program {
     }
 }
 
-/// A command that does not hear the terminal's Ctrl-C: who runs it decides when it ends.
+/// A command that does not hear the terminal's Ctrl-C: who runs it decides when it ends. On Unix it leads a group of its
+/// own, which its children are in, too ([`Running`]).
 pub fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     #[cfg(unix)]
@@ -125,16 +126,15 @@ impl Ended {
 pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)) -> Result<Ended> {
     cancel.check()?;
     let program = PathBuf::from(command.get_program());
-    let mut child = Running(
+    let mut child = Running::spawn(
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(Error::io(&program))?,
-    );
+            .stderr(Stdio::piped()),
+    )
+    .map_err(Error::io(&program))?;
     let (sender, lines) = unbounded();
-    let child_streams = (child.0.stdout.take(), child.0.stderr.take());
+    let child_streams = (child.child.stdout.take(), child.child.stderr.take());
     if let Some(out) = child_streams.0 {
         listen(out, sender.clone())?;
     }
@@ -160,7 +160,7 @@ pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)
     }
     loop {
         cancel.check()?;
-        if let Some(status) = child.0.try_wait().map_err(Error::io(&program))? {
+        if let Some(status) = child.try_wait().map_err(Error::io(&program))? {
             let words = last.into_iter().collect::<Vec<_>>().join(" / ");
             return Ok(Ended { status, words });
         }
@@ -168,16 +168,70 @@ pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)
     }
 }
 
-/// Ends with its owner.
-struct Running(Child);
+/// A program that ends with its owner; on Unix its children end, too: what is called COLMAP or ffmpeg may be a script
+/// that runs the real one.
+pub struct Running {
+    pub child: Child,
+    /// Its number is another program's from then on.
+    has_ended: bool,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None))
-            && let Err(problem) = self.0.kill().and_then(|()| self.0.wait().map(|_| ()))
+impl Running {
+    /// `command` must come from [`command`].
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        Ok(Self {
+            child: command.spawn()?,
+            has_ended: false,
+        })
+    }
+
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.has_ended |= status.is_some();
+        Ok(status)
+    }
+
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait()?;
+        self.has_ended = true;
+        Ok(status)
+    }
+
+    /// End it, unless it has ended.
+    pub fn stop(&mut self) {
+        if !self.has_ended
+            && let Err(problem) = self.kill().and_then(|()| self.wait().map(|_| ()))
         {
             log::warn!("a program could not be stopped: {problem}");
         }
+    }
+
+    #[cfg(unix)]
+    fn kill(&mut self) -> io::Result<()> {
+        use nix::{
+            errno::Errno,
+            sys::signal::{Signal, killpg},
+            unistd::Pid,
+        };
+        let group = i32::try_from(self.child.id()).map_err(io::Error::other)?;
+        match killpg(Pid::from_raw(group), Signal::SIGKILL) {
+            // It has ended, and was not waited for yet.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            // macOS says so of a group whose last member has ended.
+            Err(Errno::EPERM) if cfg!(target_os = "macos") => Ok(()),
+            Err(problem) => Err(problem.into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
