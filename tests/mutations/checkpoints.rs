@@ -136,6 +136,27 @@ fn configurations_of_nerfstudio() {
 /// Ten thousand names of one large tensor.
 #[test]
 fn tensors_that_share_their_numbers_take_no_more_than_the_file() {
+    let file = sharing(10_000);
+    let (result, peak) = peak_of(|| nerfstudio::decode(Path::new("shared.ckpt"), &file));
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("more than"), "{error}");
+    assert!(peak < MEMORY.0 + file.len() * 20, "it held {peak} bytes");
+}
+
+/// Telling what a checkpoint is of takes what says so, not the numbers.
+#[test]
+fn a_checkpoint_is_told_without_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("step-000000001.ckpt");
+    let file = sharing(2);
+    std::fs::write(&path, &file).unwrap();
+    let (found, peak) = peak_of(|| nerfstudio::find(folder.path()));
+    assert_eq!(found.unwrap(), Some((path, ModelKind::Splatfacto)));
+    assert!(peak < file.len() / 20, "it held {peak} bytes");
+}
+
+/// A checkpoint of 250 000 floats, which so many tensors and `means` are.
+fn sharing(tensors: usize) -> Vec<u8> {
     let mut pickle = b"\x80\x02}(X\x08\0\0\0pipeline}(".to_vec();
     let mut named = |name: &str, value: &[u8]| {
         pickle.push(b'X');
@@ -149,19 +170,15 @@ fn tensors_that_share_their_numbers_take_no_more_than_the_file() {
         .to_vec();
     named("_model.means", &tensor);
     tensor = b"h\0".to_vec();
-    for i in 0..10_000 {
+    for i in 0..tensors {
         named(&format!("_model.{i}"), &tensor);
     }
     pickle.extend(b"uu.");
     let data = vec![0; 1_000_000];
-    let file = zips::archive(&[
+    zips::archive(&[
         Packed::new("a/data.pkl", &pickle, false),
         Packed::new("a/data/0", &data, false),
-    ]);
-    let (result, peak) = peak_of(|| nerfstudio::decode(Path::new("shared.ckpt"), &file));
-    let error = result.unwrap_err().to_string();
-    assert!(error.contains("more than"), "{error}");
-    assert!(peak < MEMORY.0 + file.len() * 20, "it held {peak} bytes");
+    ])
 }
 
 /// Lists of lists of lists, each twice in the next: a thousand million values if anyone unfolded them.
