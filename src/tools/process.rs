@@ -4,6 +4,7 @@ use crate::error::Cancel;
 use crate::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -32,7 +33,7 @@ impl Program {
         file: "colmap",
         flag: "colmap",
         how_to_get: "Debian, Ubuntu: sudo apt install colmap; macOS: brew install colmap; Windows: the archive of \
-                     https://github.com/colmap/colmap/releases, whose COLMAP.bat --colmap names",
+                     https://github.com/colmap/colmap/releases, whose COLMAP.bat is the program",
     };
     pub const FFMPEG: Self = Self {
         name: "ffmpeg",
@@ -41,25 +42,43 @@ impl Program {
         how_to_get: "Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg",
     };
 
+    /// [`Program::look`], for the command line.
+    ///
+    /// # Errors
+    /// It is not there; how to get it, and the flag that says where it is.
+    pub fn find(&self, chosen: &str) -> Result<PathBuf> {
+        self.look(chosen).map_err(|missing| match missing.chosen {
+            Some(path) => Error::file(
+                &path,
+                format!(
+                    "is not there: --{} names the program {}",
+                    self.flag, self.name
+                ),
+            ),
+            None => Error::Invalid(format!(
+                "{} is not on the PATH. To get it: {}. Elsewhere it is found with --{}",
+                self.name, self.how_to_get, self.flag
+            )),
+        })
+    }
+
     /// Where it is: `chosen`, or on the PATH when that is empty.
     ///
     /// # Errors
-    /// It is not there; how to get it.
-    pub fn find(&self, chosen: &str) -> Result<PathBuf> {
+    /// It is not there.
+    pub fn look(&self, chosen: &str) -> Result<PathBuf, Missing> {
+        let missing = |chosen| Missing {
+            program: *self,
+            chosen,
+        };
         let chosen = chosen.trim();
         if !chosen.is_empty() {
             // A bare name is the file here that was looked at, not another one on the PATH.
-            let path = std::path::absolute(chosen).map_err(Error::io(chosen))?;
+            let path = std::path::absolute(chosen).unwrap_or_else(|_| chosen.into());
             return if path.is_file() {
                 Ok(path)
             } else {
-                Err(Error::file(
-                    &path,
-                    format!(
-                        "is not there: --{} names the program {}",
-                        self.flag, self.name
-                    ),
-                ))
+                Err(missing(Some(path)))
             };
         }
         let endings: &[&str] = if cfg!(windows) {
@@ -75,12 +94,30 @@ impl Program {
                     .map(move |e| folder.join(format!("{}{e}", self.file)))
             })
             .find(|path| path.is_file())
-            .ok_or_else(|| {
-                Error::Invalid(format!(
-                    "{} is not on the PATH. To get it: {}. Elsewhere it is found with --{}",
-                    self.name, self.how_to_get, self.flag
-                ))
-            })
+            .ok_or_else(|| missing(None))
+    }
+}
+
+/// A program that is not there. As text it is a sentence for the window, where it can be chosen.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    program: Program,
+    /// `None`: looked for on the PATH.
+    chosen: Option<PathBuf>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Program {
+            name, how_to_get, ..
+        } = self.program;
+        match &self.chosen {
+            Some(path) => write!(f, "{} is not there; choose where {name} is", path.display()),
+            None => write!(
+                f,
+                "{name} is not on the PATH. To get it: {how_to_get}. If it is elsewhere, choose it"
+            ),
+        }
     }
 }
 

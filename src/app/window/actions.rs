@@ -14,7 +14,7 @@ use crate::{
     edit::Look,
     hub::FetchProgress,
     settings::Settings,
-    tools::Unposed,
+    tools::{Program, Unposed},
     worker::{Command, Delivery, LOOP_PICTURES, Project, RenderFormat, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
@@ -81,6 +81,7 @@ impl App {
             }
             Action::ForgetRecent(path) => self.recents.forget(&path),
             Action::Choose(purpose) => self.choose(purpose, ctx),
+            Action::UseProgramOnPath(purpose) => self.use_program(purpose, None),
             Action::Show(id) => self.show_snapshot(id),
             Action::Pin(id, pinned) => self.send(Command::Pin(id, pinned)),
             Action::LookThrough(index) => self.look_through(index),
@@ -133,7 +134,11 @@ impl App {
             Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
             Purpose::ExportMesh => format!("{stem}.glb"),
             Purpose::ExportFilm => format!("{stem}.mp4"),
-            Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
+            Purpose::OpenFolder
+            | Purpose::OpenFile
+            | Purpose::EditModel
+            | Purpose::Colmap
+            | Purpose::Ffmpeg => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
     }
@@ -160,6 +165,14 @@ impl App {
                     ));
                     return;
                 };
+                if format == RenderFormat::Video
+                    && let Err(missing) = Program::FFMPEG.look(&self.model.settings.ffmpeg)
+                {
+                    self.model.error = Some(format!(
+                        "{missing} (File, Choose ffmpeg…). Without it: a name that ends in .gif makes an animation"
+                    ));
+                    return;
+                }
                 self.send_settings(true);
                 self.send(Command::Render {
                     cameras: None,
@@ -173,6 +186,23 @@ impl App {
                 });
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
+            Purpose::Colmap => self.use_program(Purpose::Colmap, Some(&path)),
+            Purpose::Ffmpeg => self.use_program(Purpose::Ffmpeg, Some(&path)),
+        }
+    }
+
+    /// `path` is this program from now on; `None`: the one on the PATH.
+    fn use_program(&mut self, purpose: Purpose, path: Option<&Path>) {
+        let path = path.map_or_else(String::new, |path| path.display().to_string());
+        let settings = &mut self.model.settings;
+        match purpose {
+            Purpose::Ffmpeg => settings.ffmpeg = path,
+            _ => settings.colmap = path,
+        }
+        self.recents.chose_programs(settings);
+        self.send_settings(true);
+        if let Dialog::FindPoses(dialog) = &mut self.dialog {
+            dialog.look(&self.model.settings);
         }
     }
 
@@ -285,6 +315,8 @@ impl App {
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
             UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
             UiCommand::ExportFilm => self.choose(Purpose::ExportFilm, ctx),
+            UiCommand::ChooseColmap => self.choose(Purpose::Colmap, ctx),
+            UiCommand::ChooseFfmpeg => self.choose(Purpose::Ffmpeg, ctx),
             UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {
