@@ -65,9 +65,9 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
     let embedding = model.tensor(EMBEDDING, &[views, APPEARANCE])?;
     // Room is made for what is there, not for what the checkpoint's numbers claim.
     let mut groups = shape.lengths().map(|length| vec![0.0f32; length]);
-    for level in 0..2 {
+    for (level, table) in tables.iter().take(2).enumerate() {
         let prefix = format!("proposal_networks.{level}.mlp_base.");
-        groups[2 * level] = tables[level].to_vec();
+        groups[2 * level] = table.to_vec();
         for (i, layer) in ProposalLayout::layers().iter().enumerate() {
             let linear = Linear::read(model, &format!("{prefix}1.layers.{i}"), &layer.weights)?;
             linear.place(&mut groups[2 * level + 1], &layer.weights, 0);

@@ -295,11 +295,10 @@ fn largest_vp8_frame(file: &mut dyn Source) -> std::io::Result<(u32, u32)> {
     /// Of an animation's frame, before the chunks within.
     const FRAME_HEADER: u64 = 16;
     let mut largest = (0, 0);
-    let mut at = 12;
+    file.seek(SeekFrom::Start(12))?;
     // Chunks are walked as the decoder walks them; a file that ends within one ends the walk.
     let mut chunk = [0; 18];
     loop {
-        file.seek(SeekFrom::Start(at))?;
         let mut read = 0;
         while read < chunk.len() {
             match file.read(&mut chunk[read..])? {
@@ -316,10 +315,12 @@ fn largest_vp8_frame(file: &mut dyn Source) -> std::io::Result<(u32, u32)> {
                 |at: usize| u32::from(u16::from_le_bytes([chunk[at], chunk[at + 1]])) & 0x3fff;
             largest = (largest.0.max(side(14)), largest.1.max(side(16)));
         }
-        at += 8 + match &chunk[..4] {
+        let next = 8 + match &chunk[..4] {
             b"ANMF" => FRAME_HEADER,
             _ => size + size % 2,
         };
+        // Within what is in memory, that is no read of its own.
+        file.seek_relative(next as i64 - read as i64)?;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Photos. Their decoders are of others; what they may claim is checked here.
 
-use crate::harness::{Attack, HEADER, peak_of, put};
+use crate::harness::{Attack, HEADER, peak_of, put, survive};
 use crate::small_captures::{fixtures, ramp};
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
@@ -216,4 +216,21 @@ fn pictures_that_claim_a_city_are_refused() {
             );
         }
     }
+}
+
+/// Millions of empty pieces before the picture.
+#[test]
+fn a_webp_of_empty_pieces_ends_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo");
+    let mut bytes = b"RIFF\0\0\0\x01WEBPVP8X\x0a\0\0\0\0\0\0\0\x27\0\0\x1d\0\0".to_vec();
+    for _ in 0..2_000_000 {
+        bytes.extend(b"none\0\0\0\0");
+    }
+    survive("WebP of empty pieces", &bytes, MEMORY, |bytes| {
+        put(&path, bytes);
+        let problem = read(&path).expect_err("there is no picture").to_string();
+        assert!(problem.contains("not a readable picture"), "{problem}");
+        Ok(())
+    });
 }
