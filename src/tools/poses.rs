@@ -24,14 +24,19 @@ pub enum Unposed {
 }
 
 impl Unposed {
-    /// What `path` is, where it is no capture. A folder that holds anything that luxedit knows is none of these, nor is one
-    /// that cannot be listed, which opening it says.
-    pub fn of(path: &Path) -> Option<Self> {
+    /// What `path` is, where it is no capture. A folder that holds anything that luxedit knows is none of these.
+    ///
+    /// # Errors
+    /// The folder, or one in it, cannot be listed.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
         if path.is_file() {
-            return is_video(path).then_some(Self::Video);
+            return Ok(is_video(path).then_some(Self::Video));
         }
-        let photos = photos_of(path).map_or(0, |photos| photos.len());
-        (photos > 0 && !formats::is_capture(path)).then_some(Self::Photos(photos))
+        if !path.is_dir() || formats::is_capture(path) {
+            return Ok(None);
+        }
+        let photos = photos_of(path)?.len();
+        Ok((photos > 0).then_some(Self::Photos(photos)))
     }
 }
 

@@ -61,7 +61,7 @@ fn photos_become_a_capture_that_opens() {
     photos(&source, &NAMES, |_| (40, 30));
     std::fs::write(source.join("notes.txt"), "not a photo").unwrap();
     let before = contents(&source);
-    assert_eq!(Unposed::of(&source), Some(Unposed::Photos(5)));
+    assert_eq!(Unposed::of(&source).unwrap(), Some(Unposed::Photos(5)));
     let colmap = working(dir.path());
     let folder = dir.path().join("capture");
     let mut told = Vec::new();
@@ -107,7 +107,7 @@ fn photos_become_a_capture_that_opens() {
     assert_eq!(names, ["a.png", "b.png", "c.PNG", "inner/a.png"]);
     assert!(!folder.join("database.db").exists());
     assert_eq!(contents(&source), before, "nothing of the photos changed");
-    assert_eq!(Unposed::of(&folder), None, "it is a capture");
+    assert_eq!(Unposed::of(&folder).unwrap(), None, "it is a capture");
 }
 
 #[test]

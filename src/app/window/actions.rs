@@ -2,12 +2,14 @@
 
 use super::App;
 use crate::{
+    Result,
     app::{
         Action,
         chooser::{Choice, Purpose},
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
         get_model::{Fetch, GetModel},
+        model::sentence,
         poses::FindPoses,
         try_out::TryOut,
     },
@@ -21,9 +23,9 @@ use eframe::egui::{self, Key};
 use std::path::{Path, PathBuf};
 
 /// What a path is that is not opened, but made a capture of.
-fn unposed(path: &Path) -> Option<Unposed> {
+fn unposed(path: &Path) -> Result<Option<Unposed>> {
     if Project::is_project(path) {
-        return None;
+        return Ok(None);
     }
     Unposed::of(path)
 }
@@ -112,11 +114,15 @@ impl App {
                 "Stop what is under way before opening {}",
                 path.display()
             ));
-        } else if let Some(unposed) = unposed(path) {
-            let dialog = FindPoses::new(path.to_owned(), &unposed, &self.model.settings);
-            self.dialog = Dialog::FindPoses(dialog);
-        } else {
-            self.open(path);
+            return;
+        }
+        match unposed(path) {
+            Ok(Some(unposed)) => {
+                let dialog = FindPoses::new(path.to_owned(), &unposed, &self.model.settings);
+                self.dialog = Dialog::FindPoses(dialog);
+            }
+            Ok(None) => self.open(path),
+            Err(problem) => self.model.error = Some(sentence(&problem.to_string())),
         }
     }
 
