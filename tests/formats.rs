@@ -21,5 +21,9 @@ mod pictures;
 mod plys;
 #[path = "formats/scenes.rs"]
 mod scenes;
+#[path = "support/captures.rs"]
+mod small_captures;
 #[path = "formats/writing.rs"]
 mod writing;
+#[path = "support/zips.rs"]
+mod zips;

@@ -10,5 +10,7 @@ mod frames;
 mod made;
 #[path = "splat_files/peers.rs"]
 mod peers;
+#[path = "splat_files/transformed.rs"]
+mod transformed;
 #[path = "splat_files/written.rs"]
 mod written;

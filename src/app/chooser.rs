@@ -17,6 +17,8 @@ pub enum Purpose {
     ExportMesh,
     ExportFilm,
     EditModel,
+    Colmap,
+    Ffmpeg,
 }
 
 impl Purpose {
@@ -30,6 +32,8 @@ impl Purpose {
             Self::ExportMesh => "Export mesh",
             Self::ExportFilm => "Export film",
             Self::EditModel => "Choose edit model",
+            Self::Colmap => "Choose COLMAP",
+            Self::Ffmpeg => "Choose ffmpeg",
         }
     }
 
@@ -41,6 +45,7 @@ impl Purpose {
                 "Export here"
             }
             Self::EditModel => "Use this model",
+            Self::Colmap | Self::Ffmpeg => "Use this program",
         }
     }
 
@@ -58,6 +63,8 @@ impl Purpose {
                 "A new file: .mp4 for a video, .gif for an animation, .json for nerfstudio's camera path"
             }
             Self::EditModel => "The folder of an InstructPix2Pix model in diffusers layout",
+            Self::Colmap => "The program, such as /usr/local/bin/colmap, or COLMAP.bat on Windows",
+            Self::Ffmpeg => "The program, such as /usr/local/bin/ffmpeg, or ffmpeg.exe on Windows",
         }
     }
 }
@@ -121,6 +128,7 @@ impl Chooser {
         let dialog: std::pin::Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> =
             match purpose {
                 Purpose::OpenFolder | Purpose::EditModel => Box::pin(dialog.pick_folder()),
+                Purpose::Colmap | Purpose::Ffmpeg => Box::pin(dialog.pick_file()),
                 Purpose::OpenFile => Box::pin(
                     dialog
                         .add_filter(

@@ -16,6 +16,8 @@ pub enum UiCommand {
     ExportAsSplats,
     ExportMesh,
     ExportFilm,
+    ChooseColmap,
+    ChooseFfmpeg,
     Quit,
     Reconstruct,
     StartEdit,
@@ -284,6 +286,10 @@ commands! {
     ExportFilm, File, "Export film…", None,
         "A loop around the scene as a video (by ffmpeg), an animated GIF, or a camera path for nerfstudio",
         |f| { needs_views(f)?; needs_splats(f)?; needs_idle(f) };
+    ChooseColmap, File / group, "Choose COLMAP…", None,
+        "The program that finds where photos were taken, where it is not on the PATH", needs_idle;
+    ChooseFfmpeg, File, "Choose ffmpeg…", None,
+        "The program that reads and writes videos, where it is not on the PATH", needs_idle;
     Quit, File / group, "Quit", command(Key::Q), "Stop, save and close", always;
     Reconstruct, Run, "Reconstruct", None, "Make a scene of the photos",
         |f| { needs_views(f)?; needs_idle(f) };

@@ -65,6 +65,8 @@ pub(crate) enum Action {
     /// Find the poses of these photos, and open what comes of it.
     FindPoses(PathBuf),
     Choose(Purpose),
+    /// Of a program: forget what was chosen.
+    UseProgramOnPath(Purpose),
     Show(Option<SnapshotId>),
     Pin(SnapshotId, bool),
     LookThrough(usize),

@@ -5,7 +5,7 @@ use super::get_model::Fetch;
 use super::series::{RunningMean, Series};
 use super::try_out::Trials;
 use crate::{
-    settings::Settings,
+    settings::{SETTINGS, Settings},
     worker::{
         Event, Job, Metrics, Progress, RunState, SceneInfo, SnapshotId, SnapshotInfo, ViewEdit,
     },
@@ -342,14 +342,30 @@ pub fn thousands(n: u32) -> String {
     text
 }
 
-/// An error message as a sentence on its own: first letter large.
+/// An error message as a sentence on its own: first letter large, settings by their names here instead of their flags.
 pub fn sentence(text: &str) -> String {
+    let text = &with_labels(text);
     let mut chars = text.chars();
     match chars.next() {
         // A path stays as it is.
         Some(first) if !text.starts_with('/') => first.to_uppercase().chain(chars).collect(),
         _ => text.to_owned(),
     }
+}
+
+/// `--edited-side` is "Edited side" in the window.
+fn with_labels(text: &str) -> String {
+    let mut parts = text.split("--");
+    let mut labeled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        let (flag, rest) = part.split_at(end.unwrap_or(part.len()));
+        match SETTINGS.iter().find(|setting| setting.flag == flag) {
+            Some(setting) => labeled.push_str(&format!("\"{}\"{rest}", setting.label)),
+            None => labeled.push_str(&format!("--{part}")),
+        }
+    }
+    labeled
 }
 
 /// A duration as people say it: "45 s", "12 min", "2 h 5 min".

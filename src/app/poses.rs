@@ -1,7 +1,7 @@
 //! The dialog for photos or a video without poses: what they are, and what will find where they were taken; where that is
-//! not on this machine, how to get it.
+//! not on this machine, how to get it, and a way to say where it is.
 
-use super::{Action, model::count, theme};
+use super::{Action, chooser::Purpose, model::count, theme};
 use crate::settings::Settings;
 use crate::tools::{Program, Unposed};
 use eframe::egui;
@@ -13,8 +13,56 @@ const WIDTH: f32 = 440.0;
 pub struct FindPoses {
     path: PathBuf,
     what: String,
-    /// What is missing.
-    refusal: Option<String>,
+    needs: Vec<Need>,
+}
+
+/// A program that this takes.
+struct Need {
+    program: Program,
+    purpose: Purpose,
+    /// Somebody said where it is.
+    is_chosen: bool,
+    /// Where it is, or what is missing.
+    found: Result<PathBuf, String>,
+}
+
+impl Need {
+    fn new(program: Program, purpose: Purpose) -> Self {
+        Self {
+            program,
+            purpose,
+            is_chosen: false,
+            found: Err(String::new()),
+        }
+    }
+
+    fn look(&mut self, settings: &Settings) {
+        let chosen = match self.purpose {
+            Purpose::Ffmpeg => &settings.ffmpeg,
+            _ => &settings.colmap,
+        };
+        self.is_chosen = !chosen.trim().is_empty();
+        self.found = self.program.look(chosen).map_err(|e| e.to_string());
+    }
+
+    fn show(&self, ui: &mut egui::Ui, actions: &mut Vec<Action>) {
+        let name = self.program.name;
+        match &self.found {
+            Ok(path) => {
+                let line = format!("{name}: {}", path.display());
+                ui.add(egui::Label::new(theme::weak(line)).truncate());
+            }
+            Err(missing) => super::run_panel::waiting_note(ui, missing),
+        }
+        ui.horizontal(|ui| {
+            if ui.button(format!("Choose {name}…")).clicked() {
+                actions.push(Action::Choose(self.purpose));
+            }
+            if self.is_chosen && ui.button(format!("Use {name} on the PATH")).clicked() {
+                actions.push(Action::UseProgramOnPath(self.purpose));
+            }
+        });
+    }
 }
 
 impl FindPoses {
@@ -23,29 +71,29 @@ impl FindPoses {
             || path.display().to_string(),
             |n| n.to_string_lossy().into_owned(),
         );
-        let (what, ffmpeg) = match unposed {
-            Unposed::Photos(photos) => (
-                format!(
-                    "{name} holds {}, and nothing says where they were taken. COLMAP can find out; it takes minutes for \
-                     some dozens of photos, and hours for many hundreds.",
-                    count(*photos, "photo")
-                ),
-                Ok(PathBuf::new()),
+        let mut needs = vec![Need::new(Program::COLMAP, Purpose::Colmap)];
+        let what = match unposed {
+            Unposed::Photos(photos) => format!(
+                "{name} holds {}, and nothing says where they were taken. COLMAP can find out; it takes minutes for some \
+                 dozens of photos, and hours for many hundreds.",
+                count(*photos, "photo")
             ),
-            Unposed::Video => (
+            Unposed::Video => {
+                needs.push(Need::new(Program::FFMPEG, Purpose::Ffmpeg));
                 format!(
                     "{name} is a video. {} pictures are taken from it, and COLMAP finds where; it takes some minutes.",
                     settings.video_frames
-                ),
-                Program::FFMPEG.find(&settings.ffmpeg),
-            ),
+                )
+            }
         };
-        let found = Program::COLMAP.find(&settings.colmap).and(ffmpeg);
-        Self {
-            path,
-            what,
-            refusal: found.err().map(|e| super::model::sentence(&e.to_string())),
-        }
+        let mut dialog = Self { path, what, needs };
+        dialog.look(settings);
+        dialog
+    }
+
+    /// Look for the programs where `settings` say that they are.
+    pub fn look(&mut self, settings: &Settings) {
+        self.needs.iter_mut().for_each(|need| need.look(settings));
     }
 
     /// False when the dialog is to be closed.
@@ -58,15 +106,16 @@ impl FindPoses {
             ui.label(theme::weak(
                 "The photos stay as they are; a capture is made of them beside your projects.",
             ));
-            if let Some(refusal) = &self.refusal {
+            for need in &self.needs {
                 ui.add_space(theme::GAP);
-                super::run_panel::waiting_note(ui, refusal);
+                need.show(ui, actions);
             }
             ui.add_space(theme::GAP);
             ui.horizontal(|ui| {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let is_there = self.needs.iter().all(|need| need.found.is_ok());
                     let find = theme::primary_button("Find poses");
-                    if ui.add_enabled(self.refusal.is_none(), find).clicked() {
+                    if ui.add_enabled(is_there, find).clicked() {
                         actions.push(Action::FindPoses(self.path.clone()));
                         stays = false;
                     }

@@ -1,6 +1,7 @@
-//! What outlives a session of the window: recently opened paths and the last edit model, in one small file of the
-//! platform's configuration folder. Losing it is harmless, so a failure to read or write it is a log line, no dialog.
+//! What outlives a session of the window: recently opened paths, the last edit model, and where COLMAP and ffmpeg are,
+//! which is this machine's affair and no project's; in one small file of the platform's configuration folder. Losing it is harmless, so a failure to read or write it is a log line, no dialog.
 
+use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,9 @@ const LIMIT: usize = 8;
 struct Content {
     recents: Vec<PathBuf>,
     model: String,
+    /// Empty: on the PATH.
+    colmap: String,
+    ffmpeg: String,
 }
 
 /// The file and its content.
@@ -86,6 +90,25 @@ impl Recents {
             self.content.model = model.to_owned();
             self.write();
         }
+    }
+
+    /// Where these programs are: the ones that `settings` leave open.
+    pub fn fill_programs(&self, settings: &mut Settings) {
+        for (kept, setting) in [
+            (&self.content.colmap, &mut settings.colmap),
+            (&self.content.ffmpeg, &mut settings.ffmpeg),
+        ] {
+            if setting.trim().is_empty() {
+                setting.clone_from(kept);
+            }
+        }
+    }
+
+    /// Remember where the programs of `settings` are.
+    pub fn chose_programs(&mut self, settings: &Settings) {
+        self.content.colmap.clone_from(&settings.colmap);
+        self.content.ffmpeg.clone_from(&settings.ffmpeg);
+        self.write();
     }
 
     fn write(&self) {

@@ -88,6 +88,7 @@ impl App {
         if !recents.model().is_empty() {
             recents.model().clone_into(&mut model.settings.model);
         }
+        recents.fill_programs(&mut model.settings);
         if let Err(e) = models.follow(&mut model.settings) {
             model.error = Some(super::model::sentence(&e.to_string()));
         }
@@ -272,6 +273,7 @@ impl App {
                 .model()
                 .clone_into(&mut self.model.settings.model);
         }
+        self.recents.fill_programs(&mut self.model.settings);
         let opened = self
             .models
             .scene_opened(&mut self.model.settings, keeps_all);

@@ -55,22 +55,25 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
         None => return unlike(format!("lacks the tensor {EMBEDDING}")),
     };
     let shape = FieldShape::new(&config, views as u32);
+    let table =
+        |name: &str, level: usize| model.tensor(name, &[shape.grids[level].rows as usize, 2]);
+    let tables = [
+        table("proposal_networks.0.mlp_base.0.hash_table", 0)?,
+        table("proposal_networks.1.mlp_base.0.hash_table", 1)?,
+        table(&format!("{BASE}0.hash_table"), 2)?,
+    ];
+    let embedding = model.tensor(EMBEDDING, &[views, APPEARANCE])?;
+    // Room is made for what is there, not for what the checkpoint's numbers claim.
     let mut groups = shape.lengths().map(|length| vec![0.0f32; length]);
-    for level in 0..2 {
+    for (level, table) in tables.iter().take(2).enumerate() {
         let prefix = format!("proposal_networks.{level}.mlp_base.");
-        let rows = shape.grids[level].rows as usize;
-        groups[2 * level] = model
-            .tensor(&format!("{prefix}0.hash_table"), &[rows, 2])?
-            .to_vec();
+        groups[2 * level] = table.to_vec();
         for (i, layer) in ProposalLayout::layers().iter().enumerate() {
             let linear = Linear::read(model, &format!("{prefix}1.layers.{i}"), &layer.weights)?;
             linear.place(&mut groups[2 * level + 1], &layer.weights, 0);
         }
     }
-    let rows = shape.grids[2].rows as usize;
-    groups[4] = model
-        .tensor(&format!("{BASE}0.hash_table"), &[rows, 2])?
-        .to_vec();
+    groups[4] = tables[2].to_vec();
     let [base0, base1, geometry, head, color, ray] = shape.layout.layers().map(|l| l.weights);
     let network = &mut groups[5];
     for (name, weights) in [
@@ -90,7 +93,7 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
     first.turn_harmonics();
     first.drop_columns(HARMONICS..HARMONICS + GEOMETRY);
     first.place(network, &ray, 0);
-    groups[6] = model.tensor(EMBEDDING, &[views, APPEARANCE])?.to_vec();
+    groups[6] = embedding.to_vec();
     let names = crate::luxen::GROUPS;
     let mut tensors = Vec::new();
     for (name, data) in names.iter().zip(groups) {
@@ -138,16 +141,18 @@ fn config_of(model: &Model, options: &Options) -> Result<LuxenConfig> {
         };
         Ok(value as u32)
     };
-    let number = |name: &str, published: f64| options.number(name).unwrap_or(published);
-    let grid = |prefix: &str, base: f64| -> Result<GridConfig> {
+    let number = |name: &str, published: f64| -> Result<f64> {
+        Ok(options.number(name)?.unwrap_or(published))
+    };
+    let grid = |prefix: &str, base: &str| -> Result<GridConfig> {
         Ok(GridConfig {
             levels: count(&format!("{prefix}.num_levels"))?,
-            base_resolution: base as u32,
+            base_resolution: options.count(base)?.unwrap_or(16),
             max_resolution: count(&format!("{prefix}.max_res"))?,
             log2_entries: count(&format!("{prefix}.log2_hashmap_size"))?,
         })
     };
-    if options.flag("disable_scene_contraction") == Some(true) {
+    if options.flag("disable_scene_contraction")? == Some(true) {
         return unlike("was trained without scene contraction, which a Luxen always has".into());
     }
     if let Some(sampler) = options.text("proposal_initial_sampler")
@@ -161,7 +166,7 @@ fn config_of(model: &Model, options: &Options) -> Result<LuxenConfig> {
         Some("white") => Background::Fixed([1.0; 3]),
         Some(other) => return unlike(format!("has the background `{other}`, which is not known")),
     };
-    let field = grid("field", number("base_res", 16.0))?;
+    let field = grid("field", "base_res")?;
     let hidden = match model.tensors.get(&format!("{BASE}1.layers.0.weight")) {
         Some(weights) => weights.shape.first().copied().unwrap_or(0),
         None => 0,
@@ -177,26 +182,29 @@ fn config_of(model: &Model, options: &Options) -> Result<LuxenConfig> {
         }
     };
     let proposal = |i: usize| {
-        let base = number(&format!("proposal_net_args_list.{i}.base_res"), 16.0);
-        grid(&format!("proposal_networks.{i}"), base)
+        let base = format!("proposal_net_args_list.{i}.base_res");
+        grid(&format!("proposal_networks.{i}"), &base)
     };
     let published = LuxenConfig::full(background);
-    let samples = |i: usize| {
+    let samples = |i: usize| -> Result<u32> {
         let name = match i {
             2 => "num_nerf_samples_per_ray".to_owned(),
             i => format!("num_proposal_samples_per_ray.{i}"),
         };
-        number(&name, f64::from(published.samples[i])) as u32
+        let count = options.count(&name)?.unwrap_or(published.samples[i]);
+        count
+            .checked_next_multiple_of(4)
+            .ok_or_else(|| Error::file(&model.path, format!("takes {count} samples of a ray")))
     };
     let config = LuxenConfig {
         size,
         semantics: GridSemantics::Hashed,
         grid: field,
         proposals: [proposal(0)?, proposal(1)?],
-        samples: [0, 1, 2].map(|i| samples(i).next_multiple_of(4)),
-        near: number("near_plane", published.near),
-        far: number("far_plane", published.far),
-        average_density: number("average_init_density", published.average_density),
+        samples: [samples(0)?, samples(1)?, samples(2)?],
+        near: number("near_plane", published.near)?,
+        far: number("far_plane", published.far)?,
+        average_density: number("average_init_density", published.average_density)?,
         ..published
     };
     match config.check() {

@@ -7,46 +7,96 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Write a file as a whole: `fill` writes to a new file beside `path`, which is flushed to the disk and then renamed over
-/// `path`. A file that was there before is untouched unless everything succeeded.
+/// Write a file as a whole: what `fill` writes appears as `path` when all of it is on the disk ([`AtomicFile`]).
 ///
 /// # Errors
-/// [`Error::Io`] naming `path` for whatever went wrong, an error of `fill` included; the file beside it is removed.
+/// [`Error::Io`] naming `path` for whatever went wrong, an error of `fill` included.
 pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let beside = path_beside(path)?;
-    let written = fill_and_rename(&beside, path, fill);
-    if written.is_err()
-        && let Err(error) = fs::remove_file(&beside)
+    let mut file = AtomicFile::begin(path)?;
+    fill(&mut file).map_err(Error::io(path))?;
+    file.commit()
+}
+
+/// A new file beside `path`, which is flushed to the disk and then renamed over `path` by [`AtomicFile::commit`]. Dropped
+/// before that, it is removed, and a file that was there before stays as it was.
+pub struct AtomicFile {
+    path: PathBuf,
+    beside: PathBuf,
+    /// `None` once it has its name.
+    writer: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// # Errors
+    /// [`Error::Io`] naming `path`: its folder cannot be written.
+    pub fn begin(path: &Path) -> Result<Self> {
+        let beside = path_beside(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)
+            .map_err(Error::io(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            beside,
+            writer: Some(BufWriter::with_capacity(1 << 20, file)),
+        })
+    }
+
+    /// # Errors
+    /// [`Error::Io`] naming the path: the disk is full, or the file cannot be renamed.
+    pub fn commit(mut self) -> Result<()> {
+        self.rename().map_err(Error::io(&self.path))
+    }
+
+    fn rename(&mut self) -> io::Result<()> {
+        let writer = self.writer()?;
+        writer.flush()?;
+        writer.get_ref().sync_all()?;
+        // Windows renames no file that is open.
+        drop(self.writer.take());
+        if let Err(problem) = fs::rename(&self.beside, &self.path) {
+            remove(&self.beside);
+            return Err(problem);
+        }
+        sync_folder(folder_of(&self.path));
+        Ok(())
+    }
+
+    fn writer(&mut self) -> io::Result<&mut BufWriter<File>> {
+        let closed = || io::Error::other("the file is closed");
+        self.writer.as_mut().ok_or_else(closed)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer()?.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer()?.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            // What is still in memory need not be written.
+            drop(writer.into_parts());
+            remove(&self.beside);
+        }
+    }
+}
+
+fn remove(beside: &Path) {
+    if let Err(error) = fs::remove_file(beside)
         && error.kind() != io::ErrorKind::NotFound
-        && error.kind() != io::ErrorKind::NotADirectory
     {
         log::warn!("{}: could not be removed: {error}", beside.display());
     }
-    written.map_err(Error::io(path))
-}
-
-fn fill_and_rename(
-    beside: &Path,
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(beside)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    fill(&mut writer)?;
-    let file = writer
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(beside, path)?;
-    sync_folder(folder_of(path));
-    Ok(())
 }
 
 /// Make the rename itself durable. The file is whole by then, so that a file system which cannot do this is no failure.

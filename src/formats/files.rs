@@ -77,24 +77,26 @@ pub fn is_archive(path: &Path) -> bool {
         .is_ok_and(|()| head == *MAGIC)
 }
 
-/// What is in a folder, in order of names. A folder that cannot be listed holds nothing.
-pub fn list(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = match Archived::find(folder) {
-        Ok(Some((archive, name))) => {
+/// What is in a folder, in order of names; nothing where there is no such folder.
+///
+/// # Errors
+/// The folder cannot be listed; the archive that it is in is damaged.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = match Archived::find(folder)? {
+        Some((archive, name)) => {
             let is_in = |entry: &&String| {
                 !entry.is_empty() && entry.rsplit_once('/').map_or("", |(f, _)| f) == name
             };
             let names = archive.files.keys().chain(&archive.folders).filter(is_in);
             names.map(|entry| archive.path.join(entry)).collect()
         }
-        Ok(None) => match std::fs::read_dir(folder) {
-            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-            Err(_) => Vec::new(),
-        },
-        Err(_) => Vec::new(),
+        None if !folder.is_dir() => Vec::new(),
+        None => std::fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+            .map_err(Error::io(folder))?,
     };
     found.sort();
-    found
+    Ok(found)
 }
 
 /// Bytes of an entry's name.
@@ -210,9 +212,13 @@ impl Archived {
     }
 }
 
-fn map(path: &Path) -> Result<Mmap> {
+/// A file's bytes, read when they are looked at.
+///
+/// # Errors
+/// It cannot be opened or mapped.
+pub fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(Error::io(path))?;
-    // SAFETY: the map is private to this call chain and read only; like any reader of maps this relies on nobody cutting the
+    // SAFETY: the map is read only and dropped by who reads the file; like any reader of maps this relies on nobody cutting the
     // file short meanwhile.
     unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }

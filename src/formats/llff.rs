@@ -35,7 +35,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         ));
     }
     let base = path.parent().unwrap_or(Path::new(""));
-    let names = photo_names(base);
+    let names = photo_names(base)?;
     if names.len() != poses.rows || names.is_empty() {
         return Err(Error::file(
             path,
@@ -122,19 +122,18 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
 }
 
 /// In order of bytes, as LLFF sorted them; of a folder of smaller photos where the full size is not there.
-fn photo_names(base: &Path) -> Vec<String> {
-    ["", "_2", "_4", "_8"]
-        .iter()
-        .map(|ending| {
-            let photos = files::list(&base.join(format!("{IMAGES}{ending}")));
-            let mut names: Vec<String> = photos
-                .iter()
-                .filter(|path| is_photo(path))
-                .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-                .collect();
+fn photo_names(base: &Path) -> Result<Vec<String>> {
+    for ending in ["", "_2", "_4", "_8"] {
+        let photos = files::list(&base.join(format!("{IMAGES}{ending}")))?;
+        let mut names: Vec<String> = photos
+            .iter()
+            .filter(|path| is_photo(path))
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect();
+        if !names.is_empty() {
             names.sort();
-            names
-        })
-        .find(|names| !names.is_empty())
-        .unwrap_or_default()
+            return Ok(names);
+        }
+    }
+    Ok(Vec::new())
 }

@@ -8,7 +8,7 @@ mod camera_path;
 pub mod capture;
 pub mod colmap;
 pub mod distortion;
-mod files;
+pub(crate) mod files;
 pub(crate) mod glb;
 mod info;
 mod llff;
@@ -25,7 +25,7 @@ pub mod torch;
 pub mod transforms;
 pub mod undistort;
 
-pub use animation::write_gif;
+pub use animation::GifWriter;
 pub use atomic::write_atomic;
 pub use camera_path::{CameraPath, read_camera_path, write_camera_path};
 pub use distortion::{Distortion, Lens};
@@ -41,6 +41,7 @@ use crate::scene::{Dataset, WorldFromFile};
 use crate::{Error, Result};
 use capture::Capture;
 use glam::DVec3;
+use nerfstudio::ModelKind;
 use serde::{Deserialize, Serialize};
 use splats::Recognized;
 use std::path::{Path, PathBuf};
@@ -151,11 +152,9 @@ fn no_capture(file: &Path, what: &str) -> Error {
 /// # Errors
 /// It cannot be read; it is a PLY file with a damaged header, or a damaged checkpoint.
 pub fn is_splat_scene(path: &Path) -> Result<bool> {
-    Ok(
-        splats::recognize(path)?.is_some()
-            || ply::is_ply(path)
-            || nerfstudio::find(path)?.is_some(),
-    )
+    Ok(nerfstudio::find(path)?.is_some()
+        || splats::recognize_file(path)?.is_some()
+        || ply::is_ply(path))
 }
 
 /// Whether `path` is anything that luxedit opens, damaged or not.
@@ -212,11 +211,16 @@ enum Source {
 
 fn identify(path: &Path) -> Result<Source> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
-    if let Some(recognized) = splats::recognize(path)? {
-        return Ok(Source::Splats(recognized));
+    match nerfstudio::find(path)? {
+        Some((file, ModelKind::Splatfacto)) => {
+            let format = SplatFormat::Splatfacto;
+            return Ok(Source::Splats(Recognized { format, file }));
+        }
+        Some((file, ModelKind::Nerfacto)) => return Ok(Source::Nerfacto(file)),
+        None => {}
     }
-    if let Some((file, _)) = nerfstudio::find(path)? {
-        return Ok(Source::Nerfacto(file));
+    if let Some(recognized) = splats::recognize_file(path)? {
+        return Ok(Source::Splats(recognized));
     }
     if metadata.is_dir() {
         find_capture(path)?.ok_or_else(|| Error::file(path, no_capture_in("folder")))
@@ -255,7 +259,11 @@ fn identify_archive(archive: &Path) -> Result<Source> {
                 return Ok(source);
             }
         }
-        folders = folders.iter().flat_map(|f| files::list(f)).collect();
+        let inner: Vec<Vec<PathBuf>> = folders
+            .iter()
+            .map(|folder| files::list(folder))
+            .collect::<Result<_>>()?;
+        folders = inner.into_iter().flatten().collect();
         folders.retain(|folder| files::is_folder(folder));
         folders.truncate(FOLDERS);
     }

@@ -15,8 +15,13 @@ use image::{
     RgbImage, RgbaImage,
 };
 use image_webp::WebPDecoder;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
+
+/// A picture of one color is packed about a thousandfold. What a header claims beyond this many times the file, and this
+/// many bytes more, is not believed, so that a damaged or hostile file does not fill the memory.
+const UNPACKED_RATIO: u64 = 1000;
+const UNPACKED_SLACK: u64 = 64 << 20;
 
 /// A decoded picture, its pixels as they lie in the file.
 pub struct Picture {
@@ -278,15 +283,77 @@ impl Coded {
                 ),
             ));
         }
-        if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-            let decoder = WebPDecoder::new(file).map_err(|e| unreadable(path, e))?;
+        let is_webp = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
+        let len = file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
+        if is_webp {
+            let frame = largest_vp8_frame(&mut file).map_err(Error::io(path))?;
+            file.rewind().map_err(Error::io(path))?;
+            let mut decoder = WebPDecoder::new(file).map_err(|e| unreadable(path, e))?;
+            let (width, height) = decoder.dimensions();
+            if frame.0 > width || frame.1 > height {
+                return Err(unreadable(path, "a frame of it is larger than the picture"));
+            }
+            let bytes = decoder.output_buffer_size().unwrap_or(usize::MAX);
+            check_claim(path, (width, height), bytes as u64, len)?;
+            decoder.set_memory_limit(usize::try_from(len).unwrap_or(usize::MAX));
             return Ok(Self::WebP(decoder));
         }
+        file.rewind().map_err(Error::io(path))?;
         let reader = ImageReader::new(file)
             .with_guessed_format()
             .map_err(Error::io(path))?;
         let decoder = reader.into_decoder().map_err(|e| unreadable(path, e))?;
+        check_claim(path, decoder.dimensions(), decoder.total_bytes(), len)?;
         Ok(Self::Other(Box::new(decoder)))
+    }
+}
+
+/// Whether `bytes` of pixels may come of a file of `len` bytes.
+fn check_claim(path: &Path, (width, height): (u32, u32), bytes: u64, len: u64) -> Result<()> {
+    let most = len
+        .saturating_mul(UNPACKED_RATIO)
+        .saturating_add(UNPACKED_SLACK);
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(unreadable(
+        path,
+        format_args!("it claims {width} x {height} pixels, which its {len} bytes do not hold"),
+    ))
+}
+
+/// Width and height of the largest lossy frame, which the decoder makes room for before it compares them with the
+/// picture's. 0 where there is none.
+fn largest_vp8_frame(file: &mut dyn Source) -> std::io::Result<(u32, u32)> {
+    /// Of an animation's frame, before the chunks within.
+    const FRAME_HEADER: u64 = 16;
+    let mut largest = (0, 0);
+    file.seek(SeekFrom::Start(12))?;
+    // Chunks are walked as the decoder walks them; a file that ends within one ends the walk.
+    let mut chunk = [0; 18];
+    loop {
+        let mut read = 0;
+        while read < chunk.len() {
+            match file.read(&mut chunk[read..])? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        if read < 8 {
+            return Ok(largest);
+        }
+        let size = u64::from(u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]));
+        if &chunk[..4] == b"VP8 " && read == chunk.len() {
+            let side =
+                |at: usize| u32::from(u16::from_le_bytes([chunk[at], chunk[at + 1]])) & 0x3fff;
+            largest = (largest.0.max(side(14)), largest.1.max(side(16)));
+        }
+        let next = 8 + match &chunk[..4] {
+            b"ANMF" => FRAME_HEADER,
+            _ => size + size % 2,
+        };
+        // Within what is in memory, that is no read of its own.
+        file.seek_relative(next as i64 - read as i64)?;
     }
 }
 

@@ -3,14 +3,14 @@
 //! or fetches a binary, and neither reads the videos that cameras write. Where there is no ffmpeg, an animated GIF or the
 //! single pictures need nothing.
 
-use super::process::{self, Program, command};
+use super::process::{self, Program, Running, command};
 use crate::error::Cancel;
 use crate::scene::Photo;
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::thread::JoinHandle;
 
 const ENDINGS: [&str; 10] = [
@@ -104,7 +104,7 @@ fn duration(line: &str) -> Option<f64> {
 pub struct VideoWriter {
     path: PathBuf,
     beside: PathBuf,
-    child: Child,
+    child: Running,
     pixels: Option<ChildStdin>,
     words: Option<JoinHandle<String>>,
     size: (u32, u32),
@@ -147,14 +147,13 @@ impl VideoWriter {
             // Of H.264's scale: hardly to be told from the pictures.
             encode.args(["-crf", "18", "-movflags", "+faststart"]);
         }
-        let mut child = encode
+        encode
             .arg(&beside)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(Error::io(&program))?;
-        let words = child.stderr.take().map(|mut stderr| {
+            .stderr(Stdio::piped());
+        let mut child = Running::spawn(&mut encode).map_err(Error::io(&program))?;
+        let words = child.child.stderr.take().map(|mut stderr| {
             std::thread::spawn(move || {
                 let mut words = Vec::new();
                 match stderr.read_to_end(&mut words) {
@@ -166,7 +165,7 @@ impl VideoWriter {
         Ok(Self {
             path: path.to_owned(),
             beside,
-            pixels: child.stdin.take(),
+            pixels: child.child.stdin.take(),
             child,
             words,
             size,
@@ -222,14 +221,7 @@ impl VideoWriter {
 impl Drop for VideoWriter {
     fn drop(&mut self) {
         drop(self.pixels.take());
-        if matches!(self.child.try_wait(), Ok(None))
-            && let Err(problem) = self
-                .child
-                .kill()
-                .and_then(|()| self.child.wait().map(|_| ()))
-        {
-            log::warn!("ffmpeg could not be stopped: {problem}");
-        }
+        self.child.stop();
         if let Err(problem) = std::fs::remove_file(&self.beside)
             && problem.kind() != std::io::ErrorKind::NotFound
         {

@@ -10,4 +10,4 @@ mod process;
 
 pub use ffmpeg::{VideoWriter, is_video};
 pub use poses::{FoundPoses, PoseOptions, Unposed, find_poses};
-pub use process::Program;
+pub use process::{Missing, Program};

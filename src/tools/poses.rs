@@ -5,7 +5,7 @@ use super::colmap::{Colmap, MOST_EXHAUSTIVE};
 use super::ffmpeg::{extract_frames, is_video};
 use super::process::Program;
 use crate::error::Cancel;
-use crate::formats::{self, capture::is_photo, colmap, picture};
+use crate::formats::{self, capture::is_photo, colmap, files, picture};
 use crate::settings::{Matching, Settings};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -25,12 +25,18 @@ pub enum Unposed {
 
 impl Unposed {
     /// What `path` is, where it is no capture. A folder that holds anything that luxedit knows is none of these.
-    pub fn of(path: &Path) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The folder, or one in it, cannot be listed.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
         if path.is_file() {
-            return is_video(path).then_some(Self::Video);
+            return Ok(is_video(path).then_some(Self::Video));
         }
-        let photos = photos_of(path).len();
-        (photos > 0 && !formats::is_capture(path)).then_some(Self::Photos(photos))
+        if !path.is_dir() || formats::is_capture(path) {
+            return Ok(None);
+        }
+        let photos = photos_of(path)?.len();
+        Ok((photos > 0).then_some(Self::Photos(photos)))
     }
 }
 
@@ -103,10 +109,7 @@ pub fn find_poses(
     on_progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<FoundPoses> {
     let existed = folder.exists();
-    if folder
-        .read_dir()
-        .is_ok_and(|mut entries| entries.next().is_some())
-    {
+    if !files::list(folder)?.is_empty() {
         return Err(Error::file(
             folder,
             "holds something already; choose another folder",
@@ -138,7 +141,10 @@ impl<'a> Job<'a> {
             true => Some(Program::FFMPEG.find(&options.ffmpeg)?),
             false => None,
         };
-        let photos = photos_of(source);
+        let photos = match ffmpeg {
+            Some(_) => Vec::new(),
+            None => photos_of(source)?,
+        };
         if ffmpeg.is_none() && photos.len() < 3 {
             return Err(Error::file(
                 source,
@@ -180,7 +186,7 @@ impl<'a> Job<'a> {
                         on_progress(what, done, all);
                     },
                 )?;
-                photos_of(&images)
+                photos_of(&images)?
             }
             None => {
                 for (i, photo) in self.photos.iter().enumerate() {
@@ -249,30 +255,27 @@ fn name(photo: &Path) -> String {
 }
 
 /// Photos in `folder` and the folders in it, relative to it, in order.
-fn photos_of(folder: &Path) -> Vec<PathBuf> {
+///
+/// # Errors
+/// One of the folders cannot be listed.
+fn photos_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_hidden = |path: &Path| {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'))
     };
-    let list = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        paths.filter(|path| !is_hidden(path)).collect()
-    };
-    let mut found = list(folder);
-    let inner: Vec<PathBuf> = found
-        .iter()
-        .filter(|path| path.is_dir())
-        .flat_map(|path| list(path))
-        .collect();
-    found.extend(inner);
+    let mut found = files::list(folder)?;
+    found.retain(|path| !is_hidden(path));
+    for inner in found.clone().iter().filter(|path| path.is_dir()) {
+        let inner = files::list(inner)?;
+        found.extend(inner.into_iter().filter(|path| !is_hidden(path)));
+    }
     let mut photos: Vec<PathBuf> = found
         .into_iter()
         .filter(|path| is_photo(path) && path.is_file())
         .filter_map(|path| Some(path.strip_prefix(folder).ok()?.to_owned()))
         .collect();
     photos.sort();
-    photos
+    Ok(photos)
 }
 
 /// Copy a photo: through a hard link, whoever changes the capture's picture would change the original.
@@ -300,7 +303,8 @@ fn clear(folder: &Path, existed: bool) {
         remove(folder);
         return;
     }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        remove(&entry.path());
+    match files::list(folder) {
+        Ok(found) => found.iter().for_each(|path| remove(path)),
+        Err(problem) => log::warn!("what was written stays: {problem}"),
     }
 }

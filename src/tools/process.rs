@@ -4,7 +4,8 @@ use crate::error::Cancel;
 use crate::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,7 +33,7 @@ impl Program {
         file: "colmap",
         flag: "colmap",
         how_to_get: "Debian, Ubuntu: sudo apt install colmap; macOS: brew install colmap; Windows: the archive of \
-                     https://github.com/colmap/colmap/releases, whose COLMAP.bat --colmap names",
+                     https://github.com/colmap/colmap/releases, whose COLMAP.bat is the program",
     };
     pub const FFMPEG: Self = Self {
         name: "ffmpeg",
@@ -41,25 +42,43 @@ impl Program {
         how_to_get: "Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg",
     };
 
+    /// [`Program::look`], for the command line.
+    ///
+    /// # Errors
+    /// It is not there; how to get it, and the flag that says where it is.
+    pub fn find(&self, chosen: &str) -> Result<PathBuf> {
+        self.look(chosen).map_err(|missing| match missing.chosen {
+            Some(path) => Error::file(
+                &path,
+                format!(
+                    "is not there: --{} names the program {}",
+                    self.flag, self.name
+                ),
+            ),
+            None => Error::Invalid(format!(
+                "{} is not on the PATH. To get it: {}. Elsewhere it is found with --{}",
+                self.name, self.how_to_get, self.flag
+            )),
+        })
+    }
+
     /// Where it is: `chosen`, or on the PATH when that is empty.
     ///
     /// # Errors
-    /// It is not there; how to get it.
-    pub fn find(&self, chosen: &str) -> Result<PathBuf> {
+    /// It is not there.
+    pub fn look(&self, chosen: &str) -> Result<PathBuf, Missing> {
+        let missing = |chosen| Missing {
+            program: *self,
+            chosen,
+        };
         let chosen = chosen.trim();
         if !chosen.is_empty() {
             // A bare name is the file here that was looked at, not another one on the PATH.
-            let path = std::path::absolute(chosen).map_err(Error::io(chosen))?;
+            let path = std::path::absolute(chosen).unwrap_or_else(|_| chosen.into());
             return if path.is_file() {
                 Ok(path)
             } else {
-                Err(Error::file(
-                    &path,
-                    format!(
-                        "is not there: --{} names the program {}",
-                        self.flag, self.name
-                    ),
-                ))
+                Err(missing(Some(path)))
             };
         }
         let endings: &[&str] = if cfg!(windows) {
@@ -75,16 +94,35 @@ impl Program {
                     .map(move |e| folder.join(format!("{}{e}", self.file)))
             })
             .find(|path| path.is_file())
-            .ok_or_else(|| {
-                Error::Invalid(format!(
-                    "{} is not on the PATH. To get it: {}. Elsewhere it is found with --{}",
-                    self.name, self.how_to_get, self.flag
-                ))
-            })
+            .ok_or_else(|| missing(None))
     }
 }
 
-/// A command that does not hear the terminal's Ctrl-C: who runs it decides when it ends.
+/// A program that is not there. As text it is a sentence for the window, where it can be chosen.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    program: Program,
+    /// `None`: looked for on the PATH.
+    chosen: Option<PathBuf>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Program {
+            name, how_to_get, ..
+        } = self.program;
+        match &self.chosen {
+            Some(path) => write!(f, "{} is not there; choose where {name} is", path.display()),
+            None => write!(
+                f,
+                "{name} is not on the PATH. To get it: {how_to_get}. If it is elsewhere, choose it"
+            ),
+        }
+    }
+}
+
+/// A command that does not hear the terminal's Ctrl-C: who runs it decides when it ends. On Unix it leads a group of its
+/// own, which its children are in, too ([`Running`]).
 pub fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     #[cfg(unix)]
@@ -125,16 +163,15 @@ impl Ended {
 pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)) -> Result<Ended> {
     cancel.check()?;
     let program = PathBuf::from(command.get_program());
-    let mut child = Running(
+    let mut child = Running::spawn(
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(Error::io(&program))?,
-    );
+            .stderr(Stdio::piped()),
+    )
+    .map_err(Error::io(&program))?;
     let (sender, lines) = unbounded();
-    let child_streams = (child.0.stdout.take(), child.0.stderr.take());
+    let child_streams = (child.child.stdout.take(), child.child.stderr.take());
     if let Some(out) = child_streams.0 {
         listen(out, sender.clone())?;
     }
@@ -160,7 +197,7 @@ pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)
     }
     loop {
         cancel.check()?;
-        if let Some(status) = child.0.try_wait().map_err(Error::io(&program))? {
+        if let Some(status) = child.try_wait().map_err(Error::io(&program))? {
             let words = last.into_iter().collect::<Vec<_>>().join(" / ");
             return Ok(Ended { status, words });
         }
@@ -168,16 +205,70 @@ pub fn run(command: &mut Command, cancel: &Cancel, on_line: &mut dyn FnMut(&str)
     }
 }
 
-/// Ends with its owner.
-struct Running(Child);
+/// A program that ends with its owner; on Unix its children end, too: what is called COLMAP or ffmpeg may be a script
+/// that runs the real one.
+pub struct Running {
+    pub child: Child,
+    /// Its number is another program's from then on.
+    has_ended: bool,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None))
-            && let Err(problem) = self.0.kill().and_then(|()| self.0.wait().map(|_| ()))
+impl Running {
+    /// `command` must come from [`command`].
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        Ok(Self {
+            child: command.spawn()?,
+            has_ended: false,
+        })
+    }
+
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.has_ended |= status.is_some();
+        Ok(status)
+    }
+
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait()?;
+        self.has_ended = true;
+        Ok(status)
+    }
+
+    /// End it, unless it has ended.
+    pub fn stop(&mut self) {
+        if !self.has_ended
+            && let Err(problem) = self.kill().and_then(|()| self.wait().map(|_| ()))
         {
             log::warn!("a program could not be stopped: {problem}");
         }
+    }
+
+    #[cfg(unix)]
+    fn kill(&mut self) -> io::Result<()> {
+        use nix::{
+            errno::Errno,
+            sys::signal::{Signal, killpg},
+            unistd::Pid,
+        };
+        let group = i32::try_from(self.child.id()).map_err(io::Error::other)?;
+        match killpg(Pid::from_raw(group), Signal::SIGKILL) {
+            // It has ended, and was not waited for yet.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            // macOS says so of a group whose last member has ended.
+            Err(Errno::EPERM) if cfg!(target_os = "macos") => Ok(()),
+            Err(problem) => Err(problem.into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

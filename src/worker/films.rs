@@ -4,7 +4,7 @@ use super::{Event, RenderFormat, control::Control, pictures::tell_rendered, sess
 use crate::{
     Error, Result,
     edit::Look,
-    formats,
+    formats::{self, GifWriter},
     scene::{Camera, Photo},
     tools::{VideoWriter, is_video},
 };
@@ -66,16 +66,12 @@ impl Session {
         let rate = |usual: f64| film.frames_per_sec.unwrap_or(usual);
         match format {
             RenderFormat::Gif => {
-                let mut photos: Vec<Photo> = Vec::with_capacity(cameras.len());
-                for camera in cameras {
-                    control.cancel.check()?;
-                    photos.push(self.frame(camera, film.look)?);
-                    tell_rendered(photos.len(), cameras.len(), control);
-                }
                 let centisecs = (100.0 / rate(GIF_FRAMES_PER_SEC))
                     .round()
                     .clamp(2.0, 6000.0);
-                formats::write_gif(output, &photos, centisecs as u16)?;
+                let mut gif = GifWriter::begin(output, centisecs as u16);
+                self.render_frames(cameras, film.look, control, |photo| gif.add(photo))?;
+                gif.finish()?;
             }
             RenderFormat::Video => {
                 self.render_video(cameras, (rate(FRAMES_PER_SEC), film.look), output, control)?
@@ -91,9 +87,21 @@ impl Session {
         Ok(())
     }
 
-    fn frame(&mut self, camera: &Camera, look: Look) -> Result<Photo> {
-        let image = self.render_look(camera, look, self.scale(camera))?;
-        Ok(image.read(&self.gpu)?.to_photo())
+    /// `add` gets one picture after the other.
+    fn render_frames(
+        &mut self,
+        cameras: &[Camera],
+        look: Look,
+        control: &mut Control,
+        mut add: impl FnMut(Photo) -> Result<()>,
+    ) -> Result<()> {
+        for (done, camera) in cameras.iter().enumerate() {
+            control.cancel.check()?;
+            let image = self.render_look(camera, look, self.scale(camera))?;
+            add(image.read(&self.gpu)?.to_photo())?;
+            tell_rendered(done + 1, cameras.len(), control);
+        }
+        Ok(())
     }
 
     fn render_video(
@@ -108,11 +116,7 @@ impl Session {
         };
         let ffmpeg = control.settings.ffmpeg.clone();
         let mut video = VideoWriter::begin(&ffmpeg, output, (k.width, k.height), frames_per_sec)?;
-        for (done, camera) in cameras.iter().enumerate() {
-            control.cancel.check()?;
-            video.add(&self.frame(camera, look)?)?;
-            tell_rendered(done + 1, cameras.len(), control);
-        }
+        self.render_frames(cameras, look, control, |photo| video.add(&photo))?;
         video.finish()
     }
 }

@@ -15,7 +15,7 @@ use super::{Job, SnapshotId};
 use crate::{
     Error, Result,
     edit::{SceneState, Schedule},
-    formats::{atomic::write_atomic, picture},
+    formats::{atomic::write_atomic, files, picture},
     scene::{NamedTensor, Photo, Splats, WorldFromFile},
     settings::{SceneKind, Settings},
 };
@@ -252,7 +252,7 @@ impl Project {
             lock,
         };
         project.check_files()?;
-        project.serial = project.highest_serial();
+        project.serial = project.highest_serial()?;
         Ok(project)
     }
 
@@ -300,22 +300,19 @@ impl Project {
 
     /// File names start with a number that only grows, so that a leftover of a killed process is never mistaken for a
     /// file of this run.
-    fn highest_serial(&self) -> u64 {
-        FOLDERS
-            .iter()
-            .filter_map(|sub| fs::read_dir(self.folder.join(sub)).ok())
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                name.to_string_lossy()
-                    .split('-')
-                    .next()?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .max()
-            .unwrap_or(0)
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    fn highest_serial(&self) -> Result<u64> {
+        let mut highest = 0;
+        for sub in FOLDERS {
+            for file in files::list(&self.folder.join(sub))? {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let serial = name.split('-').next().and_then(|n| n.parse().ok());
+                highest = highest.max(serial.unwrap_or(0));
+            }
+        }
+        Ok(highest)
     }
 
     fn next_name(&mut self, rest: &str) -> String {
@@ -353,15 +350,16 @@ impl Project {
         self.manifest = manifest;
         let referenced = self.referenced();
         for sub in FOLDERS {
-            let Ok(entries) = fs::read_dir(self.folder.join(sub)) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                let name = format!("{sub}/{}", entry.file_name().to_string_lossy());
-                if !referenced.contains(&name)
-                    && let Err(e) = fs::remove_file(entry.path())
+            let found = files::list(&self.folder.join(sub)).unwrap_or_else(|problem| {
+                log::warn!("what is not needed any more stays: {problem}");
+                Vec::new()
+            });
+            for path in found {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if !referenced.contains(&format!("{sub}/{name}"))
+                    && let Err(e) = fs::remove_file(&path)
                 {
-                    log::warn!("{}: {e}", entry.path().display());
+                    log::warn!("{}: {e}", path.display());
                 }
             }
         }

@@ -4,7 +4,7 @@
 use super::{Event, control::Control, pictures::tell_rendered, session::Session};
 use crate::{
     Error, Result,
-    formats::{self, picture},
+    formats::{self, files, picture},
     scene::{
         Camera,
         rig::{self, RigShape, Stance},
@@ -86,10 +86,7 @@ impl Session {
             asked: control.settings.rig_count as usize,
         };
         let existed = folder.is_dir();
-        if folder
-            .read_dir()
-            .is_ok_and(|mut entries| entries.next().is_some())
-        {
+        if !files::list(folder)?.is_empty() {
             return Err(Error::file(
                 folder,
                 "holds something already; choose another folder",

@@ -1,96 +1,9 @@
 //! Captures in ZIP archives: the same as their folders, and nothing more than that for archives made to do harm.
 
 use super::scenes::{assert_says, copy_folder, fixtures, open, ramp, transforms_capture};
-use flate2::{Compression, Crc, write::DeflateEncoder};
+use super::zips::{Packed, archive, pack};
 use luxedit::formats::{Info, inspect, is_splat_scene, picture::write_png};
 use luxedit::scene::{Dataset, DatasetKind};
-use std::io::Write;
-use std::path::Path;
-
-/// A file of an archive and how it is put there.
-struct Packed {
-    name: String,
-    method: u16,
-    flags: u16,
-    crc: u32,
-    len: u32,
-    bytes: Vec<u8>,
-}
-
-impl Packed {
-    fn new(name: &str, content: &[u8], deflate: bool) -> Self {
-        let mut crc = Crc::new();
-        crc.update(content);
-        let bytes = if deflate {
-            let mut out = DeflateEncoder::new(Vec::new(), Compression::fast());
-            out.write_all(content).unwrap();
-            out.finish().unwrap()
-        } else {
-            content.to_vec()
-        };
-        Self {
-            name: name.to_owned(),
-            method: if deflate { 8 } else { 0 },
-            flags: 0,
-            crc: crc.sum(),
-            len: content.len() as u32,
-            bytes,
-        }
-    }
-}
-
-fn archive(files: &[Packed]) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for file in files {
-        let local = out.len() as u32;
-        let mut common = Vec::new();
-        for v in [20, file.flags, file.method, 0, 0] {
-            common.extend(v.to_le_bytes());
-        }
-        let name_len = file.name.len() as u32;
-        for v in [file.crc, file.bytes.len() as u32, file.len, name_len] {
-            common.extend(v.to_le_bytes());
-        }
-        out.extend(b"PK\x03\x04");
-        out.extend(&common);
-        out.extend(file.name.bytes());
-        out.extend(&file.bytes);
-        directory.extend(b"PK\x01\x02\x14\0");
-        directory.extend(&common);
-        directory.extend([0; 10]);
-        directory.extend(local.to_le_bytes());
-        directory.extend(file.name.bytes());
-    }
-    let start = out.len() as u32;
-    let len = directory.len() as u32;
-    out.append(&mut directory);
-    out.extend(b"PK\x05\x06\0\0\0\0");
-    for _ in 0..2 {
-        out.extend((files.len() as u16).to_le_bytes());
-    }
-    out.extend(len.to_le_bytes());
-    out.extend(start.to_le_bytes());
-    out.extend([0; 2]);
-    out
-}
-
-/// Everything in `folder`, under `prefix`; text files deflated.
-fn pack(folder: &Path, prefix: &str, into: &mut Vec<Packed>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            pack(&path, &format!("{name}/"), into);
-        } else {
-            let is_photo = name.ends_with("png") || name.ends_with("jpg");
-            into.push(Packed::new(
-                &name,
-                &std::fs::read(&path).unwrap(),
-                !is_photo,
-            ));
-        }
-    }
-}
 
 fn assert_same(a: &Dataset, b: &Dataset) {
     assert_eq!((a.kind, a.views.len()), (b.kind, b.views.len()));

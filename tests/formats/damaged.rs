@@ -300,3 +300,38 @@ fn a_capture_without_any_photo_is_refused() {
         &["lists 4 frames", "not one", "000.png"],
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_listed_is_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    let permit = |mode| std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode)).unwrap();
+    permit(0o000);
+    if std::fs::read_dir(&closed).is_ok() {
+        println!("SKIPPED: permissions do not bind who runs this test (root)");
+    } else {
+        assert_says(inspect(&closed), &closed, &["ermission denied"]);
+        assert_says(inspect(folder.path()), folder.path(), &["no capture"]);
+    }
+    permit(0o755);
+    assert_says(inspect(&closed), &closed, &["no capture"]);
+}
+
+#[test]
+fn a_configuration_of_something_else_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = fixtures().join("nerfstudio/nerfacto");
+    let checkpoint = folder.path().join("step-000029999.ckpt");
+    std::fs::copy(
+        run.join("nerfstudio_models/step-000029999.ckpt"),
+        &checkpoint,
+    )
+    .unwrap();
+    inspect(&checkpoint).unwrap();
+    let config = folder.path().join("config.yml");
+    std::fs::write(&config, "server:\n  port: 80\n").unwrap();
+    assert_says(inspect(&checkpoint), &config, &["pipeline.model"]);
+}

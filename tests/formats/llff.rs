@@ -1,36 +1,11 @@
 //! LLFF's poses_bounds.npy.
 
 use super::scenes::{assert_says, open, open_with, ramp};
+use super::small_captures::{llff_row, npy};
 use glam::DVec3;
 use luxedit::formats::{LoadOptions, Normalize, picture::write_png};
 use luxedit::scene::DatasetKind;
 use std::path::{Path, PathBuf};
-
-fn npy(kind: &str, is_by_columns: bool, shape: &str, values: &[u8]) -> Vec<u8> {
-    let order = if is_by_columns { "True" } else { "False" };
-    let mut header =
-        format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({shape}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.bytes());
-    file.extend(values);
-    file
-}
-
-/// The camera at (i, 2, 3) looks along −z of the file, its picture's right is the file's x, its up the file's y: LLFF's axes
-/// down, right, backwards are −y, x, z.
-fn row(i: usize) -> [f64; 17] {
-    [
-        0.0, 1.0, 0.0, i as f64, 30.0, //
-        -1.0, 0.0, 0.0, 2.0, 40.0, //
-        0.0, 0.0, 1.0, 3.0, 45.0, //
-        0.5, 9.0,
-    ]
-}
 
 fn capture(folder: &Path, photos: usize) -> PathBuf {
     std::fs::create_dir_all(folder.join("images")).unwrap();
@@ -49,8 +24,8 @@ fn bytes(values: &[f64]) -> Vec<u8> {
 fn llff_cameras_stand_where_the_file_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = capture(folder.path(), 9);
-    let rows: Vec<f64> = (0..9).flat_map(row).collect();
-    let by_columns: Vec<f64> = (0..17 * 9).map(|i| row(i % 9)[i / 9]).collect();
+    let rows: Vec<f64> = (0..9).flat_map(llff_row).collect();
+    let by_columns: Vec<f64> = (0..17 * 9).map(|i| llff_row(i % 9)[i / 9]).collect();
     let floats: Vec<u8> = rows
         .iter()
         .flat_map(|&v| (v as f32).to_le_bytes())
@@ -102,7 +77,7 @@ fn llff_cameras_stand_where_the_file_says() {
 fn poses_that_are_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = capture(folder.path(), 2);
-    let two: Vec<f64> = (0..2).flat_map(row).collect();
+    let two: Vec<f64> = (0..2).flat_map(llff_row).collect();
     let mirrored: Vec<f64> = two
         .iter()
         .enumerate()
@@ -113,7 +88,7 @@ fn poses_that_are_none_are_refused() {
         .enumerate()
         .map(|(i, v)| if i % 17 == 14 { 0.0 } else { *v })
         .collect();
-    let three: Vec<f64> = (0..3).flat_map(row).collect();
+    let three: Vec<f64> = (0..3).flat_map(llff_row).collect();
     let cases: [(Vec<u8>, &[&str]); 9] = [
         (
             npy("<f8", false, "2, 17", &bytes(&mirrored)),

@@ -1,59 +1,12 @@
 //! Small captures and splats to test with, made on the spot.
 
 use luxedit::error::Cancel;
-use luxedit::formats::{LoadOptions, open_dataset, picture::write_png};
-use luxedit::scene::{Dataset, Photo, Splats};
+use luxedit::formats::{LoadOptions, open_dataset};
+use luxedit::scene::{Dataset, Splats};
 use luxedit::{Error, Result};
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-/// A photo whose red and green grow with column and row.
-pub fn ramp(width: u32, height: u32) -> Photo {
-    let rgb = (0..height)
-        .flat_map(|y| (0..width).flat_map(move |x| [(x * 4) as u8, (y * 4) as u8, 77]))
-        .collect();
-    Photo::new(width, height, rgb)
-}
-
-/// Camera-to-world in OpenGL axes as JSON: cameras on a tilted circle around (10, 20, 30), looking inwards.
-pub fn pose(i: usize, n: usize) -> Value {
-    use glam::{DMat4, DVec3};
-    let angle = i as f64 / n as f64 * std::f64::consts::TAU;
-    let turn = DMat4::from_rotation_x(0.4) * DMat4::from_rotation_z(angle);
-    let target = DVec3::new(10.0, 20.0, 30.0);
-    let eye = target + turn.transform_vector3(DVec3::new(5.0, 0.0, 2.0));
-    let up = turn.transform_vector3(DVec3::Z);
-    let back = (eye - target).normalize();
-    let right = up.cross(back).normalize();
-    let true_up = back.cross(right);
-    json!([
-        [right.x, true_up.x, back.x, eye.x],
-        [right.y, true_up.y, back.y, eye.y],
-        [right.z, true_up.z, back.z, eye.z],
-        [0.0, 0.0, 0.0, 1.0]
-    ])
-}
-
-/// A nerfstudio capture of `n` photos of 40 × 30, described but for what `edit` changes.
-pub fn transforms_capture(folder: &Path, n: usize, edit: impl FnOnce(&mut Value)) -> PathBuf {
-    std::fs::create_dir_all(folder.join("images")).unwrap();
-    let frames: Vec<Value> = (0..n)
-        .map(|i| {
-            let name = format!("images/{i:03}.png");
-            write_png(&folder.join(&name), &ramp(40, 30)).unwrap();
-            json!({ "file_path": name, "transform_matrix": pose(i, n) })
-        })
-        .collect();
-    let mut value = json!({ "w": 40.0, "h": 30, "fl_x": 45.0, "fl_y": 46.0, "cx": 20.0, "cy": 15.0, "frames": frames });
-    edit(&mut value);
-    let path = folder.join("transforms.json");
-    std::fs::write(&path, serde_json::to_vec(&value).unwrap()).unwrap();
-    path
-}
+pub use super::small_captures::{fixtures, pose, ramp, transforms_capture};
 
 pub fn open(path: &Path) -> Result<Dataset> {
     open_with(path, &LoadOptions::default())

@@ -2,8 +2,8 @@
 
 use super::scenes::{assert_says, ramp, splats};
 use luxedit::formats::picture::{read_photo, write_exr, write_png};
-use luxedit::formats::{ply, write_atomic};
-use luxedit::scene::FloatImage;
+use luxedit::formats::{GifWriter, ply, write_atomic};
+use luxedit::scene::{FloatImage, Photo};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
@@ -98,4 +98,56 @@ fn transparency_is_composited_over_the_background() {
         100.0 * alpha,
     ];
     assert_eq!(photo.rgb[6..], expected.map(|v: f64| v.round() as u8));
+}
+
+/// Films may have thousands of frames: they go to the disk as they come.
+#[test]
+fn an_animation_is_written_frame_by_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("turn.gif");
+    let mut state = 1u32;
+    let mut noise = || {
+        let rgb = (0..128 * 96 * 3).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        Photo::new(128, 96, rgb.collect())
+    };
+    let frames = 120;
+    let mut gif = GifWriter::begin(&path, 8);
+    for _ in 0..frames {
+        gif.add(noise()).unwrap();
+    }
+    let beside = names_in(folder.path());
+    assert_eq!(beside.len(), 1, "{beside:?}");
+    assert_ne!(beside[0], "turn.gif");
+    let written = std::fs::metadata(folder.path().join(&beside[0]))
+        .unwrap()
+        .len();
+    assert!(written > 500_000, "{written} bytes");
+    gif.finish().unwrap();
+    assert_eq!(names_in(folder.path()), ["turn.gif"]);
+    let mut decoder = gif::DecodeOptions::new()
+        .read_info(std::fs::File::open(&path).unwrap())
+        .unwrap();
+    assert_eq!((decoder.width(), decoder.height()), (128, 96));
+    let mut read = 0;
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        assert_eq!(frame.delay, 8);
+        read += 1;
+    }
+    assert_eq!(read, frames);
+
+    // Nothing is left of what was not finished.
+    let other = folder.path().join("other.gif");
+    let mut gif = GifWriter::begin(&other, 8);
+    gif.add(noise()).unwrap();
+    assert_says(gif.add(ramp(4, 3)), &other, &["one size"]);
+    drop(gif);
+    assert_eq!(names_in(folder.path()), ["turn.gif"]);
+    assert_says(
+        GifWriter::begin(&other, 8).finish(),
+        &other,
+        &["at least one picture"],
+    );
 }

@@ -234,17 +234,24 @@ fn splatfactos_splats_are_read_and_told_apart() {
 #[test]
 fn a_configuration_is_read_without_its_objects() {
     let text = std::fs::read_to_string(fixture("nerfacto/config.yml")).unwrap();
-    let options = Options::parse(&text);
-    assert_eq!(options.number("max_res"), Some(64.0));
-    assert_eq!(options.number("num_proposal_samples_per_ray.1"), Some(96.0));
+    let options = Options::parse(Path::new("config.yml"), &text);
+    assert_eq!(options.number("max_res").unwrap(), Some(64.0));
     assert_eq!(
-        options.number("proposal_net_args_list.1.max_res"),
-        Some(32.0)
+        options.count("num_proposal_samples_per_ray.1").unwrap(),
+        Some(96)
+    );
+    assert_eq!(
+        options.count("proposal_net_args_list.1.max_res").unwrap(),
+        Some(32)
     );
     assert_eq!(options.text("camera_optimizer.mode"), Some("SO3xR3"));
     assert_eq!(options.text("camera_optimizer"), None);
-    assert_eq!(options.flag("disable_scene_contraction"), Some(false));
+    assert_eq!(
+        options.flag("disable_scene_contraction").unwrap(),
+        Some(false)
+    );
     let other = Options::parse(
+        Path::new("config.yml"),
         "trainer:\n  model:\n    max_res: 3\npipeline:\n  model:\n    a:\n    - x: 1\n    - x: 2\n      y: z\n",
     );
     assert_eq!(other.text("max_res"), None);
@@ -277,10 +284,26 @@ fn other_nerfactos_are_refused_in_words() {
     );
     let flat = refusal(&|m| {
         m.options = Some(Options::parse(
+            Path::new("config.yml"),
             "pipeline:\n  model:\n    disable_scene_contraction: true\n",
         ));
     });
     assert!(flat.contains("scene contraction"), "{flat}");
+    for (value, said) in [
+        ("near_plane: soon", "near_plane: soon"),
+        ("far_plane: .inf", "far_plane: .inf"),
+        ("base_res: -16", "base_res: -16"),
+        ("disable_scene_contraction: perhaps", "true or false"),
+    ] {
+        let unreadable = refusal(&|m| {
+            let text = format!("pipeline:\n  model:\n    {value}\n");
+            m.options = Some(Options::parse(Path::new("run/config.yml"), &text));
+        });
+        assert!(
+            unreadable.contains("run/config.yml") && unreadable.contains(said),
+            "{unreadable}"
+        );
+    }
     let lacking = refusal(&|m| {
         m.tensors.remove("field.mlp_head.layers.1.bias");
     });

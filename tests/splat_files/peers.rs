@@ -7,7 +7,7 @@ use luxedit::formats::{Info, inspect};
 use luxedit::scene::Splats;
 use std::path::{Path, PathBuf};
 
-fn data() -> Option<PathBuf> {
+pub fn data() -> Option<PathBuf> {
     let root = std::env::var_os("LUXEDIT_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
@@ -75,7 +75,7 @@ fn every_file_opens() {
 }
 
 /// Nearest splat of `source` for each of `other`, by place and then colour: tools reorder.
-fn matching(source: &Splats, other: &Splats) -> Vec<usize> {
+pub fn matching(source: &Splats, other: &Splats) -> Vec<usize> {
     let point = |s: &Splats, i: usize| [0, 1, 2].map(|k| s.means[i * 3 + k]);
     let items: Vec<_> = (0..source.len())
         .map(|i| rstar::primitives::GeomWithData::new(point(source, i), i))
@@ -102,18 +102,19 @@ fn matching(source: &Splats, other: &Splats) -> Vec<usize> {
         .collect()
 }
 
+/// Formats hold 0 to 1 of a colour, and logarithms of scales from -10 or so.
+pub fn clamp(splats: &mut Splats) {
+    splats
+        .sh_dc
+        .iter_mut()
+        .for_each(|dc| *dc = dc.clamp(-0.5 / 0.282_094_8, 0.5 / 0.282_094_8));
+    splats.log_scales.iter_mut().for_each(|v| *v = v.max(-10.0));
+}
+
 #[test]
 fn converted_files_agree_with_their_source() {
     let Some(root) = data() else { return };
     let mut source = read_splats(&root.join("plush_dog/point_cloud_29999_clean.ply")).unwrap();
-    // Formats hold 0 to 1 of a colour, and logarithms of scales from -10 or so.
-    let clamp = |splats: &mut Splats| {
-        splats
-            .sh_dc
-            .iter_mut()
-            .for_each(|dc| *dc = dc.clamp(-0.5 / 0.282_094_8, 0.5 / 0.282_094_8));
-        splats.log_scales.iter_mut().for_each(|v| *v = v.max(-10.0));
-    };
     clamp(&mut source);
     // Tools that truncate are a whole step off.
     let byte = 1.0 / 255.0 + 1e-5;

@@ -1,4 +1,4 @@
-//! Write, read, compare; and the same through splat-transform, where it is installed.
+//! Write, read, compare.
 
 use super::compare::Differences;
 use super::made;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What rounding may do to a scene of [`made::scene`]; exact formats have the rounding of f32 arithmetic.
-fn limits(format: SplatFormat) -> Differences {
+pub fn limits(format: SplatFormat) -> Differences {
     let exact = Differences {
         place: 0.0,
         rotation: 1e-6,
@@ -69,7 +69,7 @@ fn limits(format: SplatFormat) -> Differences {
 }
 
 /// Which splat of `scene` each splat of a file written as `format` is.
-fn order(format: SplatFormat, scene: &Splats, read: &Splats) -> Vec<usize> {
+pub fn order(format: SplatFormat, scene: &Splats, read: &Splats) -> Vec<usize> {
     match format {
         SplatFormat::CompressedPly | SplatFormat::Sog => codec::morton_order(scene),
         SplatFormat::Splat => read
@@ -270,61 +270,6 @@ fn a_page_holds_the_scene_and_asks_for_nothing() {
     let start = page.find("type=\"text/plain\">").unwrap() + 18;
     let data = &page[start..][..page[start..].find('<').unwrap()];
     assert!(data.starts_with("H4sI"), "gzip in base64");
-}
-
-/// The other tool's reading of what is written here, beside our own reading of the same bytes.
-#[test]
-fn splat_transform_reads_the_same_values() {
-    let Some(tool) = std::env::var_os("LUXEDIT_SPLAT_TRANSFORM") else {
-        println!("SKIPPED: LUXEDIT_SPLAT_TRANSFORM does not name the npm tool splat-transform");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let formats = [
-        SplatFormat::Ply,
-        SplatFormat::CompressedPly,
-        SplatFormat::Splat,
-        SplatFormat::Spz,
-        SplatFormat::Sog,
-    ];
-    for format in formats {
-        for degree in [0, 3] {
-            let scene = made::scene(2000, degree, 6);
-            let path = folder.path().join(format!("t.{}", format.extension()));
-            let theirs = folder.path().join("theirs.ply");
-            write_splats(&path, &scene, format).unwrap();
-            let output = Command::new(&tool)
-                .arg("-w")
-                .arg(&path)
-                .arg(&theirs)
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            let (ours, theirs) = (read_splats(&path).unwrap(), read_splats(&theirs).unwrap());
-            assert_eq!(ours.sh_degree, theirs.sh_degree);
-            let all: Vec<usize> = (0..ours.len()).collect();
-            // The tool takes another middle for the bytes of .splat's rotations.
-            let rotation = if format == SplatFormat::Splat {
-                0.02
-            } else {
-                1e-5
-            };
-            let limits = Differences {
-                place: 1e-6,
-                rotation,
-                scale: 1e-5,
-                opacity: 1e-5,
-                color: 1e-5,
-                sh: 1e-5,
-            };
-            let what = format!("splat-transform on {} of degree {degree}", format.name());
-            Differences::of(&ours, &theirs, &all).assert_within(limits, &what);
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! From photos to a capture.
 
-use super::scripts::{calls, failing, finding_nothing, hanging, working};
+use super::scripts::{
+    calls, failing, finding_nothing, hanging, hanging_below, signs_of_life, working,
+};
 use luxedit::error::Cancel;
 use luxedit::formats::{LoadOptions, inspect, open_dataset, picture::write_png};
 use luxedit::scene::{DatasetKind, Photo};
@@ -59,7 +61,7 @@ fn photos_become_a_capture_that_opens() {
     photos(&source, &NAMES, |_| (40, 30));
     std::fs::write(source.join("notes.txt"), "not a photo").unwrap();
     let before = contents(&source);
-    assert_eq!(Unposed::of(&source), Some(Unposed::Photos(5)));
+    assert_eq!(Unposed::of(&source).unwrap(), Some(Unposed::Photos(5)));
     let colmap = working(dir.path());
     let folder = dir.path().join("capture");
     let mut told = Vec::new();
@@ -105,7 +107,7 @@ fn photos_become_a_capture_that_opens() {
     assert_eq!(names, ["a.png", "b.png", "c.PNG", "inner/a.png"]);
     assert!(!folder.join("database.db").exists());
     assert_eq!(contents(&source), before, "nothing of the photos changed");
-    assert_eq!(Unposed::of(&folder), None, "it is a capture");
+    assert_eq!(Unposed::of(&folder).unwrap(), None, "it is a capture");
 }
 
 #[test]
@@ -163,15 +165,32 @@ fn failures_say_why_and_leave_nothing() {
 #[test]
 fn a_stop_ends_the_program() {
     let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("photos");
+    stop(dir.path(), &hanging(dir.path()));
+}
+
+/// What is called COLMAP may be a script that runs it.
+#[test]
+fn a_stop_ends_what_the_program_has_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let colmap = hanging_below(dir.path());
+    stop(dir.path(), &colmap);
+    let lived = signs_of_life(&colmap);
+    assert!(lived > 0);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(signs_of_life(&colmap), lived, "it lives on");
+}
+
+/// Stop `colmap` at its first step.
+fn stop(dir: &Path, colmap: &Path) {
+    let source = dir.join("photos");
     photos(&source, &NAMES, |_| (40, 30));
-    let folder = dir.path().join("capture");
+    let folder = dir.join("capture");
     let cancel = Cancel::default();
     let began = Instant::now();
     let stopped = find_poses(
         &source,
         &folder,
-        &options(&hanging(dir.path())),
+        &options(colmap),
         &cancel,
         &mut |what, _, _| {
             if what == "looking for features" {

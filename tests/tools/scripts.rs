@@ -1,7 +1,8 @@
 //! Programs that play COLMAP.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What they all say of themselves, in the words of version 3.8, and the arguments that they are given.
 const BEGIN: &str = r#"#!/bin/sh
@@ -67,15 +68,37 @@ feature_extractor) touch "$database"; echo "Processed file [1/5]"; exec sleep 60
 esac
 "#;
 
+/// Hangs in a program of its own, which says that it lives.
+const HANGS_BELOW: &str = r#"
+case $step in
+feature_extractor)
+  touch "$database"
+  (while :; do echo lives >> "$0.lives"; sleep 0.05; done) &
+  while [ ! -s "$0.lives" ]; do sleep 0.05; done
+  echo "Processed file [1/5]"
+  wait;;
+esac
+"#;
+
 /// Finds nothing.
 const FINDS_NOTHING: &str = r#"
 case $step in feature_extractor) touch "$database";; esac
 "#;
 
+/// A program that is open for writing anywhere cannot be run, and what another test's thread starts meanwhile inherits the
+/// files that are open here: so another process writes it.
 fn script(folder: &Path, name: &str, rest: &str) -> PathBuf {
     let path = folder.join(name);
-    std::fs::write(&path, format!("{BEGIN}{rest}")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut writer = Command::new("sh")
+        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut content = writer.stdin.take().unwrap();
+    write!(content, "{BEGIN}{rest}").unwrap();
+    drop(content);
+    assert!(writer.wait().unwrap().success());
     path
 }
 
@@ -87,6 +110,14 @@ pub fn failing(folder: &Path) -> PathBuf {
 }
 pub fn hanging(folder: &Path) -> PathBuf {
     script(folder, "colmap-hangs", HANGS)
+}
+pub fn hanging_below(folder: &Path) -> PathBuf {
+    script(folder, "colmap-hangs-below", HANGS_BELOW)
+}
+/// What the program within [`hanging_below`] has said.
+pub fn signs_of_life(script: &Path) -> usize {
+    let said = PathBuf::from(format!("{}.lives", script.display()));
+    std::fs::read(said).unwrap_or_default().len()
 }
 pub fn finding_nothing(folder: &Path) -> PathBuf {
     script(folder, "colmap-finds-nothing", FINDS_NOTHING)

@@ -114,7 +114,7 @@ fn a_video_without_poses_becomes_a_capture() {
         video.add(&picture(i % 12, 64, 48)).unwrap();
     }
     video.finish().unwrap();
-    assert_eq!(Unposed::of(&path), Some(Unposed::Video));
+    assert_eq!(Unposed::of(&path).unwrap(), Some(Unposed::Video));
     let colmap = working(dir.path());
     let options = PoseOptions {
         colmap: colmap.display().to_string(),

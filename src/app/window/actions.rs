@@ -2,28 +2,30 @@
 
 use super::App;
 use crate::{
+    Result,
     app::{
         Action,
         chooser::{Choice, Purpose},
         commands::{COMMANDS, Facts, UiCommand},
         dialogs::{Dialog, Palette},
         get_model::{Fetch, GetModel},
+        model::sentence,
         poses::FindPoses,
         try_out::TryOut,
     },
     edit::Look,
     hub::FetchProgress,
     settings::Settings,
-    tools::Unposed,
+    tools::{Program, Unposed},
     worker::{Command, Delivery, LOOP_PICTURES, Project, RenderFormat, SnapshotId, Trial},
 };
 use eframe::egui::{self, Key};
 use std::path::{Path, PathBuf};
 
 /// What a path is that is not opened, but made a capture of.
-fn unposed(path: &Path) -> Option<Unposed> {
+fn unposed(path: &Path) -> Result<Option<Unposed>> {
     if Project::is_project(path) {
-        return None;
+        return Ok(None);
     }
     Unposed::of(path)
 }
@@ -81,6 +83,7 @@ impl App {
             }
             Action::ForgetRecent(path) => self.recents.forget(&path),
             Action::Choose(purpose) => self.choose(purpose, ctx),
+            Action::UseProgramOnPath(purpose) => self.use_program(purpose, None),
             Action::Show(id) => self.show_snapshot(id),
             Action::Pin(id, pinned) => self.send(Command::Pin(id, pinned)),
             Action::LookThrough(index) => self.look_through(index),
@@ -111,11 +114,15 @@ impl App {
                 "Stop what is under way before opening {}",
                 path.display()
             ));
-        } else if let Some(unposed) = unposed(path) {
-            let dialog = FindPoses::new(path.to_owned(), &unposed, &self.model.settings);
-            self.dialog = Dialog::FindPoses(dialog);
-        } else {
-            self.open(path);
+            return;
+        }
+        match unposed(path) {
+            Ok(Some(unposed)) => {
+                let dialog = FindPoses::new(path.to_owned(), &unposed, &self.model.settings);
+                self.dialog = Dialog::FindPoses(dialog);
+            }
+            Ok(None) => self.open(path),
+            Err(problem) => self.model.error = Some(sentence(&problem.to_string())),
         }
     }
 
@@ -133,7 +140,11 @@ impl App {
             Purpose::ExportPly | Purpose::ExportAsSplats => format!("{stem}.ply"),
             Purpose::ExportMesh => format!("{stem}.glb"),
             Purpose::ExportFilm => format!("{stem}.mp4"),
-            Purpose::OpenFolder | Purpose::OpenFile | Purpose::EditModel => String::new(),
+            Purpose::OpenFolder
+            | Purpose::OpenFile
+            | Purpose::EditModel
+            | Purpose::Colmap
+            | Purpose::Ffmpeg => String::new(),
         };
         self.chooser.ask(purpose, &suggestion, ctx);
     }
@@ -160,6 +171,14 @@ impl App {
                     ));
                     return;
                 };
+                if format == RenderFormat::Video
+                    && let Err(missing) = Program::FFMPEG.look(&self.model.settings.ffmpeg)
+                {
+                    self.model.error = Some(format!(
+                        "{missing} (File, Choose ffmpeg…). Without it: a name that ends in .gif makes an animation"
+                    ));
+                    return;
+                }
                 self.send_settings(true);
                 self.send(Command::Render {
                     cameras: None,
@@ -173,6 +192,23 @@ impl App {
                 });
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
+            Purpose::Colmap => self.use_program(Purpose::Colmap, Some(&path)),
+            Purpose::Ffmpeg => self.use_program(Purpose::Ffmpeg, Some(&path)),
+        }
+    }
+
+    /// `path` is this program from now on; `None`: the one on the PATH.
+    fn use_program(&mut self, purpose: Purpose, path: Option<&Path>) {
+        let path = path.map_or_else(String::new, |path| path.display().to_string());
+        let settings = &mut self.model.settings;
+        match purpose {
+            Purpose::Ffmpeg => settings.ffmpeg = path,
+            _ => settings.colmap = path,
+        }
+        self.recents.chose_programs(settings);
+        self.send_settings(true);
+        if let Dialog::FindPoses(dialog) = &mut self.dialog {
+            dialog.look(&self.model.settings);
         }
     }
 
@@ -285,6 +321,8 @@ impl App {
             UiCommand::Export => self.choose(Purpose::ExportPly, ctx),
             UiCommand::ExportMesh => self.choose(Purpose::ExportMesh, ctx),
             UiCommand::ExportFilm => self.choose(Purpose::ExportFilm, ctx),
+            UiCommand::ChooseColmap => self.choose(Purpose::Colmap, ctx),
+            UiCommand::ChooseFfmpeg => self.choose(Purpose::Ffmpeg, ctx),
             UiCommand::ExportAsSplats => self.choose(Purpose::ExportAsSplats, ctx),
             UiCommand::Quit => self.close(ctx),
             UiCommand::Reconstruct => {

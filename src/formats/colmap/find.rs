@@ -20,7 +20,7 @@ const PHOTO_FOLDERS: [&str; 5] = ["images", "image", "input", "rgb", ""];
 /// The model folder that `path` means, and how many smaller sub-models were passed over. `None` when there is none.
 ///
 /// # Errors
-/// A model that is there cannot be read.
+/// A model that is there cannot be read, or a folder not be listed.
 pub fn find_model(path: &Path) -> Result<Option<(PathBuf, usize)>> {
     let mut models = Vec::new();
     for folder in MODEL_FOLDERS {
@@ -32,7 +32,7 @@ pub fn find_model(path: &Path) -> Result<Option<(PathBuf, usize)>> {
         if is_model(&folder) {
             models.push(folder.clone());
         }
-        for sub in subfolders(&folder) {
+        for sub in subfolders(&folder)? {
             if is_model(&sub) && !models.contains(&sub) {
                 models.push(sub);
             }
@@ -58,9 +58,9 @@ fn is_model(folder: &Path) -> bool {
         .any(|file| files::is_file(&folder.join(file)))
 }
 
-/// In order of their names, numbers by value. A folder that cannot be listed has none.
-fn subfolders(folder: &Path) -> Vec<PathBuf> {
-    let mut found = files::list(folder);
+/// In order of their names, numbers by value; none where there is no such folder.
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = files::list(folder)?;
     found.retain(|path| files::is_folder(path));
     found.sort_by_key(|path| {
         let name = path
@@ -69,7 +69,7 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
             .unwrap_or_default();
         (name.parse::<u64>().unwrap_or(u64::MAX), name)
     });
-    found
+    Ok(found)
 }
 
 /// The photos of a model are `base/prefix/name`.

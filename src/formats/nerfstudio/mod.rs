@@ -12,6 +12,7 @@ pub use frame::frame_of;
 pub use options::Options;
 pub use splatfacto::splats;
 
+use super::files;
 use super::torch::{Checkpoint, Item, Stored, is_checkpoint};
 use crate::{Error, Result};
 use safetensors::Dtype;
@@ -25,6 +26,9 @@ const MODELS: &str = "nerfstudio_models";
 const MOST_BYTES: u64 = 4 << 20;
 /// Before the names of a model's tensors.
 const MODEL: &str = "_model.";
+
+/// Tensors may take this many times the file: halves become floats, and two layers may share one tensor.
+const UNFOLDED_RATIO: usize = 4;
 
 /// What a checkpoint is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -57,10 +61,11 @@ pub struct Model {
 /// The checkpoint at `path`: that file, or the newest of a run's folder. `None` where there is none, or another file.
 ///
 /// # Errors
-/// It cannot be read, or is damaged.
+/// It cannot be read, or is damaged; the folder cannot be listed.
 pub fn find(path: &Path) -> Result<Option<(PathBuf, ModelKind)>> {
     let file = if path.is_dir() {
-        match newest(path).or_else(|| newest(&path.join(MODELS))) {
+        let here = newest(path)?;
+        match here.map_or_else(|| newest(&path.join(MODELS)), |file| Ok(Some(file)))? {
             Some(file) => file,
             None => return Ok(None),
         }
@@ -71,7 +76,8 @@ pub fn find(path: &Path) -> Result<Option<(PathBuf, ModelKind)>> {
     if !is_named || !file.is_file() {
         return Ok(None);
     }
-    let bytes = std::fs::read(&file).map_err(Error::io(&file))?;
+    // Gigabytes of numbers stay on the disk: only what says what they are is looked at.
+    let bytes = files::map(&file)?;
     if !is_checkpoint(&bytes) {
         return Ok(None);
     }
@@ -101,18 +107,15 @@ fn beside(checkpoint: &Path, name: &str) -> Result<Option<(PathBuf, String)>> {
     Ok(Some((file, text)))
 }
 
-/// `step-….ckpt` of the largest step.
-fn newest(folder: &Path) -> Option<PathBuf> {
+/// `step-….ckpt` of the largest step; `None` where there is none, or no such folder.
+fn newest(folder: &Path) -> Result<Option<PathBuf>> {
     let step = |path: &PathBuf| -> Option<u64> {
         let name = path.file_name()?.to_str()?;
         let number = name.strip_prefix("step-")?.strip_suffix(".ckpt")?;
         number.parse().ok()
     };
-    std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| step(path).is_some())
-        .max_by_key(step)
+    let files = files::list(folder)?.into_iter();
+    Ok(files.filter(|path| step(path).is_some()).max_by_key(step))
 }
 
 fn kind_of(root: Item<'_, '_>) -> Option<ModelKind> {
@@ -139,8 +142,7 @@ fn kind_of(root: Item<'_, '_>) -> Option<ModelKind> {
 /// # Errors
 /// No checkpoint of a model that is known; damaged; a damaged config.yml beside it.
 pub fn read(path: &Path) -> Result<Model> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    decode(path, &bytes)
+    decode(path, &files::map(path)?)
 }
 
 /// [`read`] of a file in memory; `path` is for errors, and for the config.yml beside it.
@@ -157,13 +159,25 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Model> {
         ));
     };
     let mut tensors = BTreeMap::new();
+    let mut left = bytes.len().saturating_mul(UNFOLDED_RATIO);
     for (name, value) in root.get("pipeline").into_iter().flat_map(Item::entries) {
         let Some(name) = name.as_str().and_then(|name| name.strip_prefix(MODEL)) else {
             continue;
         };
-        if let Some(stored) = checkpoint.tensor(name, value)?
-            && let Some(data) = floats(bytes, &stored)
-        {
+        let Some(stored) = checkpoint.tensor(name, value)? else {
+            continue;
+        };
+        let len = stored.range.len() * 8 / stored.dtype.bitsize() * size_of::<f32>();
+        left = left.checked_sub(len).ok_or_else(|| {
+            Error::file(
+                path,
+                format!(
+                    "has tensors that share their numbers, and take more than {UNFOLDED_RATIO} times the file together; \
+                     it is damaged"
+                ),
+            )
+        })?;
+        if let Some(data) = floats(bytes, &stored) {
             let shape = stored.shape;
             tensors.insert(name.to_owned(), Tensor { shape, data });
         }

@@ -186,11 +186,22 @@ pub struct Recognized {
 /// # Errors
 /// The file cannot be read; it is a PLY file with a damaged header.
 pub fn recognize(path: &Path) -> Result<Option<Recognized>> {
-    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
-    if let Some((file, nerfstudio::ModelKind::Splatfacto)) = nerfstudio::find(path)? {
-        let format = SplatFormat::Splatfacto;
-        return Ok(Some(Recognized { format, file }));
+    match nerfstudio::find(path)? {
+        Some((file, nerfstudio::ModelKind::Splatfacto)) => {
+            let format = SplatFormat::Splatfacto;
+            Ok(Some(Recognized { format, file }))
+        }
+        Some((_, nerfstudio::ModelKind::Nerfacto)) => Ok(None),
+        None => recognize_file(path),
     }
+}
+
+/// [`recognize`] of what is no checkpoint of nerfstudio's.
+///
+/// # Errors
+/// As [`recognize`].
+pub(super) fn recognize_file(path: &Path) -> Result<Option<Recognized>> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
     let file = if metadata.is_dir() {
         path.join(sog::META)
     } else {
@@ -199,13 +210,13 @@ pub fn recognize(path: &Path) -> Result<Option<Recognized>> {
     if !file.is_file() {
         return Ok(None);
     }
-    let format = recognize_file(&file)?;
+    let format = format_of(&file)?;
     Ok(format
         .filter(|&format| !metadata.is_dir() || format == SplatFormat::Sog)
         .map(|format| Recognized { format, file }))
 }
 
-fn recognize_file(path: &Path) -> Result<Option<SplatFormat>> {
+fn format_of(path: &Path) -> Result<Option<SplatFormat>> {
     let mut head = Vec::new();
     let open = || std::fs::File::open(path).map_err(Error::io(path));
     let len = std::fs::metadata(path).map_err(Error::io(path))?.len();
