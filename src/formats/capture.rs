@@ -56,8 +56,8 @@ pub struct Capture {
     pub downscale: u32,
     /// What the format's own tools do.
     pub normalize: Normalize,
-    /// What was done to poses before they were written; `None` where the file says it in a way that cannot be used.
-    pub applied: Option<WorldFromFile>,
+    /// What was done to poses between nerfstudio's finding and writing them; else why that cannot be told, a sentence.
+    pub applied: std::result::Result<WorldFromFile, String>,
     pub background: [f32; 3],
     /// Up direction in the frame of the files, where they say it; not of unit length.
     pub up: Option<DVec3>,
@@ -67,17 +67,27 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// Where the file's poses are put: for a run, whose `dataparser_transforms.json` says `frame`, or as usual.
+    ///
+    /// # Errors
+    /// As [`Self::world_of_run`].
+    pub fn world_from_file(&self, frame: Option<&WorldFromFile>) -> Result<WorldFromFile> {
+        if let Some(frame) = frame {
+            return self.world_of_run(frame);
+        }
+        let poses = self.frames.iter().map(|f| f.world_to_camera.inverse());
+        Ok(self.normalize.world_from_file(&poses.collect::<Vec<_>>()))
+    }
+
     /// Where the file's poses are put for a run whose `dataparser_transforms.json` says `frame`.
     ///
     /// # Errors
-    /// The file says in a way that cannot be used what was done to its poses before they were written.
+    /// What was done to the poses before they were written cannot be told.
     pub fn world_of_run(&self, frame: &WorldFromFile) -> Result<WorldFromFile> {
-        let applied = self.applied.ok_or_else(|| {
-            Error::file(
-                &self.source,
-                "has an applied_transform or applied_scale that is no rotation, translation and scale: where a nerfstudio \
-                 run had these cameras cannot be told",
-            )
+        let applied = self.applied.as_ref().map_err(|problem| {
+            Error::Invalid(format!(
+                "where a nerfstudio run had these cameras cannot be told: {problem}"
+            ))
         })?;
         Ok(WorldFromFile {
             rotation_translation: frame.rotation_translation
@@ -184,6 +194,16 @@ fn smaller(relative: &Path, divisor: u32) -> Option<PathBuf> {
         }
     }
     Some(path)
+}
+
+/// As [`rigid`], of a matrix that has to be so as it is: what would be mended is refused, scales among it.
+pub fn exactly_rigid(matrix: DMat4) -> Result<DMat4, &'static str> {
+    match rigid(matrix)? {
+        (matrix, false) => Ok(matrix),
+        (_, true) => {
+            Err("has a pose that is not exactly a rotation and a translation (it scales or shears)")
+        }
+    }
 }
 
 /// What can be wrong with a camera-to-world matrix; `Ok` is the rigid transform and whether it had to be made so.

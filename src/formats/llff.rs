@@ -8,7 +8,7 @@ use super::files;
 use super::normalize::Normalize;
 use super::npy::read_matrix;
 use super::split::EvalSplit;
-use crate::scene::{Camera, DatasetKind, Intrinsics, WorldFromFile};
+use crate::scene::{Camera, DatasetKind, Intrinsics};
 use crate::{Error, Result};
 use glam::{DMat4, DVec4};
 use std::path::Path;
@@ -114,7 +114,10 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         points: None,
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
-        applied: Some(WorldFromFile::IDENTITY),
+        applied: Err(format!(
+            "{} is in no frame of nerfstudio's, which reads no such file",
+            path.display()
+        )),
         background: [0.0; 3],
         split: EvalSplit::Interval(8),
         warnings: Vec::new(),

@@ -23,16 +23,14 @@ const ASPECT_TOLERANCE: f64 = 0.01;
 /// # Errors
 /// A photo that cannot be decoded or does not fit its camera; [`Error::Cancelled`].
 pub fn load(
-    capture: Capture,
+    mut capture: Capture,
     opened: &Path,
     options: &LoadOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
     cancel: &Cancel,
 ) -> Result<Dataset> {
-    let of_run = match &options.frame {
-        Some(frame) => Some(capture.world_of_run(frame)?),
-        None => None,
-    };
+    capture.normalize = options.normalize.unwrap_or(capture.normalize);
+    let world_from_file = capture.world_from_file(options.frame.as_ref())?;
     let Capture {
         kind,
         source: _,
@@ -41,7 +39,7 @@ pub fn load(
         missing,
         points,
         downscale,
-        normalize,
+        normalize: _,
         applied: _,
         background,
         up,
@@ -50,9 +48,6 @@ pub fn load(
     } = capture;
     let split = divide(&frames, options.split, split)?;
     let background = options.background.unwrap_or(background);
-    let poses: Vec<_> = frames.iter().map(|f| f.world_to_camera.inverse()).collect();
-    let normalized_as = options.normalize.unwrap_or(normalize);
-    let world_from_file = of_run.unwrap_or_else(|| normalized_as.world_from_file(&poses));
     let total = frames.len();
     let done = AtomicUsize::new(0);
     let repairs = Repairs::default();

@@ -72,8 +72,10 @@ impl WorldFromFile {
         camera_to_world.inverse()
     }
 
-    /// The same frame, up to what rounding and text files lose: a thousandth of a radian and of the scene.
+    /// The same frame, up to what single precision and text files lose: a hundred-thousandth of a radian and of the scene,
+    /// about a hundredth of a pixel.
     pub fn is_near(&self, other: &Self) -> bool {
+        const TOLERANCE: f64 = 1e-5;
         let ratio = self.scale / other.scale;
         let a = self.rotation_translation.to_cols_array();
         let b = other.rotation_translation.to_cols_array();
@@ -82,7 +84,7 @@ impl WorldFromFile {
             apart.clone().take(12).fold(0.0, f64::max),
             apart.skip(12).fold(0.0, f64::max),
         );
-        (ratio - 1.0).abs() < 1e-3 && turned < 1e-3 && moved * other.scale < 1e-3
+        (ratio - 1.0).abs() < TOLERANCE && turned < TOLERANCE && moved * other.scale < TOLERANCE
     }
 
     /// A point of the world in the file's frame: the inverse of [`WorldFromFile::point`].

@@ -322,7 +322,7 @@ pub fn read(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         points,
         downscale: divisor.unwrap_or(1),
         normalize: Normalize::ALL,
-        applied: Some(WorldFromFile::IDENTITY),
+        applied: Ok(WorldFromFile::IDENTITY),
         background: [0.0; 3],
         up: None,
         split: EvalSplit::Interval(8),

@@ -3,7 +3,7 @@
 //! centered or turned otherwise, or by a version with other usual options, lies elsewhere, and its capture is opened there.
 
 use super::{beside, find};
-use crate::formats::capture::rigid;
+use crate::formats::capture::exactly_rigid;
 use crate::scene::WorldFromFile;
 use crate::{Error, Result};
 use glam::{DMat4, DVec4};
@@ -50,8 +50,8 @@ pub fn frame_of(path: &Path) -> Result<Option<WorldFromFile>> {
         *row = DVec4::from_slice(values);
     }
     let matrix = DMat4::from_cols_array_2d(&rows.map(|r| r.to_array())).transpose();
-    let (rotation_translation, _) =
-        rigid(matrix).map_err(|problem| refused(format!("{problem}: its \"transform\"")))?;
+    let rotation_translation = exactly_rigid(matrix)
+        .map_err(|problem| refused(format!("{problem}: its \"transform\"")))?;
     if !(scale.is_finite() && scale > 0.0) {
         return Err(refused(format!("has the impossible scale {scale}")));
     }

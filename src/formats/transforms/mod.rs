@@ -9,7 +9,9 @@ mod write;
 
 pub use write::write_transforms;
 
-use super::capture::{Capture, Frame, Role, auto_downscale, existing, locate, locate_any, rigid};
+use super::capture::{
+    Capture, Frame, Role, auto_downscale, exactly_rigid, existing, locate, locate_any, rigid,
+};
 use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
@@ -27,6 +29,9 @@ const FRAME_KEY: &str = "luxedit_frame";
 const SCENE_FRAME: &str = "scene";
 /// Up direction of the scene; other tools take the cameras' mean.
 const UP_KEY: &str = "luxedit_up";
+
+/// Beside the captures that [`legacy_applied`] is of.
+const LEGACY_COLMAP: &str = "colmap/sparse/0";
 
 /// The file that makes a folder a Blender scene.
 pub const BLENDER_TRAIN: &str = "transforms_train.json";
@@ -61,7 +66,7 @@ pub fn read(path: &Path, downscale: Option<u32>) -> Result<Capture> {
         points,
         downscale: file.divisor.unwrap_or(1),
         normalize,
-        applied: applied(file.json.top()),
+        applied: applied(path, file.json.top()).map_err(|e| e.to_string()),
         background: [0.0; 3],
         up: up(file.json.top())?,
         split: EvalSplit::Fraction(0.9),
@@ -84,7 +89,7 @@ pub fn read_blender(folder: &Path, downscale: Option<u32>) -> Result<Capture> {
         points: None,
         downscale: downscale.unwrap_or(1),
         normalize: Normalize::NOTHING,
-        applied: Some(WorldFromFile::IDENTITY),
+        applied: Ok(WorldFromFile::IDENTITY),
         background: [1.0; 3],
         up: None,
         split: EvalSplit::Fraction(0.9),
@@ -233,17 +238,33 @@ fn pose(frame: &Object<'_>) -> Result<DMat4> {
     matrix(frame, "transform_matrix")?.ok_or_else(|| frame.error("has no transform_matrix"))
 }
 
-/// What was done to the poses before they were written; `None` where the file says it in a way that cannot be used.
-fn applied(top: Object<'_>) -> Option<WorldFromFile> {
-    let rotation_translation = match matrix(&top, "applied_transform").ok()? {
-        Some(matrix) => rigid(matrix).ok()?.0,
+/// What was done to the poses before they were written.
+///
+/// # Errors
+/// The file says it in a way that cannot be used.
+fn applied(path: &Path, top: Object<'_>) -> Result<WorldFromFile> {
+    const KEY: &str = "applied_transform";
+    let base = path.parent().unwrap_or(Path::new(""));
+    let rotation_translation = match matrix(&top, KEY)? {
+        Some(matrix) => exactly_rigid(matrix)
+            .map_err(|problem| top.error(format!("{problem}: its \"{KEY}\"")))?,
+        None if files::is_folder(&base.join(LEGACY_COLMAP)) => legacy_applied(),
         None => DMat4::IDENTITY,
     };
-    let scale = top.number("applied_scale").ok()?.unwrap_or(1.0);
-    (scale.is_finite() && scale > 0.0).then_some(WorldFromFile {
+    let scale = top.number("applied_scale")?.unwrap_or(1.0);
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(top.error(format!("has the impossible applied_scale {scale}")));
+    }
+    Ok(WorldFromFile {
         rotation_translation,
         scale,
     })
+}
+
+/// What nerfstudio's tools did to COLMAP's poses before they wrote `applied_transform`, which its data parser still takes
+/// them to have done where that is not written and COLMAP's model lies beside: (x, y, z) became (y, x, -z).
+fn legacy_applied() -> DMat4 {
+    DMat4::from_cols(DVec4::Y, DVec4::X, -DVec4::Z, DVec4::W)
 }
 
 fn matrix(object: &Object<'_>, key: &str) -> Result<Option<DMat4>> {
