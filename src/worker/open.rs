@@ -9,18 +9,23 @@ use super::{
 };
 use crate::{
     Error, Result,
-    edit::{SceneState, luxen_of},
+    edit::{SceneState, TrainableScene, luxen_of},
     formats::{
         self, LoadOptions,
         nerfstudio::{self, ModelKind},
         splats,
     },
+    loss::Target,
+    luxen::LuxenState,
     scene::{Dataset, Photo, Splats, WorldFromFile, orbit::Gaze},
     settings::{Antialias, Settings},
     splat::{SplatTrainer, TrainConfig, scene_extent},
 };
 use glam::DVec3;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Open anything; a capture together with the splat file `scene`, where one is given. Returns the new session and its
 /// settings; the old ones stay as they are on failure.
@@ -62,10 +67,11 @@ pub fn open(
             (0, side) if side > 0 => formats::divisor_for_side(path, side)?,
             (downscale, _) => downscale,
         };
-        if let Some(scene) = scene {
-            session.frame = nerfstudio::frame_of(scene)?;
-        }
-        load_dataset(path, downscale, &mut session, control)?;
+        let frame = match scene {
+            Some(scene) => nerfstudio::frame_of(scene)?,
+            None => None,
+        };
+        Placed::load(path, downscale, frame, &session, control)?.replace(&mut session);
         if let Some(scene) = scene {
             attach_splats(scene, &mut session, control)?;
         }
@@ -73,15 +79,53 @@ pub fn open(
     Ok((session, settings))
 }
 
-fn load_dataset(
+/// A capture in a frame, read and uploaded, that can take the place of the open one.
+pub struct Placed {
+    dataset: Dataset,
+    targets: Vec<Target>,
+    downscale: u32,
+    /// See [`super::Manifest::frame`].
+    frame: Option<WorldFromFile>,
+}
+
+impl Placed {
+    /// # Errors
+    /// The reader's sentence, or [`Error::Cancelled`].
+    fn load(
+        path: &Path,
+        downscale: u32,
+        frame: Option<WorldFromFile>,
+        session: &Session,
+        control: &Control,
+    ) -> Result<Self> {
+        let dataset = read_dataset(path, downscale, frame, control)?;
+        Ok(Self {
+            targets: session.upload(&dataset)?,
+            dataset,
+            downscale,
+            frame,
+        })
+    }
+
+    /// Its views have their photos.
+    fn replace(self, session: &mut Session) {
+        session.edited = self.targets.iter().map(|_| None).collect();
+        session.targets = self.targets;
+        session.dataset = Some(self.dataset);
+        session.downscale = self.downscale;
+        session.frame = self.frame;
+    }
+}
+
+fn read_dataset(
     path: &Path,
     downscale: u32,
-    session: &mut Session,
+    frame: Option<WorldFromFile>,
     control: &Control,
-) -> Result<()> {
+) -> Result<Dataset> {
     let options = LoadOptions {
         downscale: Some(downscale).filter(|&d| d > 0),
-        frame: session.frame,
+        frame,
         ..Default::default()
     };
     let slots = control.slots.clone();
@@ -112,9 +156,7 @@ fn load_dataset(
             abbreviated(&dataset.missing, 8)
         )));
     }
-    session.dataset = Some(dataset);
-    session.downscale = downscale;
-    session.upload_targets()
+    Ok(dataset)
 }
 
 fn abbreviated(names: &[String], limit: usize) -> String {
@@ -130,51 +172,69 @@ fn abbreviated(names: &[String], limit: usize) -> String {
     text
 }
 
-/// The frame of the run that a scene comes from, if it is one of nerfstudio's and the open capture is elsewhere.
-///
-/// # Errors
-/// A file of the run or the capture is damaged.
-fn other_frame(scene: &Path, session: &Session) -> Result<Option<WorldFromFile>> {
-    let (Some(frame), Some(dataset)) = (nerfstudio::frame_of(scene)?, &session.dataset) else {
-        return Ok(None);
-    };
-    let there = formats::read_capture(&dataset.source, None)?.world_of_run(&frame)?;
-    Ok((!there.is_near(&dataset.world_from_file)).then_some(frame))
-}
-
-/// Open the capture again where the nerfstudio run at `scene` had it, if that is elsewhere. True when it was.
+/// The open capture where the nerfstudio run at `scene` had it, if that is elsewhere; a run that does not say where had it
+/// where captures are opened. Any other scene is where the capture is.
 ///
 /// # Errors
 /// As [`open`]; a project is open, whose snapshots and edits are in its frame.
-pub fn follow_run(scene: &Path, session: &mut Session, control: &Control) -> Result<bool> {
-    let Some(frame) = other_frame(scene, session)? else {
-        return Ok(false);
+fn follow_run(scene: &Path, session: &Session, control: &Control) -> Result<Option<Placed>> {
+    let (Some(dataset), Some(source)) = (&session.dataset, &session.source) else {
+        return Ok(None);
     };
+    if nerfstudio::find(scene)?.is_none() {
+        return Ok(None);
+    }
+    let frame = nerfstudio::frame_of(scene)?;
+    if frame.is_none() && session.frame.is_none() {
+        return Ok(None);
+    }
+    let downscale = Some(session.downscale).filter(|&d| d > 0);
+    let capture = formats::read_capture(&dataset.source, downscale)?;
+    let there = capture.world_from_file(frame.as_ref())?;
+    if there.is_near(&dataset.world_from_file) {
+        return Ok(None);
+    }
     if session.project.is_some() {
         return Err(Error::file(
             scene,
-            "was trained in another frame than the one that this project is in (its dataparser_transforms.json says so): \
-             open the capture anew, and this scene before a project is made",
+            "was trained in another frame than the one that this project is in (its dataparser_transforms.json, or that \
+             it has none, says so): open the capture anew, and this scene before a project is made",
         ));
     }
-    let (Some(source), downscale) = (session.source.clone(), session.downscale) else {
-        return Ok(false);
-    };
-    session.frame = Some(frame);
-    load_dataset(&source, downscale, session, control)?;
-    Ok(true)
+    Placed::load(source, session.downscale, frame, session, control).map(Some)
 }
 
-/// Make a splat file the scene, in the frame of the open capture.
+/// Make a splat file or run the scene, and open the capture again where a run had it, if that is elsewhere. True when it
+/// was. All is read before anything is replaced.
+///
+/// # Errors
+/// The reader's sentence, or why the capture cannot be where the run had it; everything is as it was.
+pub fn attach_following(path: &Path, session: &mut Session, control: &Control) -> Result<bool> {
+    let scene = read_scene(path, control)?;
+    let moved = follow_run(path, session, control)?;
+    let has_moved = moved.is_some();
+    attach(path, scene, moved, session, control)?;
+    Ok(has_moved)
+}
+
+/// Make a splat file or run the scene of the capture as it is open.
 ///
 /// # Errors
 /// The reader's sentence.
 pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    if session.dataset.is_none() {
-        session.frame = nerfstudio::frame_of(path)?;
-    }
+    attach(path, read_scene(path, control)?, None, session, control)
+}
+
+enum SceneFile {
+    Splats(Splats),
+    /// With what was assumed, for the person.
+    Nerfacto(PathBuf, LuxenState, Vec<String>),
+}
+
+fn read_scene(path: &Path, control: &Control) -> Result<SceneFile> {
     if let Some((file, ModelKind::Nerfacto)) = nerfstudio::find(path)? {
-        return attach_nerfacto(&file, session, control);
+        let (state, warnings) = luxen_of(&nerfstudio::read(&file)?)?;
+        return Ok(SceneFile::Nerfacto(file, state, warnings));
     }
     let mut splats = splats::read_splats(path)?;
     match control.settings.antialias {
@@ -182,7 +242,59 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
         Antialias::On => splats.antialiased = true,
         Antialias::Off => splats.antialiased = false,
     }
-    let (background, extent) = match &session.dataset {
+    Ok(SceneFile::Splats(splats))
+}
+
+/// `moved`: what the capture is replaced by.
+fn attach(
+    path: &Path,
+    scene: SceneFile,
+    moved: Option<Placed>,
+    session: &mut Session,
+    control: &Control,
+) -> Result<()> {
+    let dataset = match &moved {
+        Some(placed) => Some(&placed.dataset),
+        None => session.dataset.as_ref(),
+    };
+    let frame = match dataset {
+        Some(_) => session.frame,
+        None => nerfstudio::frame_of(path)?,
+    };
+    let (file, trainer) = match scene {
+        SceneFile::Splats(splats) => {
+            let trainer = splat_trainer(splats, dataset, session, control)?;
+            (path.to_owned(), trainer)
+        }
+        SceneFile::Nerfacto(file, state, warnings) => {
+            check_views(&file, &state, dataset)?;
+            for warning in warnings {
+                control.emit(Event::Warning(warning));
+            }
+            (file, SceneState::Luxen(state).resume(session.gpu.clone())?)
+        }
+    };
+    let scene_file = file.canonicalize().map_err(Error::io(&file))?;
+    match moved {
+        Some(placed) => placed.replace(session),
+        None => {
+            session.forget_edits()?;
+            session.frame = frame;
+        }
+    }
+    session.trainer = Some(trainer);
+    session.scene_file = Some(scene_file);
+    session.touch();
+    Ok(())
+}
+
+fn splat_trainer(
+    splats: Splats,
+    dataset: Option<&Dataset>,
+    session: &Session,
+    control: &Control,
+) -> Result<Box<dyn TrainableScene>> {
+    let (background, extent) = match dataset {
         Some(d) => (
             d.background,
             scene_extent(d.views.iter().map(|v| &v.camera)),
@@ -193,40 +305,22 @@ pub fn attach_splats(path: &Path, session: &mut Session, control: &Control) -> R
         seed: control.settings.seed,
         ..TrainConfig::refine(extent, background)
     };
-    session.trainer = Some(Box::new(SplatTrainer::new(
-        session.gpu.clone(),
-        splats,
-        config,
-    )?));
-    session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
-    session.forget_edits()?;
-    session.touch();
-    Ok(())
+    let trainer = SplatTrainer::new(session.gpu.clone(), splats, config)?;
+    Ok(Box::new(trainer))
 }
 
-/// Make a nerfacto the scene. Its frame is nerfstudio's normalized one, which a capture is opened in, too.
-fn attach_nerfacto(path: &Path, session: &mut Session, control: &Control) -> Result<()> {
-    let (state, warnings) = luxen_of(&nerfstudio::read(path)?)?;
+/// A nerfacto has an embedding for each of its photos.
+fn check_views(file: &Path, state: &LuxenState, dataset: Option<&Dataset>) -> Result<()> {
     let made_from = state.progress.views as usize;
-    if let Some(dataset) = &session.dataset
-        && dataset.split.train.len() != made_from
-    {
-        return Err(Error::file(
-            path,
+    match dataset.map(|d| d.split.train.len()) {
+        Some(photos) if photos != made_from => Err(Error::file(
+            file,
             format!(
-                "was trained on {made_from} photos and the capture has {} to train on: it is of another capture",
-                dataset.split.train.len()
+                "was trained on {made_from} photos and the capture has {photos} to train on: it is of another capture"
             ),
-        ));
+        )),
+        _ => Ok(()),
     }
-    for warning in warnings {
-        control.emit(Event::Warning(warning));
-    }
-    session.trainer = Some(SceneState::Luxen(state).resume(session.gpu.clone())?);
-    session.scene_file = Some(path.canonicalize().map_err(Error::io(path))?);
-    session.forget_edits()?;
-    session.touch();
-    Ok(())
 }
 
 fn open_project(
@@ -253,7 +347,8 @@ fn open_project(
         ));
     }
     if !formats::is_splat_scene(&manifest.source)? {
-        load_dataset(&manifest.source, manifest.downscale, session, control)?;
+        let (source, frame) = (&manifest.source, manifest.frame);
+        Placed::load(source, manifest.downscale, frame, session, control)?.replace(session);
     }
     session.project = Some(project);
     if let Some(live) = &manifest.live {

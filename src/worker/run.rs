@@ -7,7 +7,7 @@ use super::{
     films::Film,
     judges::Judges,
     loaded_editor::{LoadedEditor, load_editor},
-    open::{self, announce, attach_splats, follow_run, restore_state},
+    open::{self, announce, attach_following, restore_state},
     pictures::{path_cameras, resize},
     poses,
     project::{Access, SCENE_FILE},
@@ -75,9 +75,7 @@ impl Worker {
                 let had_splats = w.session.trainer.is_some();
                 w.session
                     .keep_live("Before another scene", &[], &w.control)?;
-                let has_moved = follow_run(&path, &mut w.session, &w.control)?;
-                attach_splats(&path, &mut w.session, &w.control)?;
-                if has_moved {
+                if attach_following(&path, &mut w.session, &w.control)? {
                     let settings = w.control.settings.clone();
                     announce(&mut w.session, &settings, &w.control)?;
                 }

@@ -109,21 +109,15 @@ impl Session {
         })
     }
 
-    /// Upload the photos of a fresh dataset.
+    /// The photos of a dataset as what renders are compared with, one a view.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a mask does not fit its photo.
-    pub fn upload_targets(&mut self) -> Result<()> {
-        let Some(dataset) = &self.dataset else {
-            return Ok(());
-        };
-        self.targets = dataset
-            .views
-            .iter()
+    pub fn upload(&self, dataset: &Dataset) -> Result<Vec<Target>> {
+        let views = dataset.views.iter();
+        views
             .map(|v| Target::upload(&self.gpu, &v.photo, v.mask.as_deref()))
-            .collect::<Result<_>>()?;
-        self.edited = dataset.views.iter().map(|_| None).collect();
-        Ok(())
+            .collect()
     }
 
     /// The training views with the pictures that now stand for them, in the order of the split.
