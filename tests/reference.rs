@@ -36,6 +36,8 @@ mod luxen_scene;
 mod luxen_twin;
 #[path = "reference/nerfstudio.rs"]
 mod nerfstudio;
+#[path = "reference/nerfstudio_frames.rs"]
+mod nerfstudio_frames;
 #[path = "reference/sds.rs"]
 mod sds;
 #[path = "reference/splat_twin.rs"]

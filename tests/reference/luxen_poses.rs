@@ -60,7 +60,7 @@ fn poses_have_the_gradient_of_finite_differences() {
             ..tiny()
         };
         config.loss.distortion_weight = 0.05;
-        // The proposals' losses say nothing of cameras.
+        // It does not reach the cameras, by decision.
         config.loss.interlevel_weight = 0.0;
         let views = views(&gpu);
         let mut fresh = LuxenTrainer::new(gpu.clone(), config, 3).unwrap();

@@ -2,21 +2,19 @@
 //! (`tests/fixtures/nerfstudio/make.py`, with nerfstudio 1.1.5).
 
 use crate::{luxen_field::Field, luxen_scene::gpu, luxen_twin as twin};
-use glam::{DMat4, DQuat, DVec3};
+use glam::DVec3;
 use luxedit::{
     edit::luxen_of,
-    error::Cancel,
     formats::{
-        Info, LoadOptions, SplatFormat, inspect, is_splat_scene,
+        Info, SplatFormat, inspect, is_splat_scene,
         nerfstudio::{self, ModelKind, Options},
-        open_dataset,
         splats::{read_splats, recognize},
     },
     gpu::GpuImage,
     luxen::{
         Background, GridConfig, GridSemantics, GridShape, LuxenConfig, LuxenState, LuxenTrainer,
     },
-    scene::{Camera, Intrinsics, Photo, WorldFromFile},
+    scene::{Camera, Intrinsics},
     worker::{Command, Event, Job, WorkerHandle, convert},
 };
 use safetensors::SafeTensors;
@@ -25,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/nerfstudio")
         .join(name)
@@ -354,155 +352,4 @@ fn checkpoints_open_in_the_program_and_convert() {
         assert!(has_scene && radius > 0.0);
     }
     worker.shut_down();
-}
-
-/// Four photos, whose poses were changed before they were written: the capture, and where the cameras' centers were found.
-fn capture(folder: &Path, applied: &DMat4) -> Vec<DVec3> {
-    let found: Vec<DMat4> = (0..4)
-        .map(|i| {
-            let angle = f64::from(i);
-            let turn = DQuat::from_euler(glam::EulerRot::XYZ, 0.3 * angle, 0.2, angle);
-            DMat4::from_rotation_translation(turn, DVec3::new(angle, 2.0 - angle, 0.5 * angle))
-        })
-        .collect();
-    let rows = |m: &DMat4| -> Vec<Vec<f64>> {
-        let m = m.transpose().to_cols_array_2d();
-        m.iter().map(|row| row.to_vec()).collect()
-    };
-    let photo = Photo::new(8, 6, vec![90; 8 * 6 * 3]);
-    let mut frames = Vec::new();
-    for (i, pose) in found.iter().enumerate() {
-        let name = format!("{i}.png");
-        luxedit::formats::picture::write_png(&folder.join(&name), &photo).unwrap();
-        // Scaled after they were moved.
-        let mut written = *applied * *pose;
-        written.w_axis *= glam::DVec4::new(2.0, 2.0, 2.0, 1.0);
-        frames.push(serde_json::json!({ "file_path": name, "transform_matrix": rows(&written) }));
-    }
-    let json = serde_json::json!({
-        "fl_x": 8.0, "fl_y": 8.0, "cx": 4.0, "cy": 3.0, "w": 8, "h": 6,
-        "applied_transform": rows(applied)[..3],
-        "applied_scale": 2.0,
-        "frames": frames,
-    });
-    std::fs::write(folder.join("transforms.json"), json.to_string()).unwrap();
-    found.iter().map(|m| m.w_axis.truncate()).collect()
-}
-
-/// A run whose data parser did something else with the poses than the usual.
-#[test]
-fn a_capture_is_opened_where_a_run_had_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let run = folder.path().join("run");
-    std::fs::create_dir_all(&data).unwrap();
-    std::fs::create_dir_all(run.join("nerfstudio_models")).unwrap();
-    let checkpoint = run.join("nerfstudio_models/step-000000001.ckpt");
-    std::fs::copy(fixture("splatfacto-3.ckpt"), &checkpoint).unwrap();
-    // nerfstudio's own of COLMAP's world, and a shift that it never makes.
-    let applied = DMat4::from_cols_array_2d(&[
-        [1.0, 0.0, 0.0, 0.0],
-        [0.0, 0.0, -1.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0],
-        [0.1, 0.2, 0.3, 1.0],
-    ]);
-    let found = capture(&data, &applied);
-    assert_eq!(nerfstudio::frame_of(&run).unwrap(), None);
-
-    let turn = DQuat::from_euler(glam::EulerRot::ZYX, 0.4, -0.2, 1.0);
-    let parser = DMat4::from_rotation_translation(turn, DVec3::new(-0.5, 0.25, 2.0));
-    let file = run.join("dataparser_transforms.json");
-    let write = |transform: serde_json::Value, scale: f64| {
-        let json = serde_json::json!({ "transform": transform, "scale": scale });
-        std::fs::write(&file, json.to_string()).unwrap();
-    };
-    let rows = (parser * applied).transpose().to_cols_array_2d();
-    // 0.4 of the written poses, which were scaled by 2 already.
-    write(serde_json::json!(rows[..3]), 0.8);
-    for named in [&run, &checkpoint] {
-        let frame = nerfstudio::frame_of(named).unwrap().expect("a frame");
-        let options = LoadOptions {
-            frame: Some(frame),
-            ..Default::default()
-        };
-        let dataset = open_dataset(&data, &options, &|_, _| {}, &Cancel::default()).unwrap();
-        for (view, found) in dataset.views.iter().zip(&found) {
-            let written = 2.0 * applied.transform_point3(*found);
-            let expected = 0.4 * parser.transform_point3(written);
-            let got = view.camera.position();
-            assert!(got.abs_diff_eq(expected, 1e-9), "{got} {expected}");
-        }
-        let WorldFromFile { scale, .. } = dataset.world_from_file;
-        assert!((scale - 0.4).abs() < 1e-12);
-    }
-    let opened = |commands: Vec<Command>| -> Result<Vec<DVec3>, String> {
-        let Some(gpu) = gpu() else {
-            return Ok(Vec::new());
-        };
-        let worker = WorkerHandle::spawn(gpu, || {}).unwrap();
-        let mut left = commands.len();
-        for command in commands {
-            worker.send(command).unwrap();
-        }
-        let mut views = Vec::new();
-        let end = loop {
-            match worker.events.recv_timeout(Duration::from_secs(60)).unwrap() {
-                Event::Error(problem) => break Err(problem.to_string()),
-                Event::Opened(info) => {
-                    views = info.views.iter().map(|v| v.camera.position()).collect();
-                }
-                Event::Done { job: Job::Open, .. } => {
-                    left -= 1;
-                    if left == 0 {
-                        break Ok(views);
-                    }
-                }
-                _ => {}
-            }
-        };
-        worker.shut_down();
-        end
-    };
-    let together = || {
-        vec![Command::OpenWithScene {
-            capture: data.clone(),
-            scene: run.clone(),
-        }]
-    };
-    let one_after_the_other = vec![
-        Command::Open(data.clone()),
-        Command::AttachSplats(run.clone()),
-    ];
-    for commands in [together(), one_after_the_other] {
-        for (got, found) in opened(commands).unwrap().into_iter().zip(&found) {
-            let written = 2.0 * applied.transform_point3(*found);
-            let expected = 0.4 * parser.transform_point3(written);
-            assert!(got.abs_diff_eq(expected, 1e-9), "{got} {expected}");
-        }
-    }
-
-    let refused = |transform: serde_json::Value, scale: f64| {
-        write(transform, scale);
-        let refused = nerfstudio::frame_of(&run)
-            .expect_err("no frame")
-            .to_string();
-        assert!(refused.contains("dataparser_transforms.json"), "{refused}");
-        refused
-    };
-    let sheared = [
-        [1.0, 2.0, 0.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0],
-        [0.0, 0.0, 1.0, 0.0],
-    ];
-    assert!(refused(serde_json::json!(sheared), 1.0).contains("shears"));
-    assert!(refused(serde_json::json!([[1.0, 2.0]]), 1.0).contains("3x4 numbers"));
-    assert!(refused(serde_json::json!(rows[..3]), 0.0).contains("scale 0"));
-    assert!(refused(serde_json::json!("up"), 1.0).contains("is not what nerfstudio writes"));
-    if gpu().is_some() {
-        assert!(
-            opened(together())
-                .unwrap_err()
-                .contains("dataparser_transforms.json")
-        );
-    }
 }
