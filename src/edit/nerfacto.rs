@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     formats::nerfstudio::{Model, Options},
     luxen::{
-        Background, FieldShape, GridConfig, GridSemantics, LayerWeights, LuxenConfig,
+        Background, CameraPoses, FieldShape, GridConfig, GridSemantics, LayerWeights, LuxenConfig,
         LuxenProgress, LuxenState, ProposalLayout, Size,
     },
     scene::NamedTensor,
@@ -42,18 +42,15 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
             Options::default()
         }
     };
-    let poses = model.tensors.get("camera_optimizer.pose_adjustment");
-    if poses.is_some_and(|t| t.data.iter().any(|v| *v != 0.0)) {
-        warnings.push(
-            "the cameras that nerfacto moved a little are taken from where the capture has them"
-                .into(),
-        );
-    }
-    let config = config_of(model, &options)?;
+    let mut config = config_of(model, &options)?;
     let views = match model.tensors.get(EMBEDDING) {
         Some(table) => table.shape.first().copied().unwrap_or(0),
         None => return unlike(format!("lacks the tensor {EMBEDDING}")),
     };
+    let poses = poses_of(model, &options, views, &mut warnings)?;
+    if poses.is_some() {
+        config.poses = CameraPoses::Learnt;
+    }
     let shape = FieldShape::new(&config, views as u32);
     let table =
         |name: &str, level: usize| model.tensor(name, &[shape.grids[level].rows as usize, 2]);
@@ -110,6 +107,7 @@ pub fn luxen_of(model: &Model) -> Result<(LuxenState, Vec<String>)> {
             });
         }
     }
+    tensors.extend(poses);
     let progress = LuxenProgress {
         views: views as u32,
         ..Default::default()
@@ -127,6 +125,47 @@ const BASE: &str = "field.mlp_base.model.";
 
 fn has_torch_layers(model: &Model) -> bool {
     model.tensors.contains_key(&format!("{BASE}0.hash_table"))
+}
+
+/// Where nerfacto's cameras have got to, as [`LuxenState`] holds it; `None` where they stand where the capture has them.
+///
+/// # Errors
+/// They are of other views.
+fn poses_of(
+    model: &Model,
+    options: &Options,
+    views: usize,
+    warnings: &mut Vec<String>,
+) -> Result<Option<NamedTensor>> {
+    const KEY: &str = "camera_optimizer.pose_adjustment";
+    if !model.tensors.contains_key(KEY) {
+        return Ok(None);
+    }
+    // A view's shift and rotation vector, in the world.
+    let learnt = model.tensor(KEY, &[views, 6])?.as_chunks::<6>().0;
+    if learnt.iter().flatten().all(|v| *v == 0.0) {
+        return Ok(None);
+    }
+    if let Some(mode) = options.text("camera_optimizer.mode")
+        && mode != "SO3xR3"
+    {
+        warnings.push(format!(
+            "the cameras that nerfacto moved a little are taken from where the capture has them: how its camera optimizer \
+             `{mode}` moves them is not known, SO3xR3 is"
+        ));
+        return Ok(None);
+    }
+    let mut data = Vec::with_capacity(24 * views);
+    for [x, y, z, a, b, c] in learnt {
+        data.extend([*x, *y, *z, 0.0, *a, *b, *c, 0.0]);
+        // Both moments of both, at rest.
+        data.extend([0.0; 16]);
+    }
+    Ok(Some(NamedTensor {
+        name: "poses".to_owned(),
+        shape: vec![views, 6, 4],
+        data,
+    }))
 }
 
 /// The numbers of a run; those that neither checkpoint nor config.yml say are nerfacto's.

@@ -2,7 +2,7 @@
 //! (`tests/fixtures/nerfstudio/make.py`, with nerfstudio 1.1.5).
 
 use crate::{luxen_field::Field, luxen_scene::gpu, luxen_twin as twin};
-use glam::DVec3;
+use glam::{DMat4, DVec3, DVec4};
 use luxedit::{
     edit::luxen_of,
     formats::{
@@ -12,7 +12,8 @@ use luxedit::{
     },
     gpu::GpuImage,
     luxen::{
-        Background, GridConfig, GridSemantics, GridShape, LuxenConfig, LuxenState, LuxenTrainer,
+        Background, CameraPoses, GridConfig, GridSemantics, GridShape, LuxenConfig, LuxenState,
+        LuxenTrainer,
     },
     scene::{Camera, Intrinsics},
     worker::{Command, Event, Job, WorkerHandle, convert},
@@ -257,6 +258,51 @@ fn a_configuration_is_read_without_its_objects() {
         (other.text("a.1.x"), other.text("a.1.y")),
         (Some("2"), Some("z"))
     );
+}
+
+/// Its corrections are in the world, behind the capture's poses.
+#[test]
+fn a_nerfactos_cameras_stay_where_they_have_got_to() {
+    let Some(gpu) = gpu() else { return };
+    let (file, _) = nerfstudio::find(&fixture("nerfacto")).unwrap().unwrap();
+    let mut model = nerfstudio::read(&file).unwrap();
+    let learnt = model
+        .tensors
+        .get_mut("camera_optimizer.pose_adjustment")
+        .expect("a camera optimizer");
+    learnt.data[6..12].copy_from_slice(&[0.1, -0.2, 0.3, 0.0, 0.0, std::f32::consts::FRAC_PI_2]);
+    let (state, warnings) = luxen_of(&model).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(state.config.poses, CameraPoses::Learnt);
+    let mut trainer = LuxenTrainer::from_state(gpu, &state).unwrap();
+    let center = DVec3::new(1.0, 2.0, 3.0);
+    let camera = Camera {
+        world_to_camera: DMat4::from_translation(-center),
+        intrinsics: Intrinsics {
+            fx: 8.0,
+            fy: 8.0,
+            cx: 4.0,
+            cy: 3.0,
+            width: 8,
+            height: 6,
+        },
+    };
+    let unmoved = trainer.view_camera(0, &camera).unwrap().camera_to_world();
+    assert!(unmoved.abs_diff_eq(camera.camera_to_world(), 1e-12));
+    let moved = trainer.view_camera(1, &camera).unwrap().camera_to_world();
+    let expected = DMat4::from_cols(
+        DVec4::Y,
+        -DVec4::X,
+        DVec4::Z,
+        (center + DVec3::new(0.1, -0.2, 0.3)).extend(1.0),
+    );
+    assert!(moved.abs_diff_eq(expected, 1e-6), "{moved}");
+
+    let text = "pipeline:\n  model:\n    camera_optimizer:\n      mode: SE3\n";
+    model.options = Some(Options::parse(Path::new("config.yml"), text));
+    let (state, warnings) = luxen_of(&model).unwrap();
+    assert_eq!(state.config.poses, CameraPoses::Given);
+    assert!(warnings[0].contains("SE3"), "{warnings:?}");
 }
 
 /// What a Luxen has not is said by name.
