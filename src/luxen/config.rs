@@ -32,7 +32,8 @@ pub enum TableStorage {
     /// The parameters themselves.
     #[default]
     Single,
-    /// A copy in f16 that every step of Adam renews, as tiny-cuda-nn keeps one: a lookup reads half as much.
+    /// A copy in f16 that every step of Adam renews, as tiny-cuda-nn keeps one: a lookup reads half as much. Features
+    /// beyond ±1023 are read as that.
     Half,
 }
 
