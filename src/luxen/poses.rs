@@ -2,7 +2,11 @@
 //! wrong by blurs a scene: nerfstudio's camera optimizer "SO3xR3". Each training view has a shift and a turn of its own in
 //! the world, behind its pose, which is never written to the capture; they are saved with the trainer's state. Rays begin
 //! where the corrected cameras are, and the loss is followed through the positions of the field's samples and through the
-//! harmonics of a ray's direction. Where samples lie along a ray is given, as the proposals' losses say nothing of cameras.
+//! harmonics of a ray's direction. Where samples lie along a ray is given.
+//!
+//! A deliberate deviation: nerfstudio's interlevel loss reaches the cameras, too, through the positions of the proposals'
+//! samples. That loss measures how well the proposals bound the field's weights, and no picture; a camera that follows it
+//! makes up for what their coarse grids cannot say. The way back through two more grids would be paid for at every step.
 
 use super::{
     CameraPoses, FieldBuffers, FieldShape, LuxenConfig,
