@@ -217,6 +217,7 @@ fn ball() -> Dataset {
         },
         points: None,
         world_from_file: WorldFromFile::IDENTITY,
+        applied_scale: 1.0,
         background: [1.0; 3],
         up: None,
         missing: Vec::new(),

@@ -40,7 +40,7 @@ pub fn load(
         points,
         downscale,
         normalize: _,
-        applied: _,
+        applied,
         background,
         up,
         split,
@@ -69,6 +69,7 @@ pub fn load(
         split,
         points: points.map(|cloud| normalized(cloud, &world_from_file, &mut warnings)),
         world_from_file,
+        applied_scale: applied.map_or(1.0, |applied| applied.scale),
         background,
         up: up.map(|up| {
             let turned = world_from_file.rotation_translation.transform_vector3(up);

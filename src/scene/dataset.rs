@@ -105,6 +105,8 @@ pub struct Dataset {
     pub split: Split,
     pub points: Option<PointCloud>,
     pub world_from_file: WorldFromFile,
+    /// What the files' lengths were multiplied by before they were written, where they say that; else 1.
+    pub applied_scale: f64,
     /// What transparent pixels were composited over, and what renders use as background.
     pub background: [f32; 3],
     /// World up where the capture says it, unit length; else it is what the cameras have in common.
@@ -115,4 +117,12 @@ pub struct Dataset {
     pub warnings: Vec<String>,
     /// Frames that the capture lists.
     pub listed: usize,
+}
+
+impl Dataset {
+    /// World units a unit of what the capture's tool found: nerfstudio's `dataparser_scale`, which it multiplies depth
+    /// pictures by.
+    pub fn dataparser_scale(&self) -> f64 {
+        self.world_from_file.scale * self.applied_scale
+    }
 }

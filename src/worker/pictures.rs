@@ -25,7 +25,7 @@ impl Session {
     /// World units a unit of the open capture; 1 where there is none.
     pub(super) fn scale_of_capture(&self) -> f64 {
         let dataset = self.dataset.as_ref();
-        dataset.map_or(1.0, |d| d.world_from_file.scale)
+        dataset.map_or(1.0, Dataset::dataparser_scale)
     }
 
     /// Cameras with names: those of the capture `cameras` (`None`: of the open one), or `orbit` many of a loop within
@@ -52,7 +52,7 @@ impl Session {
                 )
             })?,
         };
-        film.scale = dataset.world_from_file.scale;
+        film.scale = dataset.dataparser_scale();
         let views = dataset.views.iter();
         let captured: Vec<_> = views.map(|v| (v.name.clone(), v.camera)).collect();
         Ok(match orbit {

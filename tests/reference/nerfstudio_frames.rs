@@ -6,7 +6,7 @@ use luxedit::{
     edit::Look,
     error::Cancel,
     formats::{LoadOptions, nerfstudio, open_dataset, picture::write_png, read_camera_path},
-    scene::{Photo, WorldFromFile},
+    scene::{Dataset, Photo, WorldFromFile},
     worker::{Command, Event, RenderFormat, WorkerHandle},
 };
 use std::{
@@ -91,7 +91,7 @@ impl Captured {
         self.found.iter().map(at).collect()
     }
 
-    fn opened(&self, frame: Option<WorldFromFile>) -> luxedit::Result<(Vec<DVec3>, f64)> {
+    fn opened(&self, frame: Option<WorldFromFile>) -> luxedit::Result<(Vec<DVec3>, Dataset)> {
         let options = LoadOptions {
             frame,
             ..Default::default()
@@ -99,7 +99,7 @@ impl Captured {
         let none = Cancel::default();
         let dataset = open_dataset(&self.folder, &options, &|_, _| {}, &none)?;
         let positions = dataset.views.iter().map(|v| v.camera.position()).collect();
-        Ok((positions, dataset.world_from_file.scale))
+        Ok((positions, dataset))
     }
 }
 
@@ -144,9 +144,11 @@ fn a_capture_is_opened_where_a_run_had_it() {
     write_frame(&run, &captured.frame_of_run());
     for named in [&run, &run.join("nerfstudio_models/step-000000001.ckpt")] {
         let frame = nerfstudio::frame_of(named).unwrap().expect("a frame");
-        let (positions, scale) = captured.opened(Some(frame)).unwrap();
+        let (positions, dataset) = captured.opened(Some(frame)).unwrap();
         assert_same(&positions, &captured.at_run());
-        assert!((scale - 0.4).abs() < 1e-12);
+        assert!((dataset.world_from_file.scale - 0.4).abs() < 1e-12);
+        // As the run's file says it, which nerfstudio takes depths by.
+        assert!((dataset.dataparser_scale() - 0.8).abs() < 1e-12);
     }
 
     let refused = |transform: serde_json::Value, scale: f64| {

@@ -31,6 +31,7 @@ fn dataset(kind: DatasetKind, points: Option<PointCloud>) -> Dataset {
         views,
         points,
         world_from_file: WorldFromFile::IDENTITY,
+        applied_scale: 1.0,
         background: [1.0; 3],
         up: None,
         missing: Vec::new(),
