@@ -2,6 +2,7 @@
 //! and the command line drive it through the same [`Command`]s and [`Event`]s, so that what a script does and what an
 //! artist sees cannot drift apart.
 
+mod attach;
 mod contact_sheet;
 mod control;
 mod convert;

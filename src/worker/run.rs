@@ -3,11 +3,12 @@
 
 use super::{
     Command, Event, Job, Metrics, Progress, RunState,
+    attach::attach_following,
     control::Control,
     films::Film,
     judges::Judges,
     loaded_editor::{LoadedEditor, load_editor},
-    open::{self, announce, attach_following, restore_state},
+    open::{self, announce, restore_state},
     pictures::{path_cameras, resize},
     poses,
     project::{Access, SCENE_FILE},

@@ -4,7 +4,7 @@ use super::scenes::{assert_says, open, open_with, ramp};
 use super::small_captures::{llff_row, npy};
 use glam::DVec3;
 use luxedit::formats::{LoadOptions, Normalize, picture::write_png};
-use luxedit::scene::DatasetKind;
+use luxedit::scene::{DatasetKind, WorldFromFile};
 use std::path::{Path, PathBuf};
 
 fn capture(folder: &Path, photos: usize) -> PathBuf {
@@ -71,6 +71,24 @@ fn llff_cameras_stand_where_the_file_says() {
         write_png(&photo, &ramp(20, 15)).unwrap();
     }
     assert_eq!(open(&path).unwrap().views[3].photo, ramp(20, 15));
+}
+
+/// nerfstudio reads no such file.
+#[test]
+fn no_run_of_nerfstudio_had_these_cameras() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), 3);
+    let rows: Vec<f64> = (0..3).flat_map(llff_row).collect();
+    std::fs::write(&path, npy("<f8", false, "3, 17", &bytes(&rows))).unwrap();
+    let options = LoadOptions {
+        frame: Some(WorldFromFile::IDENTITY),
+        ..Default::default()
+    };
+    let refused = open_with(folder.path(), &options).unwrap_err().to_string();
+    assert!(
+        refused.contains("poses_bounds.npy") && refused.contains("nerfstudio"),
+        "{refused}"
+    );
 }
 
 #[test]
