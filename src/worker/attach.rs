@@ -17,8 +17,8 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// The open capture where the nerfstudio run at `scene` had it, if that is elsewhere; a run that does not say where had it
-/// where captures are opened. Any other scene is where the capture is.
+/// The open capture where the nerfstudio run at `scene` had it, if that is elsewhere: where its dataparser_transforms.json says,
+/// else where captures are opened. Any other scene is where the capture is.
 ///
 /// # Errors
 /// The run or the capture cannot be read; a project is open, whose snapshots and edits are in its frame.
