@@ -275,7 +275,7 @@ fn an_orbit_stays_within_the_cameras_arc_and_closes() {
     assert!(orbit::within(&[], 5).is_empty());
 }
 
-/// A project is a file of strangers: what it says of programs is not run.
+/// A project is a file of strangers: what it says of programs is not run, and it says nothing of them to strangers.
 #[test]
 fn a_project_names_no_program() {
     let dir = TempDir::new().unwrap();
@@ -286,9 +286,19 @@ fn a_project_names_no_program() {
         prompt: "bronze".into(),
         ..Settings::default()
     };
-    Project::create(&folder, dir.path(), &theirs).unwrap();
-    let manifest = std::fs::read_to_string(folder.join("project.json")).unwrap();
-    assert!(manifest.contains("/tmp/evil"), "{manifest}");
+    let mut project = Project::create(&folder, dir.path(), &theirs).unwrap();
+    let file = folder.join("project.json");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    assert!(!read().contains("/tmp/evil"));
+    let mut manifest = project.manifest.clone();
+    manifest.settings = theirs;
+    project.commit(manifest).unwrap();
+    drop(project);
+    let manifest = read();
+    assert!(!manifest.contains("/tmp/evil") && manifest.contains("bronze"));
+    let evil = manifest.replace(r#""ffmpeg": """#, r#""ffmpeg": "/tmp/evil""#);
+    assert!(evil.contains("/tmp/evil"), "{evil}");
+    std::fs::write(&file, evil).unwrap();
     let opened = Project::open(&folder, Access::Read).unwrap();
     let settings = &opened.manifest.settings;
     assert_eq!(

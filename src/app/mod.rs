@@ -66,7 +66,7 @@ pub(crate) enum Action {
     FindPoses(PathBuf),
     Choose(Purpose),
     /// Of a program: forget what was chosen.
-    UseProgramOnPath(Purpose),
+    UseProgramOnPath(poses::Tool),
     Show(Option<SnapshotId>),
     Pin(SnapshotId, bool),
     LookThrough(usize),

@@ -358,6 +358,12 @@ fn with_labels(text: &str) -> String {
     let mut parts = text.split("--");
     let mut labeled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
+        // Within a word or a path it is no flag.
+        let starts = labeled.chars().next_back();
+        if !starts.is_none_or(|c| c.is_whitespace() || "(\"'`".contains(c)) {
+            labeled.push_str(&format!("--{part}"));
+            continue;
+        }
         let end = part.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));
         let (flag, rest) = part.split_at(end.unwrap_or(part.len()));
         match SETTINGS.iter().find(|setting| setting.flag == flag) {

@@ -9,6 +9,37 @@ use std::path::PathBuf;
 
 const WIDTH: f32 = 440.0;
 
+/// A program that is run and may be somewhere else than on the PATH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Colmap,
+    Ffmpeg,
+}
+
+impl Tool {
+    fn program(self) -> Program {
+        match self {
+            Self::Colmap => Program::COLMAP,
+            Self::Ffmpeg => Program::FFMPEG,
+        }
+    }
+
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Colmap => Purpose::Colmap,
+            Self::Ffmpeg => Purpose::Ffmpeg,
+        }
+    }
+
+    /// Where `settings` say that it is.
+    pub fn setting(self, settings: &mut Settings) -> &mut String {
+        match self {
+            Self::Colmap => &mut settings.colmap,
+            Self::Ffmpeg => &mut settings.ffmpeg,
+        }
+    }
+}
+
 /// The dialog's state.
 pub struct FindPoses {
     path: PathBuf,
@@ -18,8 +49,7 @@ pub struct FindPoses {
 
 /// A program that this takes.
 struct Need {
-    program: Program,
-    purpose: Purpose,
+    tool: Tool,
     /// Somebody said where it is.
     is_chosen: bool,
     /// Where it is, or what is missing.
@@ -27,26 +57,25 @@ struct Need {
 }
 
 impl Need {
-    fn new(program: Program, purpose: Purpose) -> Self {
+    fn new(tool: Tool) -> Self {
         Self {
-            program,
-            purpose,
+            tool,
             is_chosen: false,
             found: Err(String::new()),
         }
     }
 
     fn look(&mut self, settings: &Settings) {
-        let chosen = match self.purpose {
-            Purpose::Ffmpeg => &settings.ffmpeg,
-            _ => &settings.colmap,
+        let chosen = match self.tool {
+            Tool::Colmap => &settings.colmap,
+            Tool::Ffmpeg => &settings.ffmpeg,
         };
         self.is_chosen = !chosen.trim().is_empty();
-        self.found = self.program.look(chosen).map_err(|e| e.to_string());
+        self.found = self.tool.program().look(chosen).map_err(|e| e.to_string());
     }
 
     fn show(&self, ui: &mut egui::Ui, actions: &mut Vec<Action>) {
-        let name = self.program.name;
+        let name = self.tool.program().name;
         match &self.found {
             Ok(path) => {
                 let line = format!("{name}: {}", path.display());
@@ -56,10 +85,10 @@ impl Need {
         }
         ui.horizontal(|ui| {
             if ui.button(format!("Choose {name}…")).clicked() {
-                actions.push(Action::Choose(self.purpose));
+                actions.push(Action::Choose(self.tool.purpose()));
             }
             if self.is_chosen && ui.button(format!("Use {name} on the PATH")).clicked() {
-                actions.push(Action::UseProgramOnPath(self.purpose));
+                actions.push(Action::UseProgramOnPath(self.tool));
             }
         });
     }
@@ -71,7 +100,7 @@ impl FindPoses {
             || path.display().to_string(),
             |n| n.to_string_lossy().into_owned(),
         );
-        let mut needs = vec![Need::new(Program::COLMAP, Purpose::Colmap)];
+        let mut needs = vec![Need::new(Tool::Colmap)];
         let what = match unposed {
             Unposed::Photos(photos) => format!(
                 "{name} holds {}, and nothing says where they were taken. COLMAP can find out; it takes minutes for some \
@@ -79,7 +108,7 @@ impl FindPoses {
                 count(*photos, "photo")
             ),
             Unposed::Video => {
-                needs.push(Need::new(Program::FFMPEG, Purpose::Ffmpeg));
+                needs.push(Need::new(Tool::Ffmpeg));
                 format!(
                     "{name} is a video. {} pictures are taken from it, and COLMAP finds where; it takes some minutes.",
                     settings.video_frames

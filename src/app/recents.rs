@@ -1,6 +1,8 @@
 //! What outlives a session of the window: recently opened paths, the last edit model, and where COLMAP and ffmpeg are,
-//! which is this machine's affair and no project's; in one small file of the platform's configuration folder. Losing it is harmless, so a failure to read or write it is a log line, no dialog.
+//! which is this machine's affair and no project's; in one small file of the platform's configuration folder. Losing it
+//! is harmless, so a failure to read or write it is a log line, no dialog.
 
+use super::poses::Tool;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -104,10 +106,13 @@ impl Recents {
         }
     }
 
-    /// Remember where the programs of `settings` are.
-    pub fn chose_programs(&mut self, settings: &Settings) {
-        self.content.colmap.clone_from(&settings.colmap);
-        self.content.ffmpeg.clone_from(&settings.ffmpeg);
+    /// Remember where this program is; empty: on the PATH.
+    pub(crate) fn chose_program(&mut self, tool: Tool, path: &str) {
+        let kept = match tool {
+            Tool::Colmap => &mut self.content.colmap,
+            Tool::Ffmpeg => &mut self.content.ffmpeg,
+        };
+        path.clone_into(kept);
         self.write();
     }
 

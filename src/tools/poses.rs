@@ -257,7 +257,7 @@ fn name(photo: &Path) -> String {
 /// Photos in `folder` and the folders in it, relative to it, in order.
 ///
 /// # Errors
-/// One of the folders cannot be listed.
+/// `folder` cannot be listed. One in it that cannot is left out: disks have some of their own (`lost+found`).
 fn photos_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_hidden = |path: &Path| {
         path.file_name()
@@ -266,7 +266,10 @@ fn photos_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = files::list(folder)?;
     found.retain(|path| !is_hidden(path));
     for inner in found.clone().iter().filter(|path| path.is_dir()) {
-        let inner = files::list(inner)?;
+        let inner = files::list(inner).unwrap_or_else(|problem| {
+            log::warn!("no photos are taken from there: {problem}");
+            Vec::new()
+        });
         found.extend(inner.into_iter().filter(|path| !is_hidden(path)));
     }
     let mut photos: Vec<PathBuf> = found

@@ -214,8 +214,9 @@ pub struct Running {
 }
 
 impl Running {
-    /// `command` must come from [`command`].
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
         Ok(Self {
             child: command.spawn()?,
             has_ended: false,

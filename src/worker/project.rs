@@ -131,7 +131,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Which programs are run is for the person here to say, not for whoever made the project.
+    /// Which programs are run is for the person here to say, not for whoever made the project; nor does a project that
+    /// is passed on say where this person's are.
     fn forget_programs(&mut self) {
         let snapshots = self.snapshots.iter_mut().map(|s| &mut s.settings);
         let job = self.job.iter_mut().flat_map(|job| {
@@ -170,7 +171,7 @@ impl Project {
         make_folders(folder)?;
         let lock = lock(folder)?;
         let source = source.canonicalize().map_err(Error::io(source))?;
-        let project = Self {
+        let mut project = Self {
             folder: folder.canonicalize().map_err(Error::io(folder))?,
             manifest: Manifest {
                 version: VERSION,
@@ -189,6 +190,7 @@ impl Project {
             serial: 0,
             lock: Some(lock),
         };
+        project.manifest.forget_programs();
         project.write_manifest(&project.manifest)?;
         Ok(project)
     }
@@ -345,7 +347,8 @@ impl Project {
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be written; the project then stays what it was.
-    pub fn commit(&mut self, manifest: Manifest) -> Result<()> {
+    pub fn commit(&mut self, mut manifest: Manifest) -> Result<()> {
+        manifest.forget_programs();
         self.write_manifest(&manifest)?;
         self.manifest = manifest;
         let referenced = self.referenced();

@@ -112,16 +112,12 @@ fn photos_without_poses_are_offered_to_colmap() {
     assert!(matches!(script.asked()[..], [Command::Stop]));
 }
 
-/// Where the programs are is kept with the window's own file, and a project says nothing of it.
+/// Where the programs are is kept with the window's own file.
 #[test]
 fn where_the_programs_are_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("recents.json");
-    let chosen = Settings {
-        colmap: "/opt/colmap".into(),
-        ..Settings::default()
-    };
-    Recents::load_from(file.clone()).chose_programs(&chosen);
+    std::fs::write(&file, r#"{"colmap": "/opt/colmap"}"#).unwrap();
     let mut settings = Settings {
         ffmpeg: "/opt/ffmpeg".into(),
         ..Settings::default()
@@ -140,10 +136,11 @@ fn flags_are_named_as_the_window_names_them() {
         return;
     };
     script.say(Event::Error(
-        "take --loss l1, or --edited-side 256; `luxedit --help` says --more".into(),
+        "take --loss l1, or --edited-side 256; `luxedit --help` says --more of /shots/a--seed"
+            .into(),
     ));
     window.until_label("Take \"Loss\" l1, or \"");
-    assert!(window.has("`luxedit --help` says --more"));
+    assert!(window.has("`luxedit --help` says --more of /shots/a--seed"));
     assert!(!window.has("--loss") && !window.has("--edited-side"));
 }
 

@@ -10,7 +10,7 @@ use crate::{
         dialogs::{Dialog, Palette},
         get_model::{Fetch, GetModel},
         model::sentence,
-        poses::FindPoses,
+        poses::{FindPoses, Tool},
         try_out::TryOut,
     },
     edit::Look,
@@ -83,7 +83,7 @@ impl App {
             }
             Action::ForgetRecent(path) => self.recents.forget(&path),
             Action::Choose(purpose) => self.choose(purpose, ctx),
-            Action::UseProgramOnPath(purpose) => self.use_program(purpose, None),
+            Action::UseProgramOnPath(tool) => self.use_program(tool, None),
             Action::Show(id) => self.show_snapshot(id),
             Action::Pin(id, pinned) => self.send(Command::Pin(id, pinned)),
             Action::LookThrough(index) => self.look_through(index),
@@ -192,20 +192,16 @@ impl App {
                 });
             }
             Purpose::EditModel => self.model.settings.model = path.display().to_string(),
-            Purpose::Colmap => self.use_program(Purpose::Colmap, Some(&path)),
-            Purpose::Ffmpeg => self.use_program(Purpose::Ffmpeg, Some(&path)),
+            Purpose::Colmap => self.use_program(Tool::Colmap, Some(&path)),
+            Purpose::Ffmpeg => self.use_program(Tool::Ffmpeg, Some(&path)),
         }
     }
 
     /// `path` is this program from now on; `None`: the one on the PATH.
-    fn use_program(&mut self, purpose: Purpose, path: Option<&Path>) {
+    fn use_program(&mut self, tool: Tool, path: Option<&Path>) {
         let path = path.map_or_else(String::new, |path| path.display().to_string());
-        let settings = &mut self.model.settings;
-        match purpose {
-            Purpose::Ffmpeg => settings.ffmpeg = path,
-            _ => settings.colmap = path,
-        }
-        self.recents.chose_programs(settings);
+        self.recents.chose_program(tool, &path);
+        *tool.setting(&mut self.model.settings) = path;
         self.send_settings(true);
         if let Dialog::FindPoses(dialog) = &mut self.dialog {
             dialog.look(&self.model.settings);
