@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 const ENDINGS: [&str; 10] = [
     "mp4", "mov", "m4v", "mkv", "webm", "avi", "mts", "m2ts", "3gp", "mpg",
@@ -206,6 +207,12 @@ impl VideoWriter {
 
     fn failure(&mut self) -> Error {
         drop(self.pixels.take());
+        // It has a moment to end by itself, having said why.
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child.stop();
         let words = self.words.take().and_then(|words| words.join().ok());
         let words = words.filter(|words| !words.is_empty());
         Error::file(
@@ -229,6 +236,9 @@ impl Drop for VideoWriter {
         }
     }
 }
+
+/// How long a program that failed may take to say why.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A name beside `path` with its ending, by which ffmpeg tells the format.
 fn beside(path: &Path) -> PathBuf {

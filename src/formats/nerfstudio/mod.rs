@@ -187,7 +187,11 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Model> {
         kind,
         step: root.get("step").and_then(Item::as_int).unwrap_or(0),
         tensors,
-        options: Options::beside(path)?,
+        // Splats need nothing of the configuration.
+        options: match kind {
+            ModelKind::Nerfacto => Options::beside(path)?,
+            ModelKind::Splatfacto => None,
+        },
     })
 }
 
