@@ -18,8 +18,9 @@ use image_webp::WebPDecoder;
 use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// A PNG or JPEG of one color is packed about a thousandfold (a lossless WebP of one color is of any size). What a header claims beyond this many times the file, and this
-/// many bytes more, is not believed, so that a damaged or hostile file does not fill the memory.
+/// A PNG or JPEG of one color is packed about a thousandfold. What a header claims beyond this many times the file, and this
+/// many bytes more, is not believed, so that a damaged or hostile file does not fill the memory: that refuses a blank
+/// lossless WebP of more than the slack, too, which takes no bytes at any size.
 const UNPACKED_RATIO: u64 = 1000;
 const UNPACKED_SLACK: u64 = 64 << 20;
 

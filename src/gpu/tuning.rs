@@ -8,7 +8,8 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel
 /// Takes effect once in a process, before burn has a device; a configuration that was read before stays.
 pub fn configure(software: bool) {
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    // Sizes within a quarter of each other share what was found: drivers take seconds to compile a kernel.
+    // Sizes within a quarter of each other share what was found: drivers take seconds to compile a kernel. `Balanced` is
+    // also what stands where nobody chose, so one that was chosen is taken for it.
     if matches!(config.autotune.level, AutotuneLevel::Balanced) {
         config.autotune.level = AutotuneLevel::Minimal;
     }
