@@ -69,7 +69,6 @@ fn main() -> Result<(), Failure> {
     let mut best: BTreeMap<&str, [Times; 2]> = BTreeMap::new();
     for round in 0..=ROUNDS {
         for &name in place.parts() {
-            let start = Instant::now();
             let ours = parts.time(name)?;
             let theirs = match &mut torch {
                 Some(torch) => match torch.ask(name)?[..] {
@@ -87,7 +86,6 @@ fn main() -> Result<(), Failure> {
                     "first {name}: {:.2} s, PyTorch {:.2} s",
                     ours.wall, theirs.wall
                 );
-                log_long(start, name);
             }
         }
     }
@@ -113,14 +111,6 @@ fn main() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Tuning the first run of a part can take minutes.
-fn log_long(start: Instant, name: &str) {
-    let secs = start.elapsed().as_secs_f64();
-    if secs > 10.0 {
-        println!("(preparing {name} took {secs:.0} s)");
-    }
 }
 
 /// Operations a second, and their share of what the card reaches in products of large matrices.
