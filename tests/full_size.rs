@@ -6,7 +6,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use luxedit::diffusion::{InstructPix2Pix, Place, Precision, TextEncoder, UNet, Vae, read};
 use safetensors::{Dtype, SafeTensors};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[path = "full_size/adapter.rs"]
 mod adapter;
@@ -14,14 +16,33 @@ mod adapter;
 /// Relative L2 in f32.
 const TOLERANCE: f64 = 1e-4;
 
-fn folder() -> Option<PathBuf> {
+/// The folder, for one test at a time: what one takes of the memory is measured.
+struct Folder {
+    path: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn folder() -> Option<Folder> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let folder = std::env::var_os("LUXEDIT_FULL_SIZE").map(PathBuf::from);
     if folder.is_none() {
         println!(
             "skipped: LUXEDIT_FULL_SIZE names no folder with a full-size model and its reference"
         );
     }
-    folder
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    folder.map(|path| Folder {
+        path,
+        _alone: alone,
+    })
 }
 
 struct Reference(Vec<u8>);
