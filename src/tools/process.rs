@@ -74,11 +74,10 @@ impl Program {
         let chosen = chosen.trim();
         if !chosen.is_empty() {
             // A bare name is the file here that was looked at, not another one on the PATH.
-            let path = std::path::absolute(chosen).unwrap_or_else(|_| chosen.into());
-            return if path.is_file() {
-                Ok(path)
-            } else {
-                Err(missing(Some(path)))
+            return match std::path::absolute(chosen) {
+                Ok(path) if path.is_file() => Ok(path),
+                Ok(path) => Err(missing(Some(path))),
+                Err(_) => Err(missing(Some(chosen.into()))),
             };
         }
         let endings: &[&str] = if cfg!(windows) {
@@ -253,8 +252,9 @@ impl Running {
         };
         let group = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         match killpg(Pid::from_raw(group), Signal::SIGKILL) {
-            // It has ended, and was not waited for yet.
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Ok(()) => Ok(()),
+            // It has ended, or has left for another group.
+            Err(Errno::ESRCH) => self.child.kill(),
             // macOS says so of a group whose last member has ended.
             Err(Errno::EPERM) if cfg!(target_os = "macos") => Ok(()),
             Err(problem) => Err(problem.into()),
