@@ -74,18 +74,7 @@ fn main() -> luxedit::Result<()> {
         ..LuxenConfig::of(&settings, &dataset, gpu.is_software(), steps)
     };
     println!("{}: {config:?}", gpu.info.name);
-    let views = dataset
-        .split
-        .train
-        .iter()
-        .map(|&i| {
-            let v = &dataset.views[i];
-            Ok(TrainView {
-                camera: v.camera,
-                target: Target::upload(&gpu, &v.photo, v.mask.as_deref())?,
-            })
-        })
-        .collect::<luxedit::Result<Vec<_>>>()?;
+    let views = training_views(&gpu, &dataset)?;
     let mut trainer = LuxenTrainer::new(gpu.clone(), config, views.len() as u32)?;
     let mut secs = 0.0;
     for first in (0..steps).step_by(report) {
@@ -127,7 +116,56 @@ fn main() -> luxedit::Result<()> {
             1000.0 * picture,
         );
     }
-    frames_after_moves(&gpu, &trainer, &dataset)
+    frames_after_moves(&gpu, &trainer, &dataset)?;
+    kernels(&dataset, config)
+}
+
+/// What each kernel of a step takes, on a device of its own: timing them keeps them from overlapping.
+fn kernels(dataset: &Dataset, config: LuxenConfig) -> luxedit::Result<()> {
+    const STEPS: u32 = 20;
+    let gpu = Gpu::headless()?;
+    if !gpu.start_profile() {
+        println!("no times of kernels: {} cannot tell", gpu.info.name);
+        return Ok(());
+    }
+    let views = training_views(&gpu, dataset)?;
+    let mut trainer = LuxenTrainer::new(gpu.clone(), config, views.len() as u32)?;
+    let mut steps = |count| -> luxedit::Result<_> {
+        for _ in 0..count {
+            trainer.step(&views)?;
+        }
+        trainer.finish()?;
+        gpu.take_profile()
+    };
+    steps(STEPS / 2)?;
+    let times = steps(STEPS)?;
+    let total: Duration = times.values().map(|time| time.total).sum();
+    let mut rows: Vec<_> = times.iter().collect();
+    rows.sort_by_key(|(_, time)| std::cmp::Reverse(time.total));
+    println!(
+        "{:<28} {:>10} {:>9} {:>6}",
+        "kernel", "dispatches", "ms", "share"
+    );
+    for (name, time) in rows {
+        println!(
+            "{name:<28} {:>10.1} {:>9.2} {:>5.1}%",
+            f64::from(time.dispatches) / f64::from(STEPS),
+            1e3 * time.total.as_secs_f64() / f64::from(STEPS),
+            100.0 * time.total.as_secs_f64() / total.as_secs_f64(),
+        );
+    }
+    Ok(())
+}
+
+fn training_views(gpu: &Gpu, dataset: &Dataset) -> luxedit::Result<Vec<TrainView>> {
+    let view = |&i: &usize| {
+        let v = &dataset.views[i];
+        Ok(TrainView {
+            camera: v.camera,
+            target: Target::upload(gpu, &v.photo, v.mask.as_deref())?,
+        })
+    };
+    dataset.split.train.iter().map(view).collect()
 }
 
 fn frames_after_moves(

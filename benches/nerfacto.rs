@@ -1,8 +1,8 @@
 //! A Luxen's training step beside nerfstudio's own nerfacto in PyTorch, in one run: the same photos, rays, samples, sizes,
 //! grid semantics, schedules and number of threads; each with an initialization of its own.
-//! `cargo bench --bench nerfacto -- CAPTURE PYTHON [STEPS]`: a capture that is not bounded, and a Python with torch,
-//! nerfstudio 1.1.5 and what its nerfacto imports. The two take turns, so that whatever else the machine does falls on
-//! both.
+//! `cargo bench --bench nerfacto -- CAPTURE PYTHON [small|full [STEPS]]`: a capture that is not bounded, and a Python with
+//! torch, nerfstudio 1.1.5 and what its nerfacto imports; sizes as a processor trains in minutes, or as published. The two
+//! take turns, so that whatever else the machine does falls on both.
 
 #[path = "python/mod.rs"]
 mod python;
@@ -21,9 +21,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-const STEPS: u32 = 150;
-/// Steps that one does before the other's turn.
-const TURN: u32 = 25;
+/// Turns of either, unless told.
+const TURNS: u32 = 6;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<PathBuf> = std::env::args()
@@ -35,9 +34,16 @@ fn main() -> Result<(), Failure> {
         println!("skipped: needs a capture, and a Python with nerfstudio");
         return Ok(());
     };
-    let steps: u32 = match rest.first() {
-        Some(steps) => steps.display().to_string().parse()?,
-        None => STEPS,
+    let mut rest = rest.iter().map(|word| word.display().to_string());
+    // Steps that one does before the other's turn.
+    let (luxen_size, turn) = match rest.next().as_deref() {
+        None | Some("small") => (LuxenSize::Small, 25),
+        Some("full") => (LuxenSize::Full, 3),
+        Some(size) => return Err(format!("sizes are small and full, not {size}").into()),
+    };
+    let steps = match rest.next() {
+        Some(steps) => steps.parse()?,
+        None => TURNS * turn,
     };
     let gpu = Gpu::headless()?;
     let dataset = open_dataset(
@@ -47,7 +53,7 @@ fn main() -> Result<(), Failure> {
         &Cancel::default(),
     )?;
     let settings = Settings {
-        luxen_size: LuxenSize::Small,
+        luxen_size,
         luxen_appearance: Appearance::On,
         ..Default::default()
     };
@@ -92,8 +98,8 @@ fn main() -> Result<(), Failure> {
         "step", "luxedit", "nerfstudio", "ratio"
     );
     let mut sums = [[0.0; 2]; 2];
-    for done in (0..steps).step_by(TURN as usize) {
-        let count = TURN.min(steps - done);
+    for done in (0..steps).step_by(turn as usize) {
+        let count = turn.min(steps - done);
         let (wall, cpu) = (Instant::now(), cpu_secs()?);
         for _ in 0..count {
             ours.step(&views)?;
@@ -129,7 +135,7 @@ fn main() -> Result<(), Failure> {
     }
     let [ours, theirs] = sums;
     println!(
-        "after the first {TURN}: {:.1} times as fast, {:.1} times by processor time",
+        "after the first {turn}: {:.1} times as fast, {:.1} times by processor time",
         theirs[0] / ours[0],
         theirs[1] / ours[1]
     );
