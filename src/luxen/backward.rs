@@ -2,12 +2,12 @@
 
 use super::{
     FieldBuffers, FieldShape, Size,
-    kernels::BackwardKernels,
+    kernels::{BackwardKernels, ProposalKernels},
     layout::{APPEARANCE, LayerGradient, ProposalLayout, Source},
     marcher::{ChunkUniforms, Recorder, groups},
     optimizer::Optimizer,
-    uniforms::{Channels, FinalLevel},
-    workspace::{Gradients, SPLITS, Workspace},
+    uniforms::{Channels, FinalLevel, Held},
+    workspace::{Gradients, HELD_LANES, HOLDERS, SPLITS, Workspace},
 };
 use crate::gpu::{Packer, Slice};
 use bytemuck::Zeroable;
@@ -20,6 +20,8 @@ pub(super) struct BackwardUniforms {
     channels: [Slice; 4],
     /// A level's layers; the field's last is summed over rays.
     layers: [Vec<(LayerGradient, Slice)>; 3],
+    /// A proposal's network, where its sums are held.
+    held: Slice,
 }
 
 impl BackwardUniforms {
@@ -58,6 +60,12 @@ impl BackwardUniforms {
                 })
                 .collect()
         });
+        let held = packer.add(&Held {
+            count: ProposalLayout::VECTORS,
+            invocations: HOLDERS,
+            accumulates: u32::from(accumulates),
+            ..Held::zeroed()
+        });
         Self {
             last_level: packer.add(&FinalLevel {
                 samples,
@@ -67,6 +75,7 @@ impl BackwardUniforms {
             draw,
             channels,
             layers,
+            held,
         }
     }
 }
@@ -160,22 +169,35 @@ impl Backward<'_> {
         }
         if with_proposals {
             for level in 0..2 {
-                recorder.run(
-                    &kernels.proposal_backward,
-                    chunk.batches[level],
-                    &[
-                        self.field.network(level),
-                        &space.forward[level],
-                        &gradients.backward[level],
-                    ],
-                    [groups(chunk.quads[level]), 1, 1],
-                );
+                let buffers = [
+                    self.field.network(level),
+                    &space.forward[level],
+                    &gradients.backward[level],
+                    &gradients.partials,
+                ];
+                let batch = chunk.batches[level];
+                match &kernels.proposals {
+                    ProposalKernels::Tiled(backward) => {
+                        let quads = groups(chunk.quads[level]);
+                        recorder.run(backward, batch, &buffers[..3], [quads, 1, 1]);
+                    }
+                    ProposalKernels::Held { backward, reduce } => {
+                        recorder.run(backward, batch, &buffers, [HOLDERS / HELD_LANES, 1, 1]);
+                        let network = &self.optimizer.gradients[2 * level + 1];
+                        recorder.run(
+                            reduce,
+                            self.uniforms.held,
+                            &[&gradients.partials, network],
+                            [groups(ProposalLayout::VECTORS), 1, 1],
+                        );
+                    }
+                }
                 self.record_level(recorder, level);
             }
         }
     }
 
-    /// A level's table and layers, from its backward arena.
+    /// A level's table, and its layers as far as they are not held, from its backward arena.
     fn record_level(&self, recorder: &mut Recorder<'_, '_>, level: usize) {
         let Self {
             kernels,
@@ -203,7 +225,12 @@ impl Backward<'_> {
             [groups(chunk.quads[level]), levels, 1],
         );
         let tile = self.size.tile();
-        for (layer, uniform) in &self.uniforms.layers[level] {
+        let is_held = level < 2 && matches!(kernels.proposals, ProposalKernels::Held { .. });
+        let layers = match is_held {
+            true => &[],
+            false => self.uniforms.layers[level].as_slice(),
+        };
+        for (layer, uniform) in layers {
             let source = |source| match source {
                 Source::Forward(_) => &space.forward[level],
                 Source::Backward(_) => &gradients.backward[level],

@@ -2,7 +2,7 @@
 //! default, and so that densities keep their meaning (nerfstudio changed its initial density between versions, which made
 //! loaded scenes a hundred times denser).
 
-use super::{GridConfig, GridSemantics, Size};
+use super::{GridConfig, GridSemantics, Size, WeightSums};
 use serde::{Deserialize, Serialize};
 
 /// What lies behind everything.
@@ -93,6 +93,8 @@ pub struct LuxenConfig {
     pub proposals: [GridConfig; 2],
     #[serde(default)]
     pub tables: TableStorage,
+    #[serde(default)]
+    pub weight_sums: WeightSums,
     /// Rays a step.
     pub rays: u32,
     /// Most rays that go through the buffers at a time, a multiple of 64; 0: as many as fit the adapter. A step of more
@@ -148,6 +150,7 @@ impl LuxenConfig {
                 log2_entries: 17,
             }),
             tables: TableStorage::Single,
+            weight_sums: WeightSums::Auto,
             rays: 4096,
             chunk_rays: 0,
             samples: [256, 96, 48],

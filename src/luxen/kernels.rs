@@ -62,6 +62,29 @@ impl Size {
     }
 }
 
+/// Where the gradients of the proposals' weights are summed over samples. The sums differ by rounding alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightSums {
+    /// As suits the adapter.
+    #[default]
+    Auto,
+    /// Layer by layer, from what every sample leaves in memory: many invocations of little state, for graphics cards.
+    Tiled,
+    /// In the private memory of few invocations: for processors, whose software adapters pay for every access of storage.
+    Held,
+}
+
+impl WeightSums {
+    fn on(self, gpu: &Gpu) -> Self {
+        match self {
+            Self::Auto if gpu.is_software() => Self::Held,
+            Self::Auto => Self::Tiled,
+            chosen => chosen,
+        }
+    }
+}
+
 const RAYS_OF_VIEWS: ShaderSource = shader!(
     "rays_of_views",
     "luxen/batch",
@@ -138,6 +161,14 @@ const PROPOSAL_BACKWARD: ShaderSource = shader!(
     "luxen/proposal_network",
     "luxen/proposal_backward"
 );
+const PROPOSAL_HELD: ShaderSource = shader!(
+    "proposal_held",
+    "luxen/batch",
+    "luxen/quads",
+    "luxen/proposal_network",
+    "luxen/proposal_held"
+);
+const HELD_REDUCE: ShaderSource = shader!("held_reduce", "luxen/held_reduce");
 const RESAMPLE: ShaderSource = shader!(
     "resample",
     "luxen/batch",
@@ -333,6 +364,8 @@ pub const SHADERS: &[ShaderSource] = &[
     FIXED_SCALES,
     PROPOSAL,
     PROPOSAL_BACKWARD,
+    PROPOSAL_HELD,
+    HELD_REDUCE,
     RESAMPLE,
     PHOTO_LOSS,
     INTERLEVEL_LOSS,
@@ -433,12 +466,12 @@ pub(super) struct BackwardKernels {
     pub interlevel_loss: Kernel,
     pub losses: Kernel,
     pub radiance_backward: Kernel,
-    pub proposal_backward: Kernel,
+    pub ray_head_sums: Kernel,
+    pub proposals: ProposalKernels,
     pub fixed_scales: Kernel,
     pub scatter: Kernel,
     pub layer_sums: Kernel,
     pub layer_reduce: Kernel,
-    pub ray_head_sums: Kernel,
     pub cell_points: Kernel,
     pub cell_densities: Kernel,
     pub appearance_backward: Kernel,
@@ -449,8 +482,28 @@ pub(super) struct BackwardKernels {
     pub adam_table_half: Option<Kernel>,
 }
 
+/// The proposals' networks on the way back, see [`WeightSums`].
+pub(super) enum ProposalKernels {
+    Tiled(Kernel),
+    Held { backward: Kernel, reduce: Kernel },
+}
+
+impl ProposalKernels {
+    fn new(gpu: &Gpu, sums: WeightSums) -> Self {
+        match sums.on(gpu) {
+            WeightSums::Held => Self::Held {
+                backward: Kernel::unchecked(gpu, &PROPOSAL_HELD),
+                reduce: Kernel::new(gpu, &HELD_REDUCE),
+            },
+            WeightSums::Tiled | WeightSums::Auto => {
+                Self::Tiled(Kernel::unchecked(gpu, &PROPOSAL_BACKWARD))
+            }
+        }
+    }
+}
+
 impl BackwardKernels {
-    pub fn new(gpu: &Gpu, size: Size) -> Self {
+    pub fn new(gpu: &Gpu, size: Size, sums: WeightSums) -> Self {
         let [
             _,
             radiance_backward,
@@ -469,14 +522,14 @@ impl BackwardKernels {
             interlevel_loss: Kernel::new(gpu, &INTERLEVEL_LOSS),
             losses: Kernel::with_raw_shared_memory(gpu, &LOSSES),
             radiance_backward: Kernel::unchecked(gpu, radiance_backward),
-            proposal_backward: Kernel::unchecked(gpu, &PROPOSAL_BACKWARD),
+            ray_head_sums: Kernel::new(gpu, ray_head_sums),
+            proposals: ProposalKernels::new(gpu, sums),
             fixed_scales: Kernel::with_raw_shared_memory(gpu, &FIXED_SCALES),
             scatter: Kernel::new(gpu, &SCATTER),
             layer_sums: Kernel::unchecked(gpu, layer_sums),
             layer_reduce: Kernel::new(gpu, layer_reduce),
             cell_points: Kernel::new(gpu, &CELL_POINTS),
             cell_densities: Kernel::unchecked(gpu, cell_densities),
-            ray_head_sums: Kernel::new(gpu, ray_head_sums),
             appearance_backward: Kernel::new(gpu, appearance_backward),
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
             adam_network: Kernel::new(gpu, &ADAM_NETWORK),

@@ -30,7 +30,7 @@ pub use config::{Background, CameraPoses, Decay, LuxenConfig, PhotoLoss, PixelLo
 pub use field::{FieldBuffers, FieldShape, GROUPS};
 pub use grid::{GridConfig, GridSemantics, GridShape};
 pub use half::HalfTables;
-pub use kernels::{SHADERS, Size};
+pub use kernels::{SHADERS, Size, WeightSums};
 pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};
 pub use occupancy::CELLS;
 pub use patches::Patches;

@@ -132,7 +132,7 @@ impl LuxenTrainer {
         Ok(Self {
             optimizer: Optimizer::new(&gpu, &shape, moments, carries)?,
             forward: ForwardKernels::new(&gpu, config.size),
-            backward: BackwardKernels::new(&gpu, config.size),
+            backward: BackwardKernels::new(&gpu, config.size, config.weight_sums),
             occupancy: Occupancy::new(&gpu, &config, &space.arenas[2]),
             pool: PhotoPool::new(&gpu),
             poses: Poses::new(&gpu, &config, &shape, space.rays_capacity, tensors)?,

@@ -109,6 +109,16 @@ pub struct Layer {
     pub accumulates: u32,
 }
 
+/// `Held` of `luxen/held_reduce.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Held {
+    pub count: u32,
+    pub invocations: u32,
+    pub accumulates: u32,
+    pub padding: u32,
+}
+
 /// `AdamParams` of `luxen/adam.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -180,6 +190,7 @@ const _: () = assert!(
         && size_of::<FinalLevel>() == 16
         && size_of::<Draw>() == 32
         && size_of::<Layer>() == 48
+        && size_of::<Held>() == 16
         && size_of::<AdamParams>() == 112
         && size_of::<PoseStep>() == 32
         && size_of::<View>() == 96

@@ -9,7 +9,11 @@ use crate::{Error, Result, gpu::Gpu};
 /// Invocations that share the samples of a layer's gradient, see `luxen/layer.wgsl`.
 pub(super) const SPLITS: u32 = 64;
 
-/// Elements of the partial sums of the largest layer.
+/// Invocations that hold the sums of a proposal's gradient, and those of a workgroup, see `luxen/proposal_held.wgsl`.
+pub(super) const HOLDERS: u32 = 64;
+pub(super) const HELD_LANES: u32 = 8;
+
+/// Elements of the partial sums of the largest layer, or of what is held of a proposal.
 fn partials(shape: &FieldShape, tile: u32) -> u64 {
     let of_layer = |layer: &LayerGradient| {
         let w = &layer.weights;
@@ -22,6 +26,7 @@ fn partials(shape: &FieldShape, tile: u32) -> u64 {
         .iter()
         .chain(&proposal)
         .map(of_layer)
+        .chain([4 * u64::from(ProposalLayout::VECTORS * HOLDERS)])
         .max()
         .unwrap_or(0)
 }
