@@ -155,7 +155,7 @@ impl Backward<'_> {
                 &space.forward[2],
                 &gradients.backward[2],
             ],
-            [groups(chunk.quads[2]), 1, 1],
+            [groups(chunk.quads[2] / self.shape.layout.group), 1, 1],
         );
         recorder.run(
             &kernels.ray_head_sums,

@@ -53,6 +53,14 @@ impl Size {
         }
     }
 
+    /// Quads of an invocation of the networks' kernels: each reads a weight once for all of them. A processor has the room.
+    pub fn group(self) -> u32 {
+        match self {
+            Self::Small => 2,
+            Self::Full => 1,
+        }
+    }
+
     /// Neurons of a hidden layer.
     pub fn hidden(self) -> u32 {
         match self {

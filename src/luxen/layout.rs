@@ -92,6 +92,8 @@ pub struct Arena {
 pub struct FieldLayout {
     pub features: u32,
     pub hidden: u32,
+    /// Quads of an invocation, see [`Size::group`].
+    pub group: u32,
 }
 
 impl FieldLayout {
@@ -99,6 +101,7 @@ impl FieldLayout {
         Self {
             features: 2 * size.levels(),
             hidden: size.hidden(),
+            group: size.group(),
         }
     }
     const fn base_in(&self) -> u32 {
@@ -166,7 +169,9 @@ impl FieldLayout {
 
     /// All layers. The last is summed over rays, the others over samples.
     pub fn layers(&self) -> [LayerGradient; 6] {
-        let Self { features, hidden } = *self;
+        let Self {
+            features, hidden, ..
+        } = *self;
         let head_inputs = HARMONICS + GEOMETRY - 1 + APPEARANCE;
         [
             LayerGradient {
@@ -346,6 +351,7 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
         ("HIDDEN", l.hidden),
         ("TILE", size.tile()),
         ("LANES", size.tile_lanes()),
+        ("GROUP", l.group),
         ("APPEARANCE", APPEARANCE),
         ("BASE_ROW", l.base_row()),
         ("BASE_BIAS", l.base_bias()),

@@ -203,7 +203,7 @@ pub(super) fn record_forward(
                 &kernels.radiance,
                 batch,
                 &[field.network(2), &space.ray_hidden, arena],
-                [per_quad, 1, 1],
+                [groups(chunk.quads[level] / shape.layout.group), 1, 1],
             );
         }
     }
