@@ -8,9 +8,14 @@ fn parse(source: &ShaderSource) -> naga::Module {
         .unwrap_or_else(|e| panic!("{}:\n{}", source.name, e.emit_to_string(&wgsl)));
     // Of kernels that only adapters with it are given.
     let packs_half = source.name.ends_with("_half") || source.name == "luxen/halve_table";
-    let capabilities = match packs_half {
-        true => naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
-        false => naga::valid::Capabilities::empty(),
+    let adds_pairs = source.name == "luxen/scatter_pairs";
+    let capabilities = match (packs_half, adds_pairs) {
+        (true, _) => naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        (_, true) => {
+            naga::valid::Capabilities::SHADER_INT64
+                | naga::valid::Capabilities::SHADER_INT64_ATOMIC_ALL_OPS
+        }
+        (false, false) => naga::valid::Capabilities::empty(),
     };
     let mut validator =
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);

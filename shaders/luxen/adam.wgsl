@@ -16,9 +16,10 @@ struct AdamParams {
     epsilon: f32,
     // Whether earlier chunks of the step left something in `carried`.
     carries: u32,
+    // Whether a table's sums were added in pairs, see `add_in_pairs`.
+    in_pairs: u32,
     padding0: u32,
     padding1: u32,
-    padding2: u32,
     ends: array<vec4<u32>, 4>,
 }
 

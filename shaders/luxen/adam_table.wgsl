@@ -26,7 +26,8 @@ fn main(
     var gradient = vec4(0.0);
     let sum = sums[at];
     if any(sum != vec4(0)) {
-        gradient = vec4<f32>(sum) * scales[16u + level];
+        let lent = select(vec4(0), vec4(0, 1, 0, 1), sum.xxzz < vec4(0));
+        gradient = vec4<f32>(select(sum, sum + lent, params.in_pairs != 0u)) * scales[16u + level];
         sums[at] = vec4(0);
     }
     if params.collect_only != 0u {

@@ -129,6 +129,12 @@ impl Gpu {
         adapters::is_software(&self.info)
     }
 
+    /// Whether kernels can add 64 bits to storage at once.
+    pub fn adds_pairs(&self) -> bool {
+        let needed = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_INT64_ATOMIC_ALL_OPS;
+        self.device.features().contains(needed)
+    }
+
     /// Whether kernels can pack and unpack f16. Core WGSL, but old software adapters of Mesa cannot.
     pub fn packs_half(&self) -> bool {
         let flags = self.adapter.get_downlevel_capabilities().flags;

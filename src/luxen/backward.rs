@@ -2,7 +2,7 @@
 
 use super::{
     FieldBuffers, FieldShape, Size,
-    kernels::{BackwardKernels, ProposalKernels},
+    kernels::{BackwardKernels, ProposalKernels, SCATTER_RUN},
     layout::{APPEARANCE, LayerGradient, ProposalLayout, Source},
     marcher::{ChunkUniforms, Recorder, groups},
     optimizer::Optimizer,
@@ -222,7 +222,7 @@ impl Backward<'_> {
                 &gradients.scales[level],
                 &self.optimizer.gradients[2 * level],
             ],
-            [groups(chunk.quads[level]), levels, 1],
+            [groups(chunk.quads[level].div_ceil(SCATTER_RUN)), levels, 1],
         );
         let tile = self.size.tile();
         let is_held = level < 2 && matches!(kernels.proposals, ProposalKernels::Held { .. });

@@ -147,8 +147,19 @@ const SCATTER: ShaderSource = shader!(
     "scatter",
     "luxen/grid",
     "luxen/fixed_point",
+    "luxen/add_singly",
     "luxen/scatter"
 );
+/// For adapters that add 64 bits at once.
+const SCATTER_PAIRS: ShaderSource = shader!(
+    "scatter_pairs",
+    "luxen/grid",
+    "luxen/fixed_point",
+    "luxen/add_in_pairs",
+    "luxen/scatter"
+);
+/// Quads of an invocation of either.
+pub(super) const SCATTER_RUN: u32 = 4;
 const FIXED_SCALES: ShaderSource = shader!(
     "fixed_scales",
     "shared/workgroup_sum",
@@ -369,6 +380,7 @@ pub const SHADERS: &[ShaderSource] = &[
     ENCODE,
     ENCODE_HALF,
     SCATTER,
+    SCATTER_PAIRS,
     FIXED_SCALES,
     PROPOSAL,
     PROPOSAL_BACKWARD,
@@ -533,7 +545,10 @@ impl BackwardKernels {
             ray_head_sums: Kernel::new(gpu, ray_head_sums),
             proposals: ProposalKernels::new(gpu, sums),
             fixed_scales: Kernel::with_raw_shared_memory(gpu, &FIXED_SCALES),
-            scatter: Kernel::new(gpu, &SCATTER),
+            scatter: match gpu.adds_pairs() {
+                true => Kernel::new(gpu, &SCATTER_PAIRS),
+                false => Kernel::new(gpu, &SCATTER),
+            },
             layer_sums: Kernel::unchecked(gpu, layer_sums),
             layer_reduce: Kernel::new(gpu, layer_reduce),
             cell_points: Kernel::new(gpu, &CELL_POINTS),

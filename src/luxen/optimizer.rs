@@ -35,6 +35,8 @@ pub(super) struct Optimizer {
     lengths: [usize; 7],
     /// Where each level of a group ends, in f32s.
     ends: [Vec<u32>; 7],
+    /// How tables' sums were added, see [`Gpu::adds_pairs`].
+    adds_pairs: bool,
 }
 
 /// One group's part of a step.
@@ -45,7 +47,11 @@ pub(super) struct Update {
 
 /// Whether a group's gradient comes as fixed-point sums.
 pub(super) fn is_fixed_point(group: usize) -> bool {
-    matches!(group, 0 | 2 | 4 | APPEARANCES)
+    is_table(group) || group == APPEARANCES
+}
+
+fn is_table(group: usize) -> bool {
+    matches!(group, 0 | 2 | 4)
 }
 
 /// Bytes of an optimizer's buffers.
@@ -116,6 +122,7 @@ impl Optimizer {
                 _ => vec![lengths[group] as u32],
             }),
             lengths,
+            adds_pairs: gpu.adds_pairs(),
         })
     }
 
@@ -126,6 +133,7 @@ impl Optimizer {
             carried,
             lengths: _,
             ends: _,
+            adds_pairs: _,
         } = self;
         moments
             .iter()
@@ -168,6 +176,7 @@ impl Optimizer {
             beta2: BETA2,
             epsilon: EPSILON,
             carries: u32::from(carries),
+            in_pairs: u32::from(self.adds_pairs && is_table(group)),
             ends,
             ..AdamParams::zeroed()
         });

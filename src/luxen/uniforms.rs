@@ -132,7 +132,8 @@ pub struct AdamParams {
     pub beta2: f32,
     pub epsilon: f32,
     pub carries: u32,
-    pub padding: [u32; 3],
+    pub in_pairs: u32,
+    pub padding: [u32; 2],
     pub ends: [u32; 16],
 }
 

@@ -237,7 +237,8 @@ fn hash_grids_differentiate_as_both_references() {
         let groups = [levels.len() as u32, 1, 1];
         run(gpu, "fixed_scales", &channels, &[&back, &scales], groups);
         let uniform = grid_uniform(&levels, shift, quads);
-        let groups = [quads.div_ceil(64), levels.len() as u32, 1];
+        // An invocation takes four quads.
+        let groups = [quads.div_ceil(256), levels.len() as u32, 1];
         let buffers = [&points, &back, &scales, &sums];
         run(gpu, "scatter", &uniform, &buffers, groups);
         let inverse: Vec<f32> = gpu.read(&scales, 32).unwrap();
@@ -257,6 +258,17 @@ fn hash_grids_differentiate_as_both_references() {
         assert!(first.iter().zip(&second).all(|(a, b)| 2 * a == *b));
         // The largest sum leaves room for the sign, by construction.
         assert!(first.iter().all(|s| s.unsigned_abs() <= 1 << 30));
+        if !gpu.adds_pairs() {
+            println!("skipped: {} adds no 64 bits at once", gpu.info.name);
+            continue;
+        }
+        let pairs = gpu.storage("sums", table.len() as u64 * 4);
+        let buffers = [&points, &back, &scales, &pairs];
+        run(gpu, "scatter_pairs", &uniform, &buffers, groups);
+        let pairs: Vec<i64> = gpu.read(&pairs, table.len() / 2).unwrap();
+        for (pair, alone) in pairs.iter().zip(first.as_chunks::<2>().0) {
+            assert_eq!(*pair, i64::from(alone[0]) + (i64::from(alone[1]) << 32));
+        }
     }
 }
 
@@ -718,7 +730,19 @@ fn losses_and_their_way_back_follow_the_twin() {
 #[test]
 fn adam_takes_fixed_point_sums_and_carried_gradients() {
     let Some(gpu) = gpu() else { return };
-    let sums: Vec<i32> = vec![1 << 20, -(1 << 20), 0, 3, 0, 0, 0, 0];
+    for in_pairs in [false, true] {
+        adam_takes_sums(&gpu, in_pairs);
+    }
+}
+
+fn adam_takes_sums(gpu: &Gpu, in_pairs: bool) {
+    let sums: Vec<i32> = vec![1 << 20, -(1 << 20), 0, 3, -5, 1, -7, 0];
+    let pair = |p: &[i32; 2]| i64::from(p[0]) + (i64::from(p[1]) << 32);
+    let pairs: Vec<i64> = sums.as_chunks::<2>().0.iter().map(pair).collect();
+    let stored: &[i32] = match in_pairs {
+        false => &sums,
+        true => bytemuck::cast_slice(&pairs),
+    };
     let scales: Vec<f32> = (0..32)
         .map(|i| if i < 16 { 1024.0 } else { 1.0 / 1024.0 })
         .collect();
@@ -735,13 +759,14 @@ fn adam_takes_fixed_point_sums_and_carried_gradients() {
         beta2: 0.999,
         epsilon: 1e-15,
         carries: 1,
-        padding: [0; 3],
+        in_pairs: u32::from(in_pairs),
+        padding: [0; 2],
         ends,
     };
     let scales = gpu.storage_from("scales", &scales);
     let [carried, parameters, first, second] =
         ["carried", "parameters", "first", "second"].map(|l| gpu.storage_from(l, &zeros));
-    let sums_buffer = gpu.storage_from("sums", &sums);
+    let sums_buffer = gpu.storage_from("sums", stored);
     let buffers = [
         &scales,
         &sums_buffer,
@@ -750,16 +775,16 @@ fn adam_takes_fixed_point_sums_and_carried_gradients() {
         &first,
         &second,
     ];
-    run(&gpu, "adam_table", &params, &buffers, [1, 1, 1]);
+    run(gpu, "adam_table", &params, &buffers, [1, 1, 1]);
     assert_eq!(gpu.read::<i32>(&sums_buffer, 8).unwrap(), [0; 8]);
     assert_eq!(gpu.read::<f32>(&parameters, 8).unwrap(), zeros);
     gpu.queue
-        .write_buffer(&sums_buffer, 0, bytemuck::cast_slice(&sums));
+        .write_buffer(&sums_buffer, 0, bytemuck::cast_slice(stored));
     let params = AdamParams {
         collect_only: 0,
         ..params
     };
-    run(&gpu, "adam_table", &params, &buffers, [1, 1, 1]);
+    run(gpu, "adam_table", &params, &buffers, [1, 1, 1]);
     let moments: Vec<f32> = gpu.read(&first, 8).unwrap();
     let got = gpu.read::<f32>(&parameters, 8).unwrap();
     for (i, sum) in sums.iter().enumerate() {
