@@ -1,6 +1,6 @@
 //! A Luxen's training step beside nerfstudio's own nerfacto in PyTorch, in one run: the same photos, rays, samples, sizes,
 //! grid semantics, schedules and number of threads; each with an initialization of its own.
-//! `cargo bench --bench nerfacto -- CAPTURE PYTHON [small|full [STEPS]]`: a capture that is not bounded, and a Python with
+//! `cargo bench --bench nerfacto -- CAPTURE PYTHON [small|full [STEPS [RAYS]]]`: a capture that is not bounded, and a Python with
 //! torch, nerfstudio 1.1.5 and what its nerfacto imports; sizes as a processor trains in minutes, or as published. The two
 //! take turns, so that whatever else the machine does falls on both.
 
@@ -19,10 +19,12 @@ use luxedit::{
 use python::{Failure, Python, cpu_secs};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Turns of either, unless told.
-const TURNS: u32 = 6;
+const TURNS: u32 = 12;
+/// PyTorch's threads keep a processor busy for a while after their turn, waiting for more.
+const STILL: Duration = Duration::from_millis(500);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<PathBuf> = std::env::args()
@@ -45,6 +47,10 @@ fn main() -> Result<(), Failure> {
         Some(steps) => steps.parse()?,
         None => TURNS * turn,
     };
+    let luxen_rays = match rest.next() {
+        Some(rays) => rays.parse()?,
+        None => 0,
+    };
     let gpu = Gpu::headless()?;
     let dataset = open_dataset(
         capture,
@@ -54,6 +60,7 @@ fn main() -> Result<(), Failure> {
     )?;
     let settings = Settings {
         luxen_size,
+        luxen_rays,
         luxen_appearance: Appearance::On,
         ..Default::default()
     };
@@ -100,6 +107,7 @@ fn main() -> Result<(), Failure> {
     let mut sums = [[0.0; 2]; 2];
     for done in (0..steps).step_by(turn as usize) {
         let count = turn.min(steps - done);
+        std::thread::sleep(STILL);
         let (wall, cpu) = (Instant::now(), cpu_secs()?);
         for _ in 0..count {
             ours.step(&views)?;

@@ -16,7 +16,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Columns, then blocks of four rows. `a` holds a block as its four samples, each with the block's four channels.
     var sums: array<array<vec4<f32>, BLOCKS>, TILE>;
     var biases: array<vec4<f32>, BLOCKS>;
-    for (var quad = split; quad < layer.quads; quad += SPLITS) {
+    // Neighbouring quads one after the other: a processor fetches ahead.
+    let share = (layer.quads + SPLITS / LANES - 1u) / (SPLITS / LANES);
+    let end = min(layer.quads, share * (group.z + 1u));
+    for (var quad = share * group.z + local; quad < end; quad += LANES) {
         var a: array<mat4x4<f32>, BLOCKS>;
         for (var k = 0u; k < BLOCKS; k++) {
             let first = row + 4u * k;
