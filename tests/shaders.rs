@@ -9,7 +9,8 @@ fn parse(source: &ShaderSource) -> naga::Module {
     // Of kernels that only adapters with it are given.
     let packs_half = source.name.ends_with("_half") || source.name == "luxen/halve_table";
     let adds_pairs = source.name == "luxen/scatter_pairs";
-    let capabilities = match (packs_half, adds_pairs) {
+    let is_wide = source.name.ends_with("_wide");
+    let capabilities = match (packs_half, adds_pairs || is_wide) {
         (true, _) => naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
         (_, true) => {
             naga::valid::Capabilities::SHADER_INT64

@@ -143,6 +143,13 @@ const ENCODE_HALF: ShaderSource = shader!(
     "luxen/entry_half",
     "luxen/encode"
 );
+/// For software adapters that know integers of 64 bits.
+const ENCODE_WIDE: ShaderSource = shader!(
+    "encode_wide",
+    "luxen/grid",
+    "luxen/entry_wide",
+    "luxen/encode"
+);
 const SCATTER: ShaderSource = shader!(
     "scatter",
     "luxen/grid",
@@ -379,6 +386,7 @@ pub const SHADERS: &[ShaderSource] = &[
     POINTS,
     ENCODE,
     ENCODE_HALF,
+    ENCODE_WIDE,
     SCATTER,
     SCATTER_PAIRS,
     FIXED_SCALES,
@@ -463,11 +471,14 @@ pub(super) struct ForwardKernels {
 impl ForwardKernels {
     pub fn new(gpu: &Gpu, size: Size) -> Self {
         let [radiance, _, ray_head, ..] = by(size);
+        let is_wide =
+            gpu.is_software() && gpu.device.features().contains(wgpu::Features::SHADER_INT64);
+        let encode = if is_wide { &ENCODE_WIDE } else { &ENCODE };
         Self {
             rays_of_camera: Kernel::new(gpu, &RAYS_OF_CAMERA),
             first_bins: Kernel::new(gpu, &FIRST_BINS),
             points: Kernel::new(gpu, &POINTS),
-            encode: TableKernel::new(gpu, &ENCODE, &ENCODE_HALF),
+            encode: TableKernel::new(gpu, encode, &ENCODE_HALF),
             proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
