@@ -1,4 +1,4 @@
-// Features of four samples at one level (the workgroup's y).
+// Features of four samples at one level (by the workgroup's y).
 
 @group(0) @binding(2) var<storage, read_write> arena: array<vec4<f32>>;
 
@@ -15,17 +15,18 @@ fn interpolate(level: GridLevel, point: vec3<f32>) -> vec2<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     if id.x >= grid.quads {
         return;
     }
-    let at = (grid.features_at + 2u * id.y) * grid.quads + id.x;
+    let number = level_of(id.y, groups.y);
+    let at = (grid.features_at + 2u * number) * grid.quads + id.x;
     if all(arena[3u * grid.quads + id.x] == vec4(0.0)) {
         arena[at] = vec4(0.0);
         arena[at + grid.quads] = vec4(0.0);
         return;
     }
-    let level = grid.levels[id.y];
+    let level = grid.levels[number];
     let x = arena[id.x];
     let y = arena[grid.quads + id.x];
     let z = arena[2u * grid.quads + id.x];

@@ -55,3 +55,9 @@ fn grid_slope(share: vec3<f32>, corner: u32) -> vec3<f32> {
     let slope = select(vec3(-1.0), vec3(1.0), is_upper);
     return slope * vec3(weight.y * weight.z, weight.x * weight.z, weight.x * weight.y);
 }
+
+// Level of a row of workgroups, of `count`: coarse ones, which are cheap, take turns with fine ones, because a software
+// adapter hands each processor a run of neighbouring workgroups.
+fn level_of(row: u32, count: u32) -> u32 {
+    return select(row / 2u, count - 1u - row / 2u, row % 2u != 0u);
+}

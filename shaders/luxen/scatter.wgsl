@@ -1,4 +1,4 @@
-// The gradient of RUN neighbouring quads at one level (the workgroup's y) into the table. Neighbouring samples of a ray often
+// The gradient of RUN neighbouring quads at one level (by the workgroup's y) into the table. Neighbouring samples of a ray often
 // share a cell; their sums leave together.
 
 @group(0) @binding(1) var<storage, read> points: array<vec4<f32>>;
@@ -16,15 +16,16 @@ fn flush(level: GridLevel, cell: vec3<u32>, sums: ptr<function, array<vec2<f32>,
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let quads = grid.quads;
-    let level = grid.levels[id.y];
-    let scale = scales[id.y];
+    let number = level_of(id.y, groups.y);
+    let level = grid.levels[number];
+    let scale = scales[number];
     var sums: array<vec2<f32>, 8>;
     var held = vec3(0u);
     var holds = false;
     for (var quad = RUN * id.x; quad < min(RUN * (id.x + 1u), quads); quad++) {
-        let at = (grid.d_features_at + 2u * id.y) * quads + quad;
+        let at = (grid.d_features_at + 2u * number) * quads + quad;
         let d0 = d_arena[at];
         let d1 = d_arena[at + quads];
         if all(d0 == vec4(0.0)) && all(d1 == vec4(0.0)) {
