@@ -165,12 +165,32 @@ impl Gpu {
     /// Wait until everything submitted so far has run.
     ///
     /// # Errors
-    /// [`Error::Gpu`] when the device is lost.
+    /// [`Error::Gpu`] for the first driver or validation error since the last call, or a lost device.
     pub fn wait(&self) -> Result<()> {
-        self.device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|e| Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
-        self.check()
+        self.settle(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Wait until a submission has run.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for the first driver or validation error since the last call, or a lost device.
+    pub fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        self.settle(wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: None,
+        })
+    }
+
+    /// What was refused when it was submitted cannot be waited for: the driver's reason comes first.
+    fn settle(&self, kind: wgpu::PollType) -> Result<()> {
+        let polled = self.device.poll(kind);
+        self.check()?;
+        match polled {
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::Gpu(format!(
+                "the graphics device stopped answering: {e}"
+            ))),
+        }
     }
 
     /// Largest storage binding the device allows, in bytes.

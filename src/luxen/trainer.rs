@@ -414,14 +414,7 @@ impl LuxenTrainer {
         let failed = |e: &dyn std::fmt::Display| {
             Error::Gpu(format!("reading back from the graphics device: {e}"))
         };
-        self.gpu
-            .device
-            .poll(wgpu::PollType::Wait {
-                submission_index: Some(oldest.submission),
-                timeout: None,
-            })
-            .map_err(|e| Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
-        self.gpu.check()?;
+        self.gpu.wait_for(oldest.submission)?;
         oldest
             .mapped
             .recv()

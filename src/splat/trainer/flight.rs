@@ -305,14 +305,7 @@ impl SplatTrainer {
         let failed = |e: &dyn std::fmt::Display| {
             Error::Gpu(format!("reading back from the graphics device: {e}"))
         };
-        self.gpu
-            .device
-            .poll(wgpu::PollType::Wait {
-                submission_index: Some(pending.submission.clone()),
-                timeout: None,
-            })
-            .map_err(|e| Error::Gpu(format!("the graphics device stopped answering: {e}")))?;
-        self.gpu.check()?;
+        self.gpu.wait_for(pending.submission.clone())?;
         pending
             .mapped
             .recv()
