@@ -13,14 +13,10 @@ fn take(q: u32, quad: u32) {
     let quads = quad_count();
     inside[q] = arena[3u * quads + quad];
     for (var k = 0u; k < BASE_IN; k++) {
-        let at = (FEATURES_AT + 4u * k) * quads + quad;
-        x[q * BASE_IN + k] = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
+        x[q * BASE_IN + k] = block(FEATURES_AT + 4u * k, quad);
     }
     for (var o = 0u; o < HEAD_IN; o++) {
         base[q * HEAD_IN + o] = outer(vec4(1.0), network[BASE_BIAS + o]);
-    }
-    for (var o = 0u; o < HEAD_OUT; o++) {
-        second[q * HEAD_OUT + o] = outer(vec4(1.0), network[HEAD_BIAS + o]);
     }
 }
 
@@ -35,7 +31,7 @@ fn base_neuron(q: u32, row: u32) {
     }
 }
 
-// Stores the density network's outputs; the color network has no use for the logit.
+// Stores the density network's outputs, and begins the color network, which has no use for the logit.
 fn density(q: u32, quad: u32) {
     let quads = quad_count();
     for (var o = 0u; o < HEAD_IN; o++) {
@@ -45,6 +41,9 @@ fn density(q: u32, quad: u32) {
     }
     arena[DENSITY_AT * quads + quad] = density_of(base[q * HEAD_IN][0]) * inside[q];
     base[q * HEAD_IN][0] = vec4(0.0);
+    for (var o = 0u; o < HEAD_OUT; o++) {
+        second[q * HEAD_OUT + o] = outer(vec4(1.0), network[HEAD_BIAS + o]);
+    }
 }
 
 fn head_neuron(q: u32, quad: u32, j: u32) {
@@ -120,7 +119,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         return;
     }
-    // Calls with a constant instead of a loop: what lies in arrays stays in registers.
     take(0u, first);
     if GROUP > 1u {
         take(1u, first + 1u);
@@ -145,13 +143,4 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if GROUP > 1u {
         color(1u, first + 1u);
     }
-}
-
-// Whether no sample of the group is in the scene.
-fn is_outside(first: u32) -> bool {
-    var sum = vec4(0.0);
-    for (var q = 0u; q < GROUP; q++) {
-        sum += arena[3u * quad_count() + first + q];
-    }
-    return all(sum == vec4(0.0));
 }

@@ -13,18 +13,8 @@ var<private> d_base: array<mat4x4<f32>, GROUP * HEAD_IN>;
 var<private> d_second: array<mat4x4<f32>, GROUP * HEAD_OUT>;
 var<private> d_logit: array<vec4<f32>, GROUP>;
 
-fn block(channel: u32, quad: u32) -> mat4x4<f32> {
-    let quads = quad_count();
-    let at = channel * quads + quad;
-    return mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
-}
-
 fn take(q: u32, quad: u32) {
     let quads = quad_count();
-    for (var k = 0u; k < BASE_IN; k++) {
-        x[q * BASE_IN + k] = block(FEATURES_AT + 4u * k, quad);
-        d_x[q * BASE_IN + k] = mat4x4<f32>();
-    }
     for (var o = 0u; o < HEAD_IN; o++) {
         base[q * HEAD_IN + o] = block(BASE_AT + 4u * o, quad);
         d_base[q * HEAD_IN + o] = mat4x4<f32>();
@@ -74,6 +64,7 @@ fn head_neuron(q: u32, quad: u32, j: u32) {
     d_arena[(D_HEAD1_AT + j) * quads + quad] = d;
 }
 
+// Stores what came back to the density network's outputs, and begins the way through its layers.
 fn density(q: u32, quad: u32) {
     let quads = quad_count();
     d_base[q * HEAD_IN][0] = d_logit[q];
@@ -81,6 +72,10 @@ fn density(q: u32, quad: u32) {
         for (var c = 0u; c < 4u; c++) {
             d_arena[(D_BASE_AT + 4u * o + c) * quads + quad] = d_base[q * HEAD_IN + o][c];
         }
+    }
+    for (var k = 0u; k < BASE_IN; k++) {
+        x[q * BASE_IN + k] = block(FEATURES_AT + 4u * k, quad);
+        d_x[q * BASE_IN + k] = mat4x4<f32>();
     }
 }
 
@@ -127,12 +122,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         return;
     }
-    // Calls with a constant instead of a loop: what lies in arrays stays in registers.
-    take(0u, first);
     color(0u, first);
+    take(0u, first);
     if GROUP > 1u {
-        take(1u, first + 1u);
         color(1u, first + 1u);
+        take(1u, first + 1u);
     }
     for (var j = 0u; j < HIDDEN; j++) {
         head_neuron(0u, first, j);
@@ -154,13 +148,4 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if GROUP > 1u {
         give(1u, first + 1u);
     }
-}
-
-// Whether no sample of the group is in the scene.
-fn is_outside(first: u32) -> bool {
-    var sum = vec4(0.0);
-    for (var q = 0u; q < GROUP; q++) {
-        sum += arena[3u * quad_count() + first + q];
-    }
-    return all(sum == vec4(0.0));
 }

@@ -315,6 +315,7 @@ macro_rules! by_size {
                 "luxen/quads",
                 $size,
                 "luxen/network",
+                "luxen/group",
                 "luxen/radiance"
             ),
             shader!(
@@ -323,6 +324,7 @@ macro_rules! by_size {
                 "luxen/quads",
                 $size,
                 "luxen/network",
+                "luxen/group",
                 "luxen/radiance_backward"
             ),
             shader!(
