@@ -15,11 +15,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    // From both halves in turn, because fine levels are seldom touched; see `level_of`.
-    let number = linear_index(group, groups, 0u, 1u);
-    let half = (params.count + 127u) / 128u;
-    let at = 64u * (number / 2u + half * (number % 2u)) + local;
-    if number >= 2u * half || at >= params.count {
+    let at = linear_index(group, groups, local, 64u);
+    if at >= params.count {
         return;
     }
     var level = 0u;

@@ -5,7 +5,6 @@
 @group(0) @binding(2) var<storage, read> d_arena: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scales: array<f32>;
 
-// A chunk has a multiple of 64 rays, hence of 16 quads a sample.
 const RUN: u32 = 4u;
 
 fn flush(level: GridLevel, cell: vec3<u32>, sums: ptr<function, array<vec2<f32>, 8>>, scale: f32) {
