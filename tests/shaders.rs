@@ -100,7 +100,7 @@ fn luxen_shaders_are_valid() {
 /// The host lays out weights and channels as the kernels do.
 #[test]
 fn luxen_layouts_agree_with_their_kernels() {
-    use luxedit::luxen::{SHADERS, Size, constants};
+    use luxedit::luxen::{SHADERS, Size, constants, dispatch_constants};
     for (kernel, expected) in [
         (
             "luxen/radiance_backward",
@@ -112,19 +112,27 @@ fn luxen_layouts_agree_with_their_kernels() {
         for size in expected {
             let module = parse(sources.next().expect("a kernel of this size"));
             for (name, value) in constants(size) {
-                let (_, constant) = module
-                    .constants
-                    .iter()
-                    .find(|(_, c)| c.name.as_deref() == Some(name))
-                    .unwrap_or_else(|| panic!("{kernel}: no constant {name}"));
-                let expression = &module.global_expressions[constant.init];
-                let naga::Expression::Literal(naga::Literal::U32(got)) = expression else {
-                    panic!("{kernel}: {name} is {expression:?}");
-                };
-                assert_eq!(*got, value, "{kernel} at {size:?}: {name}");
+                assert_constant(&module, kernel, name, value);
             }
         }
     }
+    for (kernel, name, value) in dispatch_constants() {
+        let source = SHADERS.iter().find(|s| s.name == kernel);
+        assert_constant(&parse(source.expect("a kernel")), kernel, name, value);
+    }
+}
+
+fn assert_constant(module: &naga::Module, kernel: &str, name: &str, value: u32) {
+    let (_, constant) = module
+        .constants
+        .iter()
+        .find(|(_, c)| c.name.as_deref() == Some(name))
+        .unwrap_or_else(|| panic!("{kernel}: no constant {name}"));
+    let expression = &module.global_expressions[constant.init];
+    let naga::Expression::Literal(naga::Literal::U32(got)) = expression else {
+        panic!("{kernel}: {name} is {expression:?}");
+    };
+    assert_eq!(*got, value, "{kernel}: {name}");
 }
 
 #[test]

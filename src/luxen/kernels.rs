@@ -84,11 +84,11 @@ pub enum WeightSums {
 }
 
 impl WeightSums {
-    fn on(self, gpu: &Gpu) -> Self {
+    fn are_held(self, gpu: &Gpu) -> bool {
         match self {
-            Self::Auto if gpu.is_software() => Self::Held,
-            Self::Auto => Self::Tiled,
-            chosen => chosen,
+            Self::Auto => gpu.is_software(),
+            Self::Tiled => false,
+            Self::Held => true,
         }
     }
 }
@@ -522,15 +522,14 @@ pub(super) enum ProposalKernels {
 }
 
 impl ProposalKernels {
-    fn new(gpu: &Gpu, sums: WeightSums) -> Self {
-        match sums.on(gpu) {
-            WeightSums::Held => Self::Held {
+    pub fn new(gpu: &Gpu, sums: WeightSums) -> Self {
+        if sums.are_held(gpu) {
+            Self::Held {
                 backward: Kernel::unchecked(gpu, &PROPOSAL_HELD),
                 reduce: Kernel::new(gpu, &HELD_REDUCE),
-            },
-            WeightSums::Tiled | WeightSums::Auto => {
-                Self::Tiled(Kernel::unchecked(gpu, &PROPOSAL_BACKWARD))
             }
+        } else {
+            Self::Tiled(Kernel::unchecked(gpu, &PROPOSAL_BACKWARD))
         }
     }
 }

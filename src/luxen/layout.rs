@@ -1,7 +1,7 @@
 //! Where weights lie in the networks' buffers and values in the arenas: the host's side of the constants in
 //! `luxen/network.wgsl` and `luxen/proposal_network.wgsl` (a test compares them).
 
-use super::{Size, uniforms::Layer};
+use super::{Size, kernels::SCATTER_RUN, uniforms::Layer, workspace::HELD_LANES};
 use bytemuck::Zeroable;
 
 /// Values of a view's appearance.
@@ -376,5 +376,14 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
         ("HEAD1_AT", l.head1_at()),
         ("D_HEAD1_AT", l.head1_at() + l.hidden),
         ("D_HEAD2_AT", l.head1_at() + 2 * l.hidden),
+    ]
+}
+
+/// What dispatches are counted by and their kernels say, too: kernel, name, value.
+pub fn dispatch_constants() -> [(&'static str, &'static str, u32); 3] {
+    [
+        ("luxen/scatter", "RUN", SCATTER_RUN),
+        ("luxen/scatter_pairs", "RUN", SCATTER_RUN),
+        ("luxen/proposal_held", "HELD_LANES", HELD_LANES),
     ]
 }

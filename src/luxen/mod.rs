@@ -31,7 +31,9 @@ pub use field::{FieldBuffers, FieldShape, GROUPS};
 pub use grid::{GridConfig, GridSemantics, GridShape};
 pub use half::HalfTables;
 pub use kernels::{SHADERS, Size, WeightSums};
-pub use layout::{FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants};
+pub use layout::{
+    FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants, dispatch_constants,
+};
 pub use occupancy::CELLS;
 pub use patches::Patches;
 pub use renderer::{Drawable, LuxenRenderer};

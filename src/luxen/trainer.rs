@@ -7,7 +7,7 @@ use super::{
     LuxenState,
     backward::{Backward, BackwardUniforms},
     field::APPEARANCES,
-    kernels::{BackwardKernels, ForwardKernels},
+    kernels::{BackwardKernels, ForwardKernels, ProposalKernels},
     marcher::{ChunkUniforms, RayRange, Recorder, groups, record_forward},
     occupancy::Occupancy,
     optimizer::Optimizer,
@@ -565,6 +565,9 @@ impl LuxenTrainer {
         if let Some(poses) = &mut self.poses {
             let rays = self.space.rays_capacity;
             poses.prepare(&self.gpu, &config, &self.shape, rays);
+        }
+        if config.weight_sums != old.weight_sums {
+            self.backward.proposals = ProposalKernels::new(&self.gpu, config.weight_sums);
         }
         if config.tables != old.tables {
             self.field = self

@@ -9,8 +9,9 @@ use crate::{Error, Result, gpu::Gpu};
 /// Invocations that share the samples of a layer's gradient, see `luxen/layer.wgsl`.
 pub(super) const SPLITS: u32 = 64;
 
-/// Invocations that hold the sums of a proposal's gradient, and those of a workgroup, see `luxen/proposal_held.wgsl`.
-pub(super) const HOLDERS: u32 = 64;
+/// Invocations that hold the sums of a proposal's gradient, enough for many processors, and those of a workgroup, see
+/// `luxen/proposal_held.wgsl`.
+pub(super) const HOLDERS: u32 = 256;
 pub(super) const HELD_LANES: u32 = 8;
 
 /// Elements of the partial sums of the largest layer, or of what is held of a proposal.
