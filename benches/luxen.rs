@@ -2,6 +2,9 @@
 //! the viewport of a 640×480 window shows its frame.
 //! `cargo bench --bench luxen -- CAPTURE [--downscale N] [--luxen-rays N] [--steps N] [--report N] [--precision half] …`
 
+#[path = "support/kernels.rs"]
+mod kernel_times;
+
 use luxedit::{
     app::{Canvas, Pace},
     edit::Drawable,
@@ -139,21 +142,7 @@ fn kernels(dataset: &Dataset, config: LuxenConfig) -> luxedit::Result<()> {
     };
     steps(STEPS / 2)?;
     let times = steps(STEPS)?;
-    let total: Duration = times.values().map(|time| time.total).sum();
-    let mut rows: Vec<_> = times.iter().collect();
-    rows.sort_by_key(|(_, time)| std::cmp::Reverse(time.total));
-    println!(
-        "{:<28} {:>10} {:>9} {:>6}",
-        "kernel", "dispatches", "ms", "share"
-    );
-    for (name, time) in rows {
-        println!(
-            "{name:<28} {:>10.1} {:>9.2} {:>5.1}%",
-            f64::from(time.dispatches) / f64::from(STEPS),
-            1e3 * time.total.as_secs_f64() / f64::from(STEPS),
-            100.0 * time.total.as_secs_f64() / total.as_secs_f64(),
-        );
-    }
+    kernel_times::table(&times, &[], STEPS);
     Ok(())
 }
 

@@ -5,13 +5,15 @@
 //! `cargo bench --bench rasterizer`; `-- quick` leaves out the large scenes, `-- steps` draws nothing but steps, `-- write
 //! COUNT FILE.ply` writes a scene of three bands of harmonics instead.
 
+#[path = "support/kernels.rs"]
+mod kernel_times;
 #[path = "support/ball.rs"]
 mod support;
 
 use luxedit::{
     Result,
     formats::splats::{SplatFormat, write_splats},
-    gpu::{Gpu, GpuImage, KernelTime},
+    gpu::{Gpu, GpuImage},
     loss::Target,
     scene::{Photo, Splats},
     splat::{
@@ -20,7 +22,6 @@ use luxedit::{
     },
 };
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -270,33 +271,6 @@ fn kernels(gpu: &Arc<Gpu>, count: usize) -> Result<()> {
         "\n{count} splats, {} visible, {} intersections; a step's kernels",
         last.visible, last.intersections
     );
-    println!(
-        "{:<24} {:>10} {:>9} {:>6} {:>10} {:>8}",
-        "kernel", "dispatches", "ms", "share", "needs MB", "GB/s"
-    );
-    table(&times, &needs(&sizes), f64::from(STEPS));
+    kernel_times::table(&times, &needs(&sizes), STEPS);
     Ok(())
-}
-
-fn table(times: &BTreeMap<&str, KernelTime>, needs: &[(&str, f64)], steps: f64) {
-    let total: f64 = times.values().map(|t| t.total.as_secs_f64()).sum();
-    let mut rows: Vec<_> = times.iter().collect();
-    rows.sort_by_key(|(_, time)| std::cmp::Reverse(time.total));
-    for (name, time) in rows {
-        let seconds = time.total.as_secs_f64();
-        let (megabytes, rate) = match needs.iter().find(|(known, _)| known == name) {
-            Some((_, bytes)) => (
-                format!("{:.2}", bytes / 1e6),
-                format!("{:.2}", bytes * steps / seconds / 1e9),
-            ),
-            None => ("".into(), "".into()),
-        };
-        println!(
-            "{name:<24} {:>10} {:>9.2} {:>5.1}% {megabytes:>10} {rate:>8}",
-            f64::from(time.dispatches) / steps,
-            seconds * 1e3 / steps,
-            100.0 * seconds / total,
-        );
-    }
-    println!("{:<24} {:>10} {:>9.2}", "all", "", total * 1e3 / steps);
 }
