@@ -5,6 +5,8 @@
 mod archives;
 #[path = "formats/camera_paths.rs"]
 mod camera_paths;
+#[path = "support/photogrammetry.rs"]
+mod cameras_of_programs;
 #[path = "formats/captures.rs"]
 mod captures;
 #[path = "formats/damaged.rs"]
@@ -15,6 +17,8 @@ mod frames;
 mod lens;
 #[path = "formats/llff.rs"]
 mod llff;
+#[path = "formats/photogrammetry.rs"]
+mod photogrammetry;
 #[path = "formats/pictures.rs"]
 mod pictures;
 #[path = "formats/plys.rs"]

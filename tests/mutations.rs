@@ -2,6 +2,8 @@
 //! hang, or memory beyond a small multiple of the file. What was found so stays as a test beside its format.
 //! `LUXEDIT_MUTANTS` sets how many a format (default 2000; `./dev fuzz`: 100 000).
 
+#[path = "support/photogrammetry.rs"]
+mod cameras_of_programs;
 #[path = "mutations/captures.rs"]
 mod captures;
 #[path = "mutations/checkpoints.rs"]

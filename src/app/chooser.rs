@@ -135,7 +135,7 @@ impl Chooser {
                             "Scenes and captures",
                             &[
                                 "ply", "splat", "ksplat", "spz", "sog", "gltf", "glb", "json",
-                                "npy", "zip", "mp4", "mov", "m4v", "mkv", "webm",
+                                "npy", "xml", "csv", "zip", "mp4", "mov", "m4v", "mkv", "webm",
                             ],
                         )
                         .add_filter("All files", &["*"])

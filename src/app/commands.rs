@@ -253,7 +253,7 @@ commands! {
     OpenDemo, File, "Open demo", None, "The scene that comes with luxedit, ready to edit",
         |f| { needs_idle(f)?; f.demo_refusal.clone().map_or(Ok(()), Err) };
     OpenFolder, File, "Open capture folder…", command(Key::O),
-        "A folder of photos, with poses (COLMAP, nerfstudio, LLFF, Blender) or without, or a luxedit project", needs_idle;
+        "A folder of photos, with poses (COLMAP, nerfstudio, Metashape, RealityCapture, …) or without, or a luxedit project", needs_idle;
     OpenFile, File, "Open file…", command_shift(Key::O),
         "A splat file, a capture's transforms.json or .zip, or a video", needs_idle;
     Save, File / group, "Save project", command(Key::S),

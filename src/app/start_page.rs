@@ -66,7 +66,7 @@ pub fn show(
         });
         ui.add_space(4.0);
         ui.label(theme::small(
-            "or drop a capture (COLMAP, nerfstudio, LLFF, Blender; zipped too), photos, a video, a splat file or a project here",
+            "or drop a capture (COLMAP, nerfstudio, Metashape, RealityCapture, …; zipped too), photos, a video, a splat file or a project here",
         ));
         if recents.paths().is_empty() {
             return;

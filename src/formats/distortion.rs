@@ -14,6 +14,9 @@ pub const MAX_HALF_FIELD_DEGREES: f64 = 60.0;
 /// cannot be inverted usefully.
 const MIN_SLOPE: f64 = 0.1;
 
+/// Pixels of the longer side of a photo; longer ones are damaged files.
+const MAX_SIDE: u32 = 1 << 20;
+
 /// How the ideal projection of a point moves on the normalized plane. Names in capitals are COLMAP's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
@@ -243,6 +246,31 @@ pub struct Lens {
 }
 
 impl Lens {
+    /// The same, if a camera can have it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence about the camera.
+    pub fn checked(self) -> std::result::Result<Self, String> {
+        let Intrinsics {
+            fx,
+            fy,
+            cx,
+            cy,
+            width,
+            height,
+        } = self.intrinsics;
+        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
+            return Err(format!("has the impossible size {width}x{height}"));
+        }
+        let finite = [fx, fy, cx, cy].iter().all(|v| v.is_finite());
+        if !finite || fx <= 0.0 || fy <= 0.0 {
+            return Err(format!(
+                "has impossible intrinsics: focal lengths {fx}, {fy}, principal point {cx}, {cy}"
+            ));
+        }
+        Ok(self)
+    }
+
     /// Pixel at which a point in camera space (OpenCV axes) appears; meaningless behind the camera.
     pub fn project(&self, point: DVec3) -> DVec2 {
         let k = &self.intrinsics;

@@ -77,6 +77,14 @@ pub fn is_archive(path: &Path) -> bool {
         .is_ok_and(|()| head == *MAGIC)
 }
 
+/// The folder that a file is in.
+pub fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 /// What is in a folder, in order of names; nothing where there is no such folder.
 ///
 /// # Errors

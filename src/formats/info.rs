@@ -292,6 +292,8 @@ impl fmt::Display for CaptureInfo {
             DatasetKind::Nerfstudio => "nerfstudio / instant-ngp",
             DatasetKind::Blender => "Blender",
             DatasetKind::Llff => "LLFF",
+            DatasetKind::Metashape => "Metashape",
+            DatasetKind::RealityCapture => "RealityCapture",
         };
         writeln!(f, "{}: {kind} capture", path.display())?;
         writeln!(

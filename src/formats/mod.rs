@@ -1,5 +1,5 @@
-//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp, LLFF and Blender, archived ones too; splats of all tools; point clouds in PLY;
-//! pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
+//! Files in, files out: captures of COLMAP, nerfstudio, instant-ngp, LLFF, Blender, Metashape and RealityCapture, archived
+//! ones too; splats of all tools; point clouds in PLY; pictures. What a file is, is told from what it holds, before it is parsed, so that an error speaks of the format that
 //! the person really has. Counts and sizes in files are never trusted.
 
 mod animation;
@@ -17,6 +17,7 @@ mod mesh;
 pub mod nerfstudio;
 pub mod normalize;
 mod npy;
+mod photogrammetry;
 pub mod picture;
 pub mod ply;
 pub mod splats;
@@ -42,6 +43,7 @@ use crate::{Error, Result};
 use capture::Capture;
 use glam::DVec3;
 use nerfstudio::ModelKind;
+use photogrammetry::Program;
 use serde::{Deserialize, Serialize};
 use splats::Recognized;
 use std::path::{Path, PathBuf};
@@ -52,8 +54,8 @@ pub struct LoadOptions {
     /// Shrink photos this many times: from `images_{n}` where the capture has it, else by averaging. `None`: halve while
     /// the longer side exceeds 1600 pixels and a folder of such photos exists.
     pub downscale: Option<u32>,
-    /// `None`: the capture's lists of file names, else 0.9 of a transforms.json trains, and every 8th image of COLMAP is
-    /// held out.
+    /// `None`: the capture's lists of file names, else 0.9 of a transforms.json trains, and of other captures every 8th
+    /// photo is held out.
     pub split: Option<EvalSplit>,
     /// `None`: all of it, except for Blender scenes, which keep their frame.
     pub normalize: Option<Normalize>,
@@ -94,6 +96,7 @@ pub fn read_capture(path: &Path, downscale: Option<u32>) -> Result<Capture> {
     match identify(path)? {
         Source::Transforms(file) => transforms::read(&file, downscale),
         Source::Llff(file) => llff::read(&file, downscale),
+        Source::Photogrammetry(file, program) => photogrammetry::read(&file, program, downscale),
         Source::Blender(folder) => transforms::read_blender(&folder, downscale),
         Source::Colmap { model, others } => {
             let mut capture = colmap::read(&model, downscale)?;
@@ -198,6 +201,7 @@ enum Source {
     Transforms(PathBuf),
     Blender(PathBuf),
     Llff(PathBuf),
+    Photogrammetry(PathBuf, Program),
     Colmap {
         model: PathBuf,
         others: usize,
@@ -244,7 +248,11 @@ fn find_capture(folder: &Path) -> Result<Option<Source>> {
         return Ok(Some(Source::Colmap { model, others }));
     }
     let poses = folder.join(llff::POSES);
-    Ok(files::is_file(&poses).then_some(Source::Llff(poses)))
+    if files::is_file(&poses) {
+        return Ok(Some(Source::Llff(poses)));
+    }
+    let cameras = photogrammetry::find(folder)?;
+    Ok(cameras.map(|(file, program)| Source::Photogrammetry(file, program)))
 }
 
 /// A capture at the top of an archive or in the folders that it was packed with.
@@ -273,17 +281,14 @@ fn identify_archive(archive: &Path) -> Result<Source> {
 fn no_capture_in(place: &str) -> String {
     format!(
         "holds no capture that is known; looked in this {place} for transforms.json (nerfstudio, instant-ngp), \
-         transforms_train.json (Blender), poses_bounds.npy (LLFF), and COLMAP's cameras and images files (.bin or .txt) \
-         here, in sparse, sparse/0, colmap/sparse/0 and sparse_txt/0"
+         transforms_train.json (Blender), poses_bounds.npy (LLFF), cameras that Metashape (.xml) or \
+         RealityCapture (.csv) exported, and COLMAP's cameras and images files (.bin or .txt) here, in sparse, sparse/0, \
+         colmap/sparse/0 and sparse_txt/0"
     )
 }
 
 fn identify_file(path: &Path) -> Result<Source> {
     let head = files::read_head(path, 4096)?;
-    let folder = || match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
     let has_ending = |ending: &str| {
         path.extension()
             .is_some_and(|e| e.eq_ignore_ascii_case(ending))
@@ -293,8 +298,12 @@ fn identify_file(path: &Path) -> Result<Source> {
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
     if text.trim_ascii_start().starts_with(b"{") || has_ending("json") {
-        if transforms::is_blender_file(path) && folder().join(transforms::BLENDER_TRAIN).is_file() {
-            return Ok(Source::Blender(folder()));
+        if transforms::is_blender_file(path)
+            && files::parent(path)
+                .join(transforms::BLENDER_TRAIN)
+                .is_file()
+        {
+            return Ok(Source::Blender(files::parent(path)));
         }
         return Ok(Source::Transforms(path.to_owned()));
     }
@@ -307,15 +316,18 @@ fn identify_file(path: &Path) -> Result<Source> {
     if path.file_name().is_some_and(|name| name == llff::POSES) {
         return Ok(Source::Llff(path.to_owned()));
     }
+    if let Some(program) = Program::of_head(&head) {
+        return Ok(Source::Photogrammetry(path.to_owned(), program));
+    }
     if is_colmap {
         return Ok(Source::Colmap {
-            model: folder(),
+            model: files::parent(path),
             others: 0,
         });
     }
     Err(Error::file(
         path,
         "is no file that is known: it is neither a transforms.json, nor one of COLMAP's files, nor a poses_bounds.npy, nor \
-         an archive of a capture (.zip), nor a point cloud, nor a splat file (.ply, .splat, .ksplat, .spz, .sog, .gltf, .glb)",
+         cameras of Metashape (.xml) or RealityCapture (.csv), nor an archive of a capture (.zip), nor a point cloud, nor a splat file (.ply, .splat, .ksplat, .spz, .sog, .gltf, .glb)",
     ))
 }

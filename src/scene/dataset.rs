@@ -15,6 +15,8 @@ pub enum DatasetKind {
     Nerfstudio,
     Blender,
     Llff,
+    Metashape,
+    RealityCapture,
 }
 
 /// One posed photo.

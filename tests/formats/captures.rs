@@ -200,7 +200,7 @@ fn every_ply_opens_or_says_why_not() {
                     assert!(read_splats(&copy).unwrap() == scene);
                     splats += 1;
                 }
-                Kind::Points { count } => {
+                Kind::Points { count, .. } => {
                     assert_eq!(read_points(&path).unwrap().positions.len() as u64, count);
                     points += 1;
                 }

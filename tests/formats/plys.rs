@@ -271,7 +271,10 @@ fn point_clouds_are_told_from_splats() {
     let header = "ply\nformat ascii 1.0\nelement vertex 2\nproperty double x\nproperty double y\nproperty double z\n";
     let rgb = "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n1 2 3 10 20 30\n-4.5 5 6 255 0 1\n";
     std::fs::write(&path, format!("{header}{rgb}")).unwrap();
-    assert_eq!(Kind::of(&path).unwrap(), Kind::Points { count: 2 });
+    assert_eq!(
+        Kind::of(&path).unwrap(),
+        Kind::Points { count: 2, faces: 0 }
+    );
     assert_says(read_splats(&path), &path, &["is a point cloud"]);
     let cloud = read_points(&path).unwrap();
     assert_eq!(cloud.positions[1].to_array(), [-4.5, 5.0, 6.0]);

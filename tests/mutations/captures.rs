@@ -1,5 +1,9 @@
 //! Captures: archives, camera files of every tool, and the paths that cameras take.
 
+use crate::cameras_of_programs::{
+    REALITY_CAPTURE_COLUMNS, metashape, metashape_camera, metashape_sensor, pose_matrix,
+    reality_capture_row,
+};
 use crate::harness::{Attack, HEADER, peak_of, put};
 use crate::small_captures::{fixtures, llff_row, npy, ramp, transforms_capture};
 use crate::zips::{self, Packed};
@@ -26,6 +30,12 @@ fn attack_file(name: &str, file: &Path, focus: Range<usize>, capture: &Path) {
         put(file, bytes);
         let capture = read_capture(capture, None)?;
         assert!(!capture.frames.is_empty());
+        assert!(
+            capture
+                .frames
+                .iter()
+                .all(|frame| frame.world_to_camera.is_finite())
+        );
         Ok(())
     });
     std::fs::write(file, whole).unwrap();
@@ -109,6 +119,41 @@ fn matrices_of_numpy() {
         };
         std::fs::write(&poses, npy("<f8", is_by_columns, "4, 17", &body)).unwrap();
         attack_file(name, &poses, 0..128, folder.path());
+    }
+}
+
+#[test]
+fn cameras_of_photogrammetry() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    let mut cameras = String::new();
+    let mut rows = REALITY_CAPTURE_COLUMNS.to_owned();
+    for i in 0..4 {
+        let pose = pose_matrix(i, 4);
+        cameras += &metashape_camera(&i.to_string(), "component_id=\"0\"", pose);
+        rows += &reality_capture_row(&i.to_string(), pose, "40.5,0.01,0,0.1,0,0,0,0.02,0");
+        let photo = folder.path().join(format!("images/{i}.png"));
+        write_png(&photo, &ramp(40, 30)).unwrap();
+    }
+    let sensor = metashape_sensor("frame", "<f>45</f><cx>1</cx><k1>0.1</k1><p1>0.01</p1>");
+    let component = "<components><component id=\"0\"><transform><rotation>1 0 0 0 1 0 0 0 1</rotation>\
+                     <translation>1 2 3</translation><scale>2</scale></transform></component></components>";
+    for (name, file, text) in [
+        (
+            "cameras.xml",
+            "cameras.xml",
+            metashape(&sensor, &cameras, component),
+        ),
+        (
+            "cameras.xml without components",
+            "cameras.xml",
+            metashape(&sensor, &cameras, ""),
+        ),
+        ("cameras.csv", "cameras.csv", rows),
+    ] {
+        let file = folder.path().join(file);
+        std::fs::write(&file, &text).unwrap();
+        attack_file(name, &file, 0..text.len(), &file);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The text at the beginning of a PLY file: which elements follow, with which properties, in which encoding.
 
 use super::splats::ANTIALIASED;
+use crate::formats::files;
 use crate::{Error, Result};
-use std::io::Read;
 use std::path::Path;
 
 /// No header is longer than this; what is, is no PLY file.
@@ -123,10 +123,7 @@ impl Element {
 impl Header {
     /// Of a file, without reading its body.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES as u64).read_to_end(&mut bytes))
-            .map_err(Error::io(path))?;
+        let bytes = files::read_head(path, MAX_BYTES as u64)?;
         Self::parse(path, &bytes)
     }
 

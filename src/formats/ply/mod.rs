@@ -31,6 +31,8 @@ pub enum Kind {
     },
     Points {
         count: u64,
+        /// Of a mesh, whose vertices the points are.
+        faces: u64,
     },
 }
 
@@ -66,8 +68,10 @@ impl Kind {
                 is_compressed: false,
             })
         } else {
+            let faces = header.elements.iter().find(|e| e.name == "face");
             Ok(Self::Points {
                 count: vertex.count,
+                faces: faces.map_or(0, |faces| faces.count),
             })
         }
     }

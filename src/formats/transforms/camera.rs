@@ -1,6 +1,5 @@
 //! Intrinsics of a frame. A key at the top level holds for every frame; otherwise the frame must have it.
 
-use super::checked;
 use super::json::Object;
 use crate::formats::distortion::{Distortion, Lens};
 use crate::scene::Intrinsics;
@@ -75,13 +74,11 @@ pub fn lens(top: &Object<'_>, frame: &Object<'_>, (width, height): (u32, u32)) -
         width,
         height,
     };
-    checked(
-        frame,
-        Lens {
-            intrinsics,
-            distortion: distortion(top, frame)?,
-        },
-    )
+    let lens = Lens {
+        intrinsics,
+        distortion: distortion(top, frame)?,
+    };
+    lens.checked().map_err(|problem| frame.error(problem))
 }
 
 fn distortion(top: &Object<'_>, frame: &Object<'_>) -> Result<Distortion> {

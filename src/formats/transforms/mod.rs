@@ -12,11 +12,10 @@ pub use write::write_transforms;
 use super::capture::{
     Capture, Frame, Role, auto_downscale, exactly_rigid, existing, locate, locate_any, rigid,
 };
-use super::distortion::Lens;
 use super::normalize::Normalize;
 use super::split::EvalSplit;
 use super::{files, picture, ply};
-use crate::scene::{Camera, DatasetKind, Intrinsics, PointCloud, WorldFromFile};
+use crate::scene::{Camera, DatasetKind, PointCloud, WorldFromFile};
 use crate::{Error, Result};
 use glam::{DMat4, DVec3, DVec4};
 use json::{Object, parse, plain_name};
@@ -373,16 +372,4 @@ fn points(path: &Path, top: Object<'_>, warnings: &mut Vec<String>) -> Result<Op
         return Ok(None);
     }
     ply::read_points(&ply).map(Some)
-}
-
-/// Checked intrinsics.
-fn checked(frame: &Object<'_>, lens: Lens) -> Result<Lens> {
-    let Intrinsics { fx, fy, cx, cy, .. } = lens.intrinsics;
-    let finite = [fx, fy, cx, cy].iter().all(|v| v.is_finite());
-    if !finite || fx <= 0.0 || fy <= 0.0 {
-        return Err(frame.error(format!(
-            "has impossible intrinsics: focal lengths {fx}, {fy}, principal point {cx}, {cy}"
-        )));
-    }
-    Ok(lens)
 }
