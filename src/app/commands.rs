@@ -255,7 +255,7 @@ commands! {
     OpenFolder, File, "Open capture folder…", command(Key::O),
         "A folder of photos, with poses (COLMAP, nerfstudio, Metashape, RealityCapture, …) or without, or a luxedit project", needs_idle;
     OpenFile, File, "Open file…", command_shift(Key::O),
-        "A splat file, a capture's transforms.json or .zip, or a video", needs_idle;
+        "A splat file, a capture's cameras (transforms.json, .xml, .csv) or .zip, or a video", needs_idle;
     Save, File / group, "Save project", command(Key::S),
         "Write the project now; it is also saved by itself while a job runs",
         |f| { needs_scene(f)?; unless(!f.has_project, "Choose a place with \"Save project as…\" first") };
