@@ -52,7 +52,9 @@ impl Purpose {
     fn explanation(self) -> &'static str {
         match self {
             Self::OpenFolder => "A folder of photos, with poses or without, or a luxedit project",
-            Self::OpenFile => "A splat file, a capture's cameras (transforms.json, .xml, .csv) or .zip, or a video",
+            Self::OpenFile => {
+                "A splat file, a capture's cameras (transforms.json, .xml, .csv) or .zip, or a video"
+            }
             Self::SaveProject => "A new folder, such as /home/me/statue.luxedit",
             Self::ExportPly => "A new file, such as /home/me/statue.ply",
             Self::ExportMesh => "A new file; its ending says the format: .glb, .ply or .obj",

@@ -15,7 +15,7 @@ pub const MAX_HALF_FIELD_DEGREES: f64 = 60.0;
 const MIN_SLOPE: f64 = 0.1;
 
 /// Pixels of the longer side of a photo; longer ones are damaged files.
-const MAX_SIDE: u32 = 1 << 20;
+pub(super) const MAX_SIDE: u32 = 1 << 20;
 
 /// How the ideal projection of a point moves on the normalized plane. Names in capitals are COLMAP's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

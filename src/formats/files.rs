@@ -44,8 +44,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`open`].
 pub fn read_head(path: &Path, len: u64) -> Result<Vec<u8>> {
+    if let Some((archive, name)) = Archived::holding(path)? {
+        return archive.head(path, &name, len);
+    }
     let mut head = Vec::new();
-    open(path)?
+    File::open(path)
+        .map_err(Error::io(path))?
         .take(len)
         .read_to_end(&mut head)
         .map_err(Error::io(path))?;
@@ -143,6 +147,8 @@ impl Archived {
     /// The archive in which `path` lies, and its name there, which is empty for the archive itself. `None` for a path
     /// outside of archives.
     fn find(path: &Path) -> Result<Option<(Arc<Self>, String)>> {
+        // Without a slash at its end, with which an archive would be no file.
+        let path: &Path = &path.components().collect::<PathBuf>();
         let Some((archive, metadata)) = path
             .ancestors()
             .filter(|a| !a.as_os_str().is_empty())
@@ -207,10 +213,19 @@ impl Archived {
         })
     }
 
+    fn index(&self, path: &Path, name: &str) -> Result<usize> {
+        let index = self.files.get(name).copied();
+        index.ok_or_else(|| Error::file(path, "is not in the archive"))
+    }
+
+    fn head(&self, path: &Path, name: &str, len: u64) -> Result<Vec<u8>> {
+        let index = self.index(path, name)?;
+        let map = map(&self.path)?;
+        self.directory.head(&bytes(&self.path, &map), index, len)
+    }
+
     fn read(&self, path: &Path, name: &str) -> Result<Vec<u8>> {
-        let Some(&index) = self.files.get(name) else {
-            return Err(Error::file(path, "is not in the archive"));
-        };
+        let index = self.index(path, name)?;
         let map = map(&self.path)?;
         let file = bytes(&self.path, &map);
         let mut budget = Budget::of(self.directory.packed_len(index));

@@ -237,6 +237,14 @@ fn identify(path: &Path) -> Result<Source> {
 
 /// What a folder holds of captures; `None`: nothing that is known.
 fn find_capture(folder: &Path) -> Result<Option<Source>> {
+    match find_named(folder)? {
+        Some(source) => Ok(Some(source)),
+        None => find_photogrammetry(folder),
+    }
+}
+
+/// Of the captures whose files have names of their own.
+fn find_named(folder: &Path) -> Result<Option<Source>> {
     let transforms = folder.join("transforms.json");
     if files::is_file(&transforms) {
         return Ok(Some(Source::Transforms(transforms)));
@@ -248,32 +256,39 @@ fn find_capture(folder: &Path) -> Result<Option<Source>> {
         return Ok(Some(Source::Colmap { model, others }));
     }
     let poses = folder.join(llff::POSES);
-    if files::is_file(&poses) {
-        return Ok(Some(Source::Llff(poses)));
-    }
+    Ok(files::is_file(&poses).then_some(Source::Llff(poses)))
+}
+
+fn find_photogrammetry(folder: &Path) -> Result<Option<Source>> {
     let cameras = photogrammetry::find(folder)?;
     Ok(cameras.map(|(file, program)| Source::Photogrammetry(file, program)))
 }
 
-/// A capture at the top of an archive or in the folders that it was packed with.
+/// A capture at the top of an archive or in the folders that it was packed with; tables and XML beside it may be of another
+/// program.
 fn identify_archive(archive: &Path) -> Result<Source> {
     const DEPTH: usize = 3;
     /// A folder is asked about a dozen files.
     const FOLDERS: usize = 100;
-    let mut folders = vec![archive.to_owned()];
-    for _ in 0..DEPTH {
-        for folder in &folders {
-            if let Some(source) = find_capture(folder)? {
-                return Ok(source);
-            }
-        }
+    let mut levels = vec![vec![archive.to_owned()]];
+    while let Some(folders) = levels.last()
+        && levels.len() < DEPTH
+    {
         let inner: Vec<Vec<PathBuf>> = folders
             .iter()
             .map(|folder| files::list(folder))
             .collect::<Result<_>>()?;
-        folders = inner.into_iter().flatten().collect();
-        folders.retain(|folder| files::is_folder(folder));
-        folders.truncate(FOLDERS);
+        let mut inner: Vec<PathBuf> = inner.into_iter().flatten().collect();
+        inner.retain(|folder| files::is_folder(folder));
+        inner.truncate(FOLDERS);
+        levels.push(inner);
+    }
+    for find in [find_named, find_photogrammetry] {
+        for folder in levels.iter().flatten() {
+            if let Some(source) = find(folder)? {
+                return Ok(source);
+            }
+        }
     }
     Err(Error::file(archive, no_capture_in("archive")))
 }

@@ -200,10 +200,38 @@ fn components_are_put_where_they_belong() {
     let file = written(folder.path(), name, &metashape(&sensor, &apart, ""));
     let dataset = in_the_files_frame(&file);
     assert_same_cameras(&dataset, DMat4::IDENTITY);
+    let said = &dataset.warnings;
     assert!(
-        dataset.warnings[0].contains("of 2 components"),
-        "{:?}",
-        dataset.warnings
+        said[0].contains("of 2 parts") && said[0].contains("1 photos"),
+        "{said:?}"
+    );
+    // All that have one belong together.
+    let place = |id: u32| {
+        format!("<component id=\"{id}\"><transform><scale>2</scale></transform></component>")
+    };
+    let rest = format!(
+        "<components>{}{}<component id=\"2\"/></components>",
+        place(0),
+        place(1)
+    );
+    let of = |i: usize, component: u32| {
+        let attributes = format!("component_id=\"{component}\"");
+        metashape_camera(&format!("{i:03}"), &attributes, pose_matrix(i, PHOTOS))
+    };
+    let cameras: String = (0..5)
+        .zip([0, 1, 2, 2, 1])
+        .map(|(i, component)| of(i, component))
+        .collect();
+    let file = written(folder.path(), name, &metashape(&sensor, &cameras, &rest));
+    let capture = read_capture(&file, None).unwrap();
+    let names: Vec<&str> = capture
+        .frames
+        .iter()
+        .map(|frame| frame.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["images/000.png", "images/001.png", "images/004.png"]
     );
 }
 
@@ -314,7 +342,11 @@ fn photos_are_found_by_their_names() {
     zips::pack(&capture, "flight/", &mut files);
     let archive = folder.path().join("flight.zip");
     std::fs::write(&archive, zips::archive(&files)).unwrap();
-    for path in [&capture, &archive] {
+    let mut files = Vec::new();
+    zips::pack(&capture, "", &mut files);
+    let bare = folder.path().join("bare.zip");
+    std::fs::write(&bare, zips::archive(&files)).unwrap();
+    for path in [&capture, &archive, &bare] {
         let read = read_capture(path, None).unwrap();
         let names: Vec<&str> = read
             .frames
@@ -339,38 +371,88 @@ fn photos_are_found_by_their_names() {
     }
 }
 
+/// Beside the cameras, in an archive too, and in spite of other pictures and folders of other pictures.
+#[test]
+fn photos_are_found_wherever_they_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let sensor = metashape_sensor("frame", PLAIN);
+    let xml = metashape(&sensor, &metashape_cameras("", DMat4::IDENTITY), "");
+    let flat = folder.path().join("flat");
+    photos(&flat);
+    written(&flat, "cameras.xml", &xml);
+    let mut files = Vec::new();
+    zips::pack(&flat, "", &mut files);
+    let archive = folder.path().join("flat.zip");
+    std::fs::write(&archive, zips::archive(&files)).unwrap();
+    for path in [&flat, &archive] {
+        let read = read_capture(path, None).unwrap();
+        assert_eq!(
+            (read.frames.len(), read.frames[0].name.as_str()),
+            (PHOTOS, "000.png")
+        );
+    }
+    let deep = folder.path().join("deep");
+    photos(&deep.join("photos/left"));
+    photos(&deep.join("photos/left/masks"));
+    photos(&deep.join("photos_2/left"));
+    write_png(&deep.join("texture.png"), &ramp(4, 4)).unwrap();
+    std::fs::create_dir(deep.join("images")).unwrap();
+    write_png(&deep.join("images/cover.png"), &ramp(4, 4)).unwrap();
+    let file = written(&deep, "cameras.xml", &xml);
+    let read = read_capture(&file, None).unwrap();
+    assert_eq!(
+        (read.frames.len(), read.frames[0].name.as_str()),
+        (PHOTOS, "photos/left/000.png")
+    );
+}
+
 #[test]
 fn photos_of_one_name_are_not_taken_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
     photos(&folder.path().join("Flight 1"));
     photos(&folder.path().join("Flight 2"));
     let sensor = metashape_sensor("frame", PLAIN);
-    let pose = pose_matrix(0, PHOTOS);
-    let write = |cameras: &str| {
+    let write = |labels: &[&str]| {
+        let cameras: String = labels
+            .iter()
+            .map(|label| metashape_camera(label, "", pose_matrix(0, PHOTOS)))
+            .collect();
         written(
             folder.path(),
             "cameras.xml",
-            &metashape(&sensor, cameras, ""),
+            &metashape(&sensor, &cameras, ""),
         )
     };
-    let file = write(&metashape_camera("000", "", pose));
     let both = ["camera 000", "Flight 1/000.png", "Flight 2/000.png"];
+    let file = write(&["000"]);
     assert_says(open(&file), &file, &both);
-    let file = write(&metashape_camera("Flight 2/000", "", pose));
-    assert_eq!(
-        read_capture(&file, None).unwrap().frames[0].name,
-        "Flight 2/000.png"
+    for label in [
+        "Flight 2/000",
+        "C:\\job\\Flight 2\\000.JPG",
+        "/home/me/Flight 2/000.png",
+    ] {
+        let capture = read_capture(&write(&[label]), None).unwrap();
+        assert_eq!(capture.frames[0].name, "Flight 2/000.png", "{label}");
+    }
+    assert_says(
+        open(&write(&["000", "000"])),
+        &file,
+        &["several cameras called 000"],
     );
-    let twins = metashape_camera("000", "", pose).repeat(2);
-    let file = write(&twins);
-    assert_says(open(&file), &file, &["several cameras called 000"]);
+    // One photo would have two cameras.
+    let twice = ["Flight 2/000.JPG", "Flight 2/000.png"];
+    assert_says(
+        open(&write(&twice)),
+        &file,
+        &["Flight 2/000.png", "would both"],
+    );
+    // Another flight's photo is none, and neither is that of another number.
+    let capture = read_capture(&write(&["Flight 2/001", "Flight 3/001", "001.002"]), None).unwrap();
+    assert_eq!((capture.frames.len(), capture.missing.len()), (1, 2));
     // A folder of that name goes before all others.
     photos(&folder.path().join("images/left"));
-    let file = write(&metashape_camera("000", "", pose));
-    assert_eq!(
-        read_capture(&file, None).unwrap().frames[0].name,
-        "images/left/000.png"
-    );
+    let capture = read_capture(&write(&["000"]), None).unwrap();
+    assert_eq!(capture.frames[0].name, "images/left/000.png");
 }
 
 /// Tables and XML of other kinds, and what cannot be read, lie beside photos too.
@@ -380,8 +462,15 @@ fn other_tables_are_no_cameras() {
     photos(folder.path());
     written(folder.path(), "weather.csv", "time,name,x,y\n1,2,3,4\n");
     written(folder.path(), "page.xml", "<document><page/></document>");
-    #[cfg(unix)]
-    std::os::unix::fs::symlink("/nowhere", folder.path().join("gone.csv")).unwrap();
+    // Marker files begin as files of cameras do.
+    let listed = "<camera id=\"0\" label=\"000\"/>";
+    let markers = "<markers><marker id=\"0\"><position x=\"1\"/></marker></markers><transform><scale>1</scale></transform>";
+    let sensor = metashape_sensor("frame", PLAIN);
+    written(
+        folder.path(),
+        "markers.xml",
+        &metashape(&sensor, listed, markers),
+    );
     assert!(!luxedit::formats::is_capture(folder.path()));
     written(
         folder.path(),
@@ -442,6 +531,17 @@ fn points_are_used_where_cameras_see_them() {
         "{:?}",
         read.warnings
     );
+    // What is damaged is said.
+    let whole = cloud(middle, 0);
+    std::fs::remove_file(folder.path().join("other.ply")).unwrap();
+    let cut = written(folder.path(), "points.ply", &whole[..whole.len() - 9]);
+    let read = read_capture(&file, None).unwrap();
+    assert!(read.points.is_none());
+    assert!(
+        read.warnings[0].contains(&*cut.to_string_lossy()),
+        "{:?}",
+        read.warnings
+    );
     for name in ["other.ply", "points.ply"] {
         written(folder.path(), name, "ply\nformat ascii 1.0\n");
     }
@@ -449,7 +549,7 @@ fn points_are_used_where_cameras_see_them() {
     let read = read_capture(&file, None).unwrap();
     assert_eq!(read.points.unwrap().positions, [DVec3::from_array(middle)]);
     assert!(
-        read.warnings[0].contains("other.ply"),
+        read.warnings[0].contains("2 damaged files"),
         "{:?}",
         read.warnings
     );
@@ -467,7 +567,27 @@ fn damaged_cameras_are_refused_in_words() {
     let huge = metashape_camera("000", "", DMat4::from_translation(DVec3::splat(1e200)));
     let far = "<transform><scale>1e200</scale></transform>";
     let attributes: String = (0..200).map(|i| format!(" a{i}=\"1\"")).collect();
-    let xmls: [(String, &[&str]); 15] = [
+    let xmls: [(String, &[&str]); 18] = [
+        (
+            metashape(
+                &sensor,
+                &metashape_camera("000", "", DMat4::from_scale(DVec3::new(-1.0, 1.0, 1.0))),
+                "",
+            ),
+            &["camera 000", "mirrors"],
+        ),
+        (
+            metashape(&sensor, &cameras, "<transform>1</transform>"),
+            &["chunk", "without rotation"],
+        ),
+        (
+            metashape(
+                &sensor,
+                &metashape_camera("000", "enabled=\"false\"", pose_matrix(0, 3)),
+                "",
+            ),
+            &["no camera to use"],
+        ),
         (singular, &["camera 000", "last row"]),
         (
             metashape(&sensor, &huge, far),
@@ -611,6 +731,7 @@ fn nerfstudio_reads_the_same_cameras() {
         );
         assert_eq!((ours.frames.len(), theirs.frames.len()), (3, 3));
         assert_eq!(ours.normalize, theirs.normalize);
+        assert_eq!(ours.up, (!is_metashape).then_some(DVec3::Z));
         for (ours, theirs) in ours.frames.iter().zip(&theirs.frames) {
             let (have, want) = (
                 ours.world_to_camera.inverse(),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A photo takes about ten.
-const MOST_NODES: u32 = 20_000_000;
+const MOST_NODES: u32 = 4_000_000;
 /// Of one element. The parser compares each with each.
 const MOST_ATTRIBUTES: usize = 100;
 
@@ -28,13 +28,29 @@ pub fn is_cameras(head: &[u8]) -> bool {
     start.starts_with('<') && head.contains("<document") && head.contains("<chunk")
 }
 
+/// Whether a whole file says where cameras are: marker files, which begin alike, only list them.
+pub fn has_poses(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let cameras = text.split_once("<cameras").map_or("", |(_, rest)| rest);
+    let cameras = cameras
+        .split_once("</cameras")
+        .map_or(cameras, |(list, _)| list);
+    cameras.contains("<transform")
+}
+
 /// # Errors
 /// The XML is damaged, or not Metashape's; no photo was aligned, or its kind of lens is not supported.
 pub fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<Aligned>> {
     let error = |problem: String| Error::file(path, problem);
     let bytes = files::read(path)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| error("is not text in UTF-8".into()))?;
-    let is_swollen = |tag: &str| tag.bytes().filter(|&b| b == b'=').count() > MOST_ATTRIBUTES;
+    let count = |text: &str, byte: u8| text.bytes().filter(|&b| b == byte).count();
+    // The parser reserves for all of them.
+    let most = MOST_NODES as usize;
+    if count(text, b'<') > most || count(text, b'=') > most {
+        return Err(error(format!("is XML of more than {most} elements")));
+    }
+    let is_swollen = |tag: &str| count(tag, b'=') > MOST_ATTRIBUTES;
     if text.contains("xmlns") || text.split('<').any(is_swollen) {
         return Err(error("is XML that Metashape does not write".into()));
     }
@@ -76,6 +92,8 @@ struct Chunk {
     unaligned: usize,
     /// Photos of a system of several cameras other than its first.
     secondary: usize,
+    /// Photos that the person switched off.
+    disabled: usize,
     /// Poses that were not exactly rigid.
     repaired: usize,
 }
@@ -104,6 +122,7 @@ impl Chunk {
             cameras: Vec::new(),
             unaligned: 0,
             secondary: 0,
+            disabled: 0,
             repaired: 0,
         };
         for node in children(chunk, "sensors").flat_map(|list| children(list, "sensor")) {
@@ -129,6 +148,10 @@ impl Chunk {
         let cameras = children(chunk, "cameras").flat_map(|list| list.descendants());
         for node in cameras.filter(|node| node.has_tag_name("camera")) {
             let label = attribute(node, "label");
+            if matches!(node.attribute("enabled"), Some("false" | "0")) {
+                read.disabled += 1;
+                continue;
+            }
             let Some(transform) = child(node, "transform") else {
                 match node.attribute("master_id") {
                     Some(_) => read.secondary += 1,
@@ -172,6 +195,10 @@ impl Chunk {
             (
                 self.secondary,
                 "photos are left out: they are of a system of several cameras, of which the first is used",
+            ),
+            (
+                self.disabled,
+                "photos are left out: they are disabled in Metashape",
             ),
             (
                 self.repaired,
@@ -228,25 +255,21 @@ impl Chunk {
 
     /// Components that were not placed in the world have frames of their own: the one with the most photos is kept.
     fn keep_one_frame(&mut self, warnings: &mut Vec<String>) {
-        let mut counts: BTreeMap<Option<&Id>, usize> = BTreeMap::new();
+        // Those in the world have one frame.
+        let frame = |camera: &ChunkCamera| (!camera.is_placed).then(|| camera.component.clone());
+        let mut counts: BTreeMap<Option<Option<Id>>, usize> = BTreeMap::new();
         for camera in &self.cameras {
-            *counts.entry(camera.component.as_ref()).or_default() += 1;
-        }
-        if counts.len() < 2 || self.cameras.iter().all(|camera| camera.is_placed) {
-            return;
+            *counts.entry(frame(camera)).or_default() += 1;
         }
         let components = counts.len();
-        let Some(largest) = counts
-            .into_iter()
-            .max_by_key(|(_, count)| *count)
-            .map(|(id, _)| id.cloned())
-        else {
+        let largest = counts.into_iter().max_by_key(|(_, count)| *count);
+        let Some((largest, _)) = largest.filter(|_| components > 1) else {
             return;
         };
         let before = self.cameras.len();
-        self.cameras.retain(|camera| camera.component == largest);
+        self.cameras.retain(|camera| frame(camera) == largest);
         warnings.push(format!(
-            "of {components} components that were aligned apart the one with the most photos is used, and {} photos are left \
+            "of {components} parts that were aligned apart the one with the most photos is used, and {} photos are left \
              out; merge the components in Metashape to have them all",
             before - self.cameras.len()
         ));
@@ -262,6 +285,10 @@ struct Similarity {
 
 impl Similarity {
     fn read(transform: Node<'_, '_>) -> std::result::Result<Self, &'static str> {
+        const PARTS: [&str; 3] = ["rotation", "translation", "scale"];
+        if PARTS.iter().all(|part| child(transform, part).is_none()) {
+            return Err("has a transform without rotation, translation and scale");
+        }
         let rotation = match child(transform, "rotation") {
             Some(node) => {
                 let values: [f64; 9] =

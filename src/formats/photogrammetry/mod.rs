@@ -17,6 +17,7 @@ use crate::{Error, Result};
 use glam::{DMat4, DVec3};
 use photos::Photos;
 use reality_capture::FilmLens;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Whose export a file is.
@@ -60,10 +61,10 @@ impl Program {
     }
 }
 
-/// The one file of cameras in a folder, and whose it is. Files that cannot be read are none.
+/// The one file of cameras in a folder, and whose it is. What cannot be read at its beginning is none.
 ///
 /// # Errors
-/// There are several; the folder cannot be listed.
+/// There are several, or one is damaged; the folder cannot be listed.
 pub fn find(folder: &Path) -> Result<Option<(PathBuf, Program)>> {
     /// Bytes by which a file is told what it is.
     const HEAD: u64 = 4096;
@@ -73,6 +74,7 @@ pub fn find(folder: &Path) -> Result<Option<(PathBuf, Program)>> {
             && files::is_file(&path)
             && let Ok(head) = files::read_head(&path, HEAD)
             && let Some(program) = Program::of_head(&head)
+            && (program != Program::Metashape || metashape::has_poses(&files::read(&path)?))
         {
             found.push((path, program));
         }
@@ -120,8 +122,11 @@ pub fn read(path: &Path, program: Program, downscale: Option<u32>) -> Result<Cap
         ));
     }
     let base = files::parent(path);
-    let photos = Photos::beside(&base, &mut warnings)?;
+    let labels = aligned.iter().map(|camera| camera.label.as_str());
+    let photos = Photos::beside(&base, &labels.collect::<Vec<_>>())?;
+    warnings.extend(photos.warning());
     let listed = aligned.len();
+    let mut owners: HashMap<PathBuf, String> = HashMap::new();
     let mut frames = Vec::with_capacity(listed);
     let mut missing = Vec::new();
     let mut divisor = downscale;
@@ -139,9 +144,16 @@ pub fn read(path: &Path, program: Program, downscale: Option<u32>) -> Result<Cap
             None => locate_any(&base, relative),
         });
         let Some((relative, located)) = relative.zip(located) else {
-            missing.push(label);
+            missing.push(shown(&label));
             continue;
         };
+        if let Some(other) = owners.insert(relative.clone(), label.clone()) {
+            return Err(of_camera(format!(
+                "and camera {} would both have the photo {}; give the photos names of their own",
+                shown(&other),
+                relative.display()
+            )));
+        }
         let lens = match lens {
             LensOf::Known(lens) => lens,
             LensOf::Film(film) => {
@@ -183,11 +195,12 @@ pub fn read(path: &Path, program: Program, downscale: Option<u32>) -> Result<Cap
             path,
             format!(
                 "has the cameras of {listed} photos, and not one of them is beside it at this size; put the photos into the \
-                 folder {}; the first is called {}",
+                 folder {}; the first is called {}{}",
                 base.join(photos::IMAGES).display(),
-                missing
-                    .first()
-                    .map_or_else(String::new, |label| shown(label))
+                missing.first().map_or("", String::as_str),
+                photos
+                    .warning()
+                    .map_or_else(String::new, |cut| format!("; {cut}"))
             ),
         ));
     }
@@ -239,7 +252,7 @@ fn shown(label: &str) -> String {
 
 /// The point cloud beside the file, if there is one that the cameras see.
 fn points(base: &Path, frames: &[Frame], warnings: &mut Vec<String>) -> Result<Option<PointCloud>> {
-    let (mut clouds, mut meshes) = (Vec::new(), Vec::new());
+    let (mut clouds, mut meshes, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     for path in files::list(base)? {
         if !has_ending(&path, "ply") || !files::is_file(&path) {
             continue;
@@ -248,8 +261,14 @@ fn points(base: &Path, frames: &[Frame], warnings: &mut Vec<String>) -> Result<O
             Ok(ply::Kind::Points { faces: 0, .. }) => clouds.push(path),
             Ok(ply::Kind::Points { .. }) => meshes.push(path),
             Ok(ply::Kind::Splats { .. }) => {}
-            Err(error) => warnings.push(format!("no points are taken from a file: {error}")),
+            Err(error) => damaged.push(error),
         }
+    }
+    if let Some(first) = damaged.first() {
+        warnings.push(format!(
+            "no points are taken from {} damaged files; of the first: {first}",
+            damaged.len()
+        ));
     }
     let candidates = if clouds.is_empty() { meshes } else { clouds };
     let path = match candidates.as_slice() {
@@ -263,7 +282,14 @@ fn points(base: &Path, frames: &[Frame], warnings: &mut Vec<String>) -> Result<O
             return Ok(None);
         }
     };
-    let cloud = ply::read_points(path)?;
+    let cloud = match ply::read_points(path) {
+        Ok(cloud) if cloud.positions.is_empty() => return Ok(None),
+        Ok(cloud) => cloud,
+        Err(error) => {
+            warnings.push(format!("no points are used: {error}"));
+            return Ok(None);
+        }
+    };
     if is_seen(&cloud, frames) {
         return Ok(Some(cloud));
     }

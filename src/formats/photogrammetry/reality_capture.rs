@@ -23,9 +23,10 @@ const COUNT: &str = "#cameras";
 /// Whether a file that begins so is one.
 pub fn is_cameras(head: &[u8]) -> bool {
     let head = String::from_utf8_lossy(head);
-    let mut lines = head.lines().filter(|line| !line.starts_with(COUNT));
-    let columns: Vec<String> = lines
-        .next()
+    let head = head.trim_start_matches('\u{feff}');
+    let columns: Vec<String> = head
+        .lines()
+        .find(|line| !line.starts_with(COUNT))
         .unwrap_or_default()
         .split(',')
         .map(column_name)
@@ -49,7 +50,9 @@ pub fn read(path: &Path) -> Result<Vec<Aligned>> {
     let error = |problem: String| Error::file(path, problem);
     let bytes = files::read(path)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| error("is not text in UTF-8".into()))?;
-    let mut rows = rows(text).filter(|row| !row[0].starts_with(COUNT));
+    let mut is_first = true;
+    let mut rows =
+        rows(text).skip_while(|row| std::mem::take(&mut is_first) && row[0].starts_with(COUNT));
     let columns: Vec<String> = rows
         .next()
         .unwrap_or_default()

@@ -6,6 +6,7 @@ use super::bytes::{Budget, Bytes, unpack};
 use crate::Result;
 use flate2::{Crc, read::DeflateDecoder};
 use std::borrow::Cow;
+use std::io::Read;
 use std::ops::Range;
 
 pub const MAGIC: &[u8] = b"PK\x03\x04";
@@ -105,20 +106,11 @@ impl Directory {
     ) -> Result<Cow<'a, [u8]>> {
         let entry = &self.entries[index];
         let name = &entry.name;
-        if entry.is_encrypted {
-            return Err(file.error(format!("whose {name} is encrypted; unpack it first")));
-        }
-        let packed = &file.bytes[packed(file, entry)?];
-        let content = match entry.method {
-            0 => Cow::Borrowed(packed),
-            8 => {
+        let content = match entry.packed(file)? {
+            Packed::Stored(bytes) => Cow::Borrowed(bytes),
+            Packed::Deflated(bytes) => {
                 budget.take(file, entry.len)?;
-                Cow::Owned(unpack(file, DeflateDecoder::new(packed), entry.len, name)?)
-            }
-            method => {
-                return Err(file.error(format!(
-                    "whose {name} is packed with method {method}; 0 and 8 are known"
-                )));
+                Cow::Owned(unpack(file, DeflateDecoder::new(bytes), entry.len, name)?)
             }
         };
         let mut crc = Crc::new();
@@ -129,6 +121,27 @@ impl Directory {
             Err(file.error(format!("whose {name} is damaged: its checksum is wrong")))
         }
     }
+
+    /// The first `len` bytes of that content, fewer where it ends before. Its checksum, which is of all of it, is not asked.
+    ///
+    /// # Errors
+    /// It is encrypted, or damaged so early.
+    pub fn head(&self, file: &Bytes<'_>, index: usize, len: u64) -> Result<Vec<u8>> {
+        let entry = &self.entries[index];
+        let mut head = Vec::new();
+        match entry.packed(file)? {
+            Packed::Stored(bytes) => bytes.take(len).read_to_end(&mut head),
+            Packed::Deflated(bytes) => DeflateDecoder::new(bytes).take(len).read_to_end(&mut head),
+        }
+        .map_err(|e| file.error(format!("whose {} cannot be unpacked: {e}", entry.name)))?;
+        Ok(head)
+    }
+}
+
+/// An entry's bytes as they lie in the archive.
+enum Packed<'a> {
+    Stored(&'a [u8]),
+    Deflated(&'a [u8]),
 }
 
 pub struct Archive<'a> {
@@ -203,6 +216,21 @@ fn directory(file: &Bytes<'_>, end: usize) -> Result<(usize, usize)> {
 }
 
 impl Entry {
+    fn packed<'a>(&self, file: &Bytes<'a>) -> Result<Packed<'a>> {
+        let name = &self.name;
+        if self.is_encrypted {
+            return Err(file.error(format!("whose {name} is encrypted; unpack it first")));
+        }
+        let bytes = &file.bytes[packed(file, self)?];
+        match self.method {
+            0 => Ok(Packed::Stored(bytes)),
+            8 => Ok(Packed::Deflated(bytes)),
+            method => Err(file.error(format!(
+                "whose {name} is packed with method {method}; 0 and 8 are known"
+            ))),
+        }
+    }
+
     /// Fill what the 32-bit fields only stand for from the entry's `extra` fields.
     fn take_64_bit_fields(&mut self, extra: &Bytes<'_>) -> Result<()> {
         let mut missing: Vec<&mut usize> = [&mut self.len, &mut self.packed_len, &mut self.local]

@@ -1,7 +1,7 @@
 //! Intrinsics of a frame. A key at the top level holds for every frame; otherwise the frame must have it.
 
 use super::json::Object;
-use crate::formats::distortion::{Distortion, Lens};
+use crate::formats::distortion::{Distortion, Lens, MAX_SIDE};
 use crate::scene::Intrinsics;
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ pub fn listed_size(top: &Object<'_>, frame: &Object<'_>) -> Result<Option<(u32, 
         let Some(value) = shared(top, frame, key)? else {
             return Ok(None);
         };
-        if (1.0..=f64::from(1 << 20)).contains(&value) {
+        if (1.0..=f64::from(MAX_SIDE)).contains(&value) {
             Ok(Some(value.round() as u32))
         } else {
             Err(frame.error(format!("has the impossible picture size {key} = {value}")))
