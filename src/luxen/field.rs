@@ -193,7 +193,7 @@ impl FieldBuffers {
                 return Err(Error::Gpu(format!(
                     "{} needs a buffer of {} MiB, and {} allows {} MiB: choose a smaller grid",
                     GROUPS[group],
-                    length as u64 * 4 >> 20,
+                    (length as u64 * 4) >> 20,
                     gpu.info.name,
                     limit >> 20
                 )));
