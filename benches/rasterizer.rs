@@ -1,6 +1,6 @@
 //! What drawing, differentiating and training splats costs, against the number of splats and of pixels, in milliseconds
-//! and in ratios to the smallest case; and of each kernel of an optimizer step the bytes that it must move beside the time
-//! that it takes, where the adapter can tell.
+//! and in ratios to the smallest case; and of each kernel of an optimizer step the bytes that it must move, those that it
+//! moves, and the time that it takes, where the adapter can tell.
 //!
 //! `cargo bench --bench rasterizer`; `-- quick` leaves out the large scenes, `-- steps` draws nothing but steps, `-- write
 //! COUNT FILE.ply` writes a scene of three bands of harmonics instead.
@@ -10,6 +10,7 @@ mod kernel_times;
 #[path = "support/ball.rs"]
 mod support;
 
+use kernel_times::Bytes;
 use luxedit::{
     Result,
     formats::splats::{SplatFormat, write_splats},
@@ -198,52 +199,90 @@ struct Sizes {
     visible: f64,
     intersections: f64,
     tiles: f64,
+    /// Threads of a tile, each of which loads the tile's splats.
+    threads: f64,
     pixels: f64,
     /// Bytes of all SH coefficients beyond DC.
     rest: f64,
 }
 
-/// Bytes that each kernel must move if it reads and writes everything once, from and to memory.
-fn needs(s: &Sizes) -> Vec<(&'static str, f64)> {
+/// Of each kernel; what it moves as `shaders/splat` and the shared sort read, without depths and antialiasing.
+fn bytes(s: &Sizes) -> Vec<(&'static str, Bytes)> {
     let Sizes {
         splats: n,
         visible: v,
         intersections: t,
         tiles,
+        threads,
         pixels: p,
         rest,
     } = *s;
+    let culled = n - v;
     let projected = 48.0;
     let half_slots = 2.0 * 5.0 * 4.0;
-    vec![
-        ("project", n * (44.0 + 12.0) + v * projected),
-        ("color", v * (rest + 12.0 + 12.0 + 32.0)),
+    let adam = n * 7.0 * (56.0 + rest);
+    let bytes = [
+        (
+            "project",
+            n * (44.0 + 12.0) + v * projected,
+            n * (44.0 + 12.0) + v * projected + culled * 16.0,
+        ),
+        (
+            "color",
+            n * 4.0 + v * (rest + 12.0 + 12.0 + 20.0),
+            n * 4.0 + v * (rest + 12.0 + 12.0 + 20.0),
+        ),
         // Three passes by depth, of which the first sees all splats, and one by tile.
-        ("sort_count", 4.0 * (n + 2.0 * v + t)),
-        ("sort_scatter", 4.0 * (n + 10.0 * v + 3.0 * t)),
-        ("tile_counts", 4.0 * n + 12.0 * v),
-        ("emit", v * (16.0 + projected + 8.0) + 8.0 * t),
-        ("ranges", 20.0 * t + 8.0 * tiles),
-        ("rasterize", t * (8.0 + projected) + p * 24.0),
+        (
+            "sort_count",
+            4.0 * (n + 2.0 * v + t),
+            4.0 * (n + 2.0 * v + t) + 8.0 * (3.0 * v + t),
+        ),
+        (
+            "sort_scatter",
+            4.0 * (n + 10.0 * v + 3.0 * t),
+            4.0 * n + 64.0 * v + 20.0 * t,
+        ),
+        ("tile_counts", 4.0 * n + 8.0 * v, 8.0 * n + 8.0 * v),
+        (
+            "emit",
+            v * (20.0 + 36.0) + 8.0 * t,
+            v * (24.0 + 36.0) + 8.0 * t,
+        ),
+        ("ranges", 20.0 * t + 8.0 * tiles, 24.0 * t + 8.0 * tiles),
+        // At most: a thread ends where its pixels are opaque.
+        (
+            "rasterize",
+            t * (4.0 + projected) + p * 24.0,
+            threads * (t * (4.0 + projected) + tiles * 8.0) + p * 24.0,
+        ),
         (
             "rasterize_backward",
             t * (8.0 + projected + half_slots) + p * 24.0,
+            threads * (t * (4.0 + projected) + tiles * 8.0) + t * (4.0 + half_slots) + p * 24.0,
         ),
         (
             "gather_slots",
-            t * half_slots + v * (2.0 * projected + 8.0) + n * 20.0,
+            t * half_slots + v * (40.0 + projected) + n * 12.0 + culled * 4.0,
+            t * half_slots + v * (24.0 + projected) + n * 28.0,
         ),
         (
             "color_backward",
-            v * (rest + 12.0 + 2.0 * projected) + n * (rest + 24.0),
+            v * (rest + 40.0) + n * (rest + 32.0),
+            n * (2.0 * rest + 44.0) + v * 28.0,
         ),
         (
             "geometry_backward",
-            v * (40.0 + 2.0 * projected + 12.0) + n * 40.0,
+            n * 4.0 + v * (40.0 + 32.0 + 28.0 + 24.0) + culled * 28.0,
+            n * 4.0 + v * (56.0 + 32.0 + 28.0 + 24.0) + culled * 28.0,
         ),
         // Gradient, parameter and two moments read, all but the gradient written.
-        ("splat/adam", n * 7.0 * (56.0 + rest)),
-    ]
+        ("splat/adam", adam, adam),
+    ];
+    bytes
+        .into_iter()
+        .map(|(name, needs, moves)| (name, Bytes { needs, moves }))
+        .collect()
 }
 
 fn kernels(gpu: &Arc<Gpu>, count: usize) -> Result<()> {
@@ -259,11 +298,17 @@ fn kernels(gpu: &Arc<Gpu>, count: usize) -> Result<()> {
     let Some(last) = last else {
         return Err(luxedit::Error::Gpu("a step gave no result".into()));
     };
+    let (tile_height, threads) = if gpu.is_software() {
+        (8, 8.0)
+    } else {
+        (16, 32.0)
+    };
     let sizes = Sizes {
         splats: count as f64,
         visible: last.visible.into(),
         intersections: last.intersections.into(),
-        tiles: f64::from(SIDE / 16 * SIDE / 8),
+        tiles: f64::from(SIDE / 16 * SIDE / tile_height),
+        threads,
         pixels: f64::from(SIDE * SIDE),
         rest: 12.0 * Splats::rest_count_of(3) as f64,
     };
@@ -271,6 +316,6 @@ fn kernels(gpu: &Arc<Gpu>, count: usize) -> Result<()> {
         "\n{count} splats, {} visible, {} intersections; a step's kernels",
         last.visible, last.intersections
     );
-    kernel_times::table(&times, &needs(&sizes), STEPS);
+    kernel_times::table(&times, &bytes(&sizes), STEPS);
     Ok(())
 }
