@@ -19,6 +19,8 @@ mod lens;
 mod llff;
 #[path = "formats/photogrammetry.rs"]
 mod photogrammetry;
+#[path = "formats/photogrammetry_photos.rs"]
+mod photogrammetry_photos;
 #[path = "formats/pictures.rs"]
 mod pictures;
 #[path = "formats/plys.rs"]
