@@ -1,4 +1,4 @@
-// One Adam step on four parameters an invocation.
+// One Adam step.
 
 struct AdamParams {
     // Vectors of four.
@@ -25,14 +25,18 @@ struct AdamParams {
 
 @group(0) @binding(0) var<uniform> params: AdamParams;
 
-// Returns the updated parameters.
-fn adam_of_four(at: u32, gradient: vec4<f32>) -> vec4<f32> {
-    var parameter = parameters[at];
-    var first = first_moments[at];
-    var second = second_moments[at];
+// Four parameters and their moments.
+struct Four {
+    parameter: vec4<f32>,
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+fn adam_of_four(old: Four, gradient: vec4<f32>) -> Four {
+    var four: Four;
     for (var k = 0u; k < 4u; k++) {
         let updated = adam_update(
-            Updated(parameter[k], first[k], second[k]),
+            Updated(old.parameter[k], old.first[k], old.second[k]),
             gradient[k],
             params.beta1,
             params.beta2,
@@ -40,12 +44,9 @@ fn adam_of_four(at: u32, gradient: vec4<f32>) -> vec4<f32> {
             params.second_correction,
             params.epsilon,
         );
-        parameter[k] = updated.parameter;
-        first[k] = updated.first_moment;
-        second[k] = updated.second_moment;
+        four.parameter[k] = updated.parameter;
+        four.first[k] = updated.first_moment;
+        four.second[k] = updated.second_moment;
     }
-    parameters[at] = parameter;
-    first_moments[at] = first;
-    second_moments[at] = second;
-    return parameter;
+    return four;
 }

@@ -1,5 +1,5 @@
 // The table's gradient arrives as fixed-point sums of one chunk of rays; they are taken in and cleared. Entries without
-// gradient and moments are left alone: the step would be zero.
+// gradient and moments are left alone: the step would be zero. Four parameters an invocation.
 
 @group(0) @binding(1) var<storage, read> scales: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<vec4<i32>>;
@@ -19,15 +19,11 @@ fn main(
     if at >= params.count {
         return;
     }
-    var level = 0u;
-    for (var l = 0u; l + 1u < params.levels; l++) {
-        level += select(0u, 1u, at >= params.ends[l / 4u][l % 4u]);
-    }
     var gradient = vec4(0.0);
     let sum = sums[at];
     if any(sum != vec4(0)) {
         let lent = select(vec4(0), vec4(0, 1, 0, 1), sum.xxzz < vec4(0));
-        gradient = vec4<f32>(select(sum, sum + lent, params.in_pairs != 0u)) * scales[16u + level];
+        gradient = vec4<f32>(select(sum, sum + lent, params.in_pairs != 0u)) * scales[16u + level_of_four(at)];
         sums[at] = vec4(0);
     }
     if params.collect_only != 0u {
@@ -43,8 +39,13 @@ fn main(
             carried[at] = vec4(0.0);
         }
     }
-    if all(gradient == vec4(0.0)) && all(second_moments[at] == vec4(0.0)) {
+    let second = second_moments[at];
+    if all(gradient == vec4(0.0)) && all(second == vec4(0.0)) {
         return;
     }
-    keep(at, adam_of_four(at, gradient));
+    let four = adam_of_four(Four(parameters[at], first_moments[at], second), gradient);
+    parameters[at] = four.parameter;
+    first_moments[at] = four.first;
+    second_moments[at] = four.second;
+    keep(at, four.parameter);
 }

@@ -32,14 +32,20 @@ const FEATURES_AT: u32 = 4u;
 const DENSITY_AT: u32 = FEATURES_AT + FEATURES;
 const BASE_AT: u32 = DENSITY_AT + 3u;
 const COLOR_AT: u32 = BASE_AT + GEOMETRY;
-const HEAD2_AT: u32 = COLOR_AT + 3u;
 
 // Channels of the backward arena.
 const D_DENSITY_AT: u32 = FEATURES;
 const D_COLOR_AT: u32 = D_DENSITY_AT + 1u;
-const D_BASE_AT: u32 = D_COLOR_AT + 3u;
-const BASE_HIDDEN_AT: u32 = D_BASE_AT + GEOMETRY;
-const D_BASE_HIDDEN_AT: u32 = BASE_HIDDEN_AT + HIDDEN;
-const HEAD1_AT: u32 = D_BASE_HIDDEN_AT + HIDDEN;
-const D_HEAD1_AT: u32 = HEAD1_AT + HIDDEN;
-const D_HEAD2_AT: u32 = D_HEAD1_AT + HIDDEN;
+
+// Blocks of four channels that are kept for the sums over samples, see `kept`: what came back to each layer, then what
+// went into it.
+const D_COLOR_KEPT: u32 = 0u;
+const D_BASE_KEPT: u32 = D_COLOR_KEPT + 1u;
+const D_BASE_HIDDEN_KEPT: u32 = D_BASE_KEPT + GEOMETRY / 4u;
+const D_HEAD1_KEPT: u32 = D_BASE_HIDDEN_KEPT + HIDDEN / 4u;
+const D_HEAD2_KEPT: u32 = D_HEAD1_KEPT + HIDDEN / 4u;
+const FEATURES_KEPT: u32 = D_HEAD2_KEPT + HIDDEN / 4u;
+const BASE_HIDDEN_KEPT: u32 = FEATURES_KEPT + FEATURES / 4u;
+const BASE_KEPT: u32 = BASE_HIDDEN_KEPT + HIDDEN / 4u;
+const HEAD1_KEPT: u32 = BASE_KEPT + GEOMETRY / 4u;
+const HEAD2_KEPT: u32 = HEAD1_KEPT + HIDDEN / 4u;

@@ -1,8 +1,11 @@
 // The field at the samples of a group of quads: density and color from features. A weight is read once for the group.
 
 @group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
-@group(0) @binding(2) var<storage, read> ray_hidden: array<f32>;
+// [rays][HIDDEN].
+@group(0) @binding(2) var<storage, read> ray_hidden: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> arena: array<vec4<f32>>;
+// Of a picture: nothing.
+@group(0) @binding(4) var<storage, read_write> kept: array<Kept>;
 
 var<private> x: array<mat4x4<f32>, GROUP * BASE_IN>;
 var<private> base: array<mat4x4<f32>, GROUP * HEAD_IN>;
@@ -46,9 +49,9 @@ fn density(q: u32, quad: u32) {
     }
 }
 
-fn head_neuron(q: u32, quad: u32, j: u32) {
+fn head_neuron(q: u32, j: u32, of_ray: f32) {
     let row = HEAD + j * HEAD_ROW;
-    var h = vec4(ray_hidden[quad * 4u / batch.samples * HIDDEN + j]);
+    var h = vec4(of_ray);
     for (var k = 0u; k < HEAD_IN; k++) {
         h += base[q * HEAD_IN + k] * network[row + k];
     }
@@ -58,16 +61,26 @@ fn head_neuron(q: u32, quad: u32, j: u32) {
     }
 }
 
+fn head_block(q: u32, quad: u32, block: u32) {
+    let of_ray = ray_hidden[quad * 4u / batch.samples * HEAD_OUT + block];
+    head_neuron(q, 4u * block, of_ray.x);
+    head_neuron(q, 4u * block + 1u, of_ray.y);
+    head_neuron(q, 4u * block + 2u, of_ray.z);
+    head_neuron(q, 4u * block + 3u, of_ray.w);
+}
+
 // What four neurons of the second layer bring to red, green and blue.
 fn color_of(q: u32, quad: u32, o: u32) -> mat3x4<f32> {
     var rgb: mat3x4<f32>;
+    var block: mat4x4<f32>;
     for (var c = 0u; c < 4u; c++) {
         let h = relu(second[q * HEAD_OUT + o][c]);
         let weights = network[COLOR + 4u * o + c];
         rgb += mat3x4<f32>(h * weights.x, h * weights.y, h * weights.z);
-        if batch.is_training != 0u {
-            arena[(HEAD2_AT + 4u * o + c) * quad_count() + quad] = h;
-        }
+        block[c] = h;
+    }
+    if batch.is_training != 0u {
+        kept[(HEAD2_KEPT + o) * quad_count() + quad] = packed(block);
     }
     return rgb;
 }
@@ -111,8 +124,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     if is_outside(first) {
-        let end = select(HEAD2_AT, HEAD2_AT + HIDDEN, batch.is_training != 0u);
-        for (var c = DENSITY_AT; c < end; c++) {
+        for (var c = DENSITY_AT; c < COLOR_AT + 3u; c++) {
             for (var q = 0u; q < GROUP; q++) {
                 arena[c * quads + first + q] = vec4(0.0);
             }
@@ -133,10 +145,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if GROUP > 1u {
         density(1u, first + 1u);
     }
-    for (var j = 0u; j < HIDDEN; j++) {
-        head_neuron(0u, first, j);
+    for (var block = 0u; block < HEAD_OUT; block++) {
+        head_block(0u, first, block);
         if GROUP > 1u {
-            head_neuron(1u, first + 1u, j);
+            head_block(1u, first + 1u, block);
         }
     }
     color(0u, first);

@@ -2,9 +2,11 @@
 // came back to it. The hidden layers are computed again: reading them would cost more. A weight is read once for the group.
 
 @group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
-@group(0) @binding(2) var<storage, read> ray_hidden: array<f32>;
+// [rays][HIDDEN].
+@group(0) @binding(2) var<storage, read> ray_hidden: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> arena: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> d_arena: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> kept: array<Kept>;
 
 var<private> x: array<mat4x4<f32>, GROUP * BASE_IN>;
 var<private> d_x: array<mat4x4<f32>, GROUP * BASE_IN>;
@@ -12,6 +14,10 @@ var<private> base: array<mat4x4<f32>, GROUP * HEAD_IN>;
 var<private> d_base: array<mat4x4<f32>, GROUP * HEAD_IN>;
 var<private> d_second: array<mat4x4<f32>, GROUP * HEAD_OUT>;
 var<private> d_logit: array<vec4<f32>, GROUP>;
+
+fn keep(block: u32, quad: u32, values: mat4x4<f32>) {
+    kept[block * quad_count() + quad] = packed(values);
+}
 
 fn take(q: u32, quad: u32) {
     let quads = quad_count();
@@ -22,33 +28,39 @@ fn take(q: u32, quad: u32) {
     let d_density = d_arena[D_DENSITY_AT * quads + quad] * arena[3u * quads + quad];
     d_logit[q] = d_density * d_density_of(base[q * HEAD_IN][0]);
     base[q * HEAD_IN][0] = vec4(0.0);
+    for (var o = 0u; o < HEAD_IN; o++) {
+        keep(BASE_KEPT + o, quad, base[q * HEAD_IN + o]);
+    }
 }
 
 fn color(q: u32, quad: u32) {
     let quads = quad_count();
-    var d_logits: array<vec4<f32>, 3>;
+    var d_logits: mat4x4<f32>;
     for (var c = 0u; c < 3u; c++) {
         let color = arena[(COLOR_AT + c) * quads + quad];
-        let at = (D_COLOR_AT + c) * quads + quad;
-        let d = d_arena[at] * color * (1.0 - color);
-        d_logits[c] = d;
-        d_arena[at] = d;
+        d_logits[c] = d_arena[(D_COLOR_AT + c) * quads + quad] * color * (1.0 - color);
     }
+    keep(D_COLOR_KEPT, quad, d_logits);
     for (var o = 0u; o < HEAD_OUT; o++) {
+        let hidden = unpacked(kept[(HEAD2_KEPT + o) * quads + quad]);
         for (var c = 0u; c < 4u; c++) {
             let weights = network[COLOR + 4u * o + c];
             let d = d_logits[0] * weights.x + d_logits[1] * weights.y + d_logits[2] * weights.z;
-            let d_hidden = where_positive(d, arena[(HEAD2_AT + 4u * o + c) * quads + quad]);
-            d_second[q * HEAD_OUT + o][c] = d_hidden;
-            d_arena[(D_HEAD2_AT + 4u * o + c) * quads + quad] = d_hidden;
+            d_second[q * HEAD_OUT + o][c] = where_positive(d, hidden[c]);
         }
+        keep(D_HEAD2_KEPT + o, quad, d_second[q * HEAD_OUT + o]);
     }
 }
 
-fn head_neuron(q: u32, quad: u32, j: u32) {
-    let quads = quad_count();
+// What a neuron gave, and what came back to it.
+struct Neuron {
+    value: vec4<f32>,
+    back: vec4<f32>,
+}
+
+fn head_neuron(q: u32, j: u32, of_ray: f32) -> Neuron {
     let row = HEAD + j * HEAD_ROW;
-    var h = vec4(ray_hidden[quad * 4u / batch.samples * HIDDEN + j]);
+    var h = vec4(of_ray);
     for (var k = 0u; k < HEAD_IN; k++) {
         h += base[q * HEAD_IN + k] * network[row + k];
     }
@@ -60,27 +72,33 @@ fn head_neuron(q: u32, quad: u32, j: u32) {
     for (var k = 0u; k < HEAD_IN; k++) {
         d_base[q * HEAD_IN + k] += outer(d, network[row + k]);
     }
-    d_arena[(HEAD1_AT + j) * quads + quad] = relu(h);
-    d_arena[(D_HEAD1_AT + j) * quads + quad] = d;
+    return Neuron(relu(h), d);
 }
 
-// Stores what came back to the density network's outputs, and begins the way through its layers.
+fn head_block(q: u32, quad: u32, number: u32) {
+    let of_ray = ray_hidden[quad * 4u / batch.samples * HEAD_OUT + number];
+    let a = head_neuron(q, 4u * number, of_ray.x);
+    let b = head_neuron(q, 4u * number + 1u, of_ray.y);
+    let c = head_neuron(q, 4u * number + 2u, of_ray.z);
+    let d = head_neuron(q, 4u * number + 3u, of_ray.w);
+    keep(HEAD1_KEPT + number, quad, mat4x4<f32>(a.value, b.value, c.value, d.value));
+    keep(D_HEAD1_KEPT + number, quad, mat4x4<f32>(a.back, b.back, c.back, d.back));
+}
+
+// What came back to the density network's outputs is whole; begins the way through its layers.
 fn density(q: u32, quad: u32) {
-    let quads = quad_count();
     d_base[q * HEAD_IN][0] = d_logit[q];
     for (var o = 0u; o < HEAD_IN; o++) {
-        for (var c = 0u; c < 4u; c++) {
-            d_arena[(D_BASE_AT + 4u * o + c) * quads + quad] = d_base[q * HEAD_IN + o][c];
-        }
+        keep(D_BASE_KEPT + o, quad, d_base[q * HEAD_IN + o]);
     }
     for (var k = 0u; k < BASE_IN; k++) {
         x[q * BASE_IN + k] = block(FEATURES_AT + 4u * k, quad);
         d_x[q * BASE_IN + k] = mat4x4<f32>();
+        keep(FEATURES_KEPT + k, quad, x[q * BASE_IN + k]);
     }
 }
 
-fn base_neuron(q: u32, quad: u32, j: u32) {
-    let quads = quad_count();
+fn base_neuron(q: u32, j: u32) -> Neuron {
     let row = j * BASE_ROW;
     var h = vec4(network[row + BASE_ROW - 1u].x);
     for (var k = 0u; k < BASE_IN; k++) {
@@ -94,8 +112,16 @@ fn base_neuron(q: u32, quad: u32, j: u32) {
     for (var k = 0u; k < BASE_IN; k++) {
         d_x[q * BASE_IN + k] += outer(d, network[row + k]);
     }
-    d_arena[(BASE_HIDDEN_AT + j) * quads + quad] = relu(h);
-    d_arena[(D_BASE_HIDDEN_AT + j) * quads + quad] = d;
+    return Neuron(relu(h), d);
+}
+
+fn base_block(q: u32, quad: u32, number: u32) {
+    let a = base_neuron(q, 4u * number);
+    let b = base_neuron(q, 4u * number + 1u);
+    let c = base_neuron(q, 4u * number + 2u);
+    let d = base_neuron(q, 4u * number + 3u);
+    keep(BASE_HIDDEN_KEPT + number, quad, mat4x4<f32>(a.value, b.value, c.value, d.value));
+    keep(D_BASE_HIDDEN_KEPT + number, quad, mat4x4<f32>(a.back, b.back, c.back, d.back));
 }
 
 fn give(q: u32, quad: u32) {
@@ -115,9 +141,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     if is_outside(first) {
-        for (var c = 0u; c < D_HEAD2_AT + HIDDEN; c++) {
-            for (var q = 0u; q < GROUP; q++) {
+        for (var q = 0u; q < GROUP; q++) {
+            for (var c = 0u; c < FEATURES; c++) {
                 d_arena[c * quads + first + q] = vec4(0.0);
+            }
+            // What went in does not matter where nothing came back.
+            for (var b = 0u; b < FEATURES_KEPT; b++) {
+                keep(b, first + q, mat4x4<f32>());
             }
         }
         return;
@@ -128,20 +158,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         color(1u, first + 1u);
         take(1u, first + 1u);
     }
-    for (var j = 0u; j < HIDDEN; j++) {
-        head_neuron(0u, first, j);
+    for (var number = 0u; number < HIDDEN / 4u; number++) {
+        head_block(0u, first, number);
         if GROUP > 1u {
-            head_neuron(1u, first + 1u, j);
+            head_block(1u, first + 1u, number);
         }
     }
     density(0u, first);
     if GROUP > 1u {
         density(1u, first + 1u);
     }
-    for (var j = 0u; j < HIDDEN; j++) {
-        base_neuron(0u, first, j);
+    for (var number = 0u; number < HIDDEN / 4u; number++) {
+        base_block(0u, first, number);
         if GROUP > 1u {
-            base_neuron(1u, first + 1u, j);
+            base_block(1u, first + 1u, number);
         }
     }
     give(0u, first);

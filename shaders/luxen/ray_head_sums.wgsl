@@ -1,7 +1,7 @@
-// dL/d(ray_hidden): what came back to the first color layer, summed over the samples of a ray. One ray and neuron (the
+// dL/d(ray_hidden): what came back to the first color layer, summed over the samples of a ray. One ray and four neurons (the
 // workgroup's y) an invocation.
 
-@group(0) @binding(1) var<storage, read> d_arena: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> kept: array<Kept>;
 // [HIDDEN][rays].
 @group(0) @binding(2) var<storage, read_write> d_hidden: array<f32>;
 
@@ -11,10 +11,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let quads = batch.samples / 4u;
-    let first = ((D_HEAD1_AT + id.y) * batch.rays + id.x) * quads;
-    var sum = vec4(0.0);
+    let first = ((D_HEAD1_KEPT + id.y) * batch.rays + id.x) * quads;
+    var sum = mat4x4<f32>();
     for (var i = 0u; i < quads; i++) {
-        sum += d_arena[first + i];
+        sum += unpacked(kept[first + i]);
     }
-    d_hidden[id.y * batch.rays + id.x] = dot(sum, vec4(1.0));
+    let total = vec4(1.0) * sum;
+    for (var c = 0u; c < 4u; c++) {
+        d_hidden[(4u * id.y + c) * batch.rays + id.x] = total[c];
+    }
 }

@@ -2,7 +2,7 @@
 //! the adapter offers; where burn writes SPIR-V, that is more than wgpu enables by itself, and cubecl opens the device.
 //! eframe cannot call cubecl, so the window too opens on a device that is made here.
 
-use super::Gpu;
+use super::{Gpu, pinned::with_pinned_workers};
 use crate::{Error, Result};
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use std::sync::Arc;
@@ -94,7 +94,11 @@ fn open_with(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor<'_>,
 ) -> Result<(wgpu::Device, wgpu::Queue)> {
-    pollster::block_on(adapter.request_device(descriptor)).map_err(|e| no_device(&e))
+    let open = || pollster::block_on(adapter.request_device(descriptor)).map_err(|e| no_device(&e));
+    match is_software(&adapter.get_info()) {
+        true => with_pinned_workers(open),
+        false => open(),
+    }
 }
 
 impl Gpu {
@@ -108,16 +112,17 @@ impl Gpu {
         Self::open(instance, adapter)
     }
 
-    /// [`Self::headless`] on a device that refuses storage bindings of more than `bytes`, as lesser adapters do. For the
-    /// kernels, not for burn.
+    /// [`Self::headless`] on a device of which less is asked, for what lesser adapters have. For the kernels, not for burn.
     ///
     /// # Errors
     /// See [`Self::headless`].
-    pub fn headless_with_binding_limit(bytes: u64) -> Result<Arc<Self>> {
+    pub fn headless_with(
+        lessen: impl FnOnce(&mut wgpu::DeviceDescriptor<'static>),
+    ) -> Result<Arc<Self>> {
         let instance = instance();
         let adapter = best_of(&instance)?;
         let mut descriptor = device_descriptor(&adapter);
-        descriptor.required_limits.max_storage_buffer_binding_size = bytes;
+        lessen(&mut descriptor);
         let (device, queue) = open_with(&adapter, &descriptor)?;
         Ok(Self::new(instance, adapter, device, queue))
     }

@@ -14,6 +14,7 @@ mod adapters;
 mod bridge;
 mod image;
 mod packer;
+mod pinned;
 mod profile;
 mod shader;
 mod tuning;

@@ -1,13 +1,13 @@
 //! The way back: from the losses of a chunk of rays to the gradients of every parameter.
 
 use super::{
-    FieldBuffers, FieldShape, Size,
+    FieldBuffers, FieldShape, LuxenConfig,
     kernels::{BackwardKernels, ProposalKernels, SCATTER_RUN},
-    layout::{APPEARANCE, LayerGradient, ProposalLayout, Source},
+    layout::{APPEARANCE, LayerSums, NetworkSums, ProposalLayout, Source},
     marcher::{ChunkUniforms, Recorder, groups},
     optimizer::Optimizer,
     uniforms::{Channels, FinalLevel, Held},
-    workspace::{Gradients, HELD_LANES, HOLDERS, SPLITS, Workspace},
+    workspace::{Gradients, HELD_LANES, HOLDERS, Workspace},
 };
 use crate::gpu::{Packer, Slice};
 use bytemuck::Zeroable;
@@ -18,8 +18,8 @@ pub(super) struct BackwardUniforms {
     draw: Slice,
     /// Proposals, field, appearances.
     channels: [Slice; 4],
-    /// A level's layers; the field's last is summed over rays.
-    layers: [Vec<(LayerGradient, Slice)>; 3],
+    /// A level's network.
+    networks: [NetworkPlan; 3],
     /// A proposal's network, where its sums are held.
     held: Slice,
 }
@@ -32,7 +32,7 @@ impl BackwardUniforms {
         draw: Slice,
         shape: &FieldShape,
         space: &Workspace,
-        samples: u32,
+        config: &LuxenConfig,
         accumulates: bool,
     ) -> Self {
         let channels = std::array::from_fn(|l| {
@@ -43,22 +43,14 @@ impl BackwardUniforms {
                 ..Channels::zeroed()
             })
         });
-        let layers = std::array::from_fn(|level| {
+        let networks = std::array::from_fn(|level| {
             let layers = match level {
                 2 => shape.layout.layers().to_vec(),
                 _ => ProposalLayout::layers().to_vec(),
             };
-            layers
-                .into_iter()
-                .map(|layer| {
-                    let quads = match layer.back {
-                        Source::Rays => chunk.rays / 4,
-                        _ => chunk.quads[level],
-                    };
-                    let uniform = packer.add(&layer.uniform(quads, accumulates));
-                    (layer, uniform)
-                })
-                .collect()
+            let quads = [chunk.quads[level], chunk.rays / 4];
+            let network = NetworkSums::new(&layers, quads, accumulates);
+            NetworkPlan::new(packer, &network)
         });
         let held = packer.add(&Held {
             count: ProposalLayout::VECTORS,
@@ -68,14 +60,44 @@ impl BackwardUniforms {
         });
         Self {
             last_level: packer.add(&FinalLevel {
-                samples,
+                samples: config.samples[2],
                 weight_at: space.arenas[2].density_at + 1,
                 ..FinalLevel::zeroed()
             }),
             draw,
             channels,
-            layers,
+            networks,
             held,
+        }
+    }
+}
+
+/// How the gradient of a network is summed over samples and rays.
+struct NetworkPlan {
+    sums: Vec<SumsPlan>,
+    layers: Slice,
+    parameters: u32,
+}
+
+struct SumsPlan {
+    back: Source,
+    went_in: Source,
+    tiles: u32,
+    layers: Slice,
+}
+
+impl NetworkPlan {
+    fn new(packer: &mut Packer, network: &NetworkSums) -> Self {
+        let plan = |sums: &LayerSums| SumsPlan {
+            back: sums.back,
+            went_in: sums.went_in,
+            tiles: sums.tiles,
+            layers: packer.add(&sums.layers),
+        };
+        Self {
+            sums: network.sums.iter().map(plan).collect(),
+            layers: packer.add(&network.layers),
+            parameters: network.parameters,
         }
     }
 }
@@ -83,7 +105,6 @@ impl BackwardUniforms {
 /// Everything that the way back of a chunk touches.
 pub(super) struct Backward<'a> {
     pub kernels: &'a BackwardKernels,
-    pub size: Size,
     pub chunk: &'a ChunkUniforms,
     pub uniforms: &'a BackwardUniforms,
     pub shape: &'a FieldShape,
@@ -154,14 +175,15 @@ impl Backward<'_> {
                 &space.ray_hidden,
                 &space.forward[2],
                 &gradients.backward[2],
+                &space.kept,
             ],
             [groups(chunk.quads[2] / self.shape.layout.group), 1, 1],
         );
         recorder.run(
             &kernels.ray_head_sums,
             chunk.batches[2],
-            &[&gradients.backward[2], &gradients.d_ray_hidden],
-            [groups(chunk.rays), self.shape.layout.hidden, 1],
+            &[&space.kept, &gradients.d_ray_hidden],
+            [groups(chunk.rays), self.shape.layout.hidden / 4, 1],
         );
         self.record_level(recorder, 2);
         if self.shape.views > 0 {
@@ -224,44 +246,48 @@ impl Backward<'_> {
             ],
             [groups(chunk.quads[level].div_ceil(SCATTER_RUN)), levels, 1],
         );
-        let tile = self.size.tile();
         let is_held = level < 2 && matches!(kernels.proposals, ProposalKernels::Held { .. });
-        let layers = match is_held {
-            true => &[],
-            false => self.uniforms.layers[level].as_slice(),
-        };
-        for (layer, uniform) in layers {
-            let source = |source| match source {
+        if !is_held {
+            self.record_network(recorder, level);
+        }
+    }
+
+    fn record_network(&self, recorder: &mut Recorder<'_, '_>, level: usize) {
+        let Self {
+            kernels,
+            space,
+            gradients,
+            ..
+        } = self;
+        let network = &self.uniforms.networks[level];
+        let partials = &gradients.partials;
+        for sums in &network.sums {
+            let source = |source, of_rays| match source {
                 Source::Forward(_) => &space.forward[level],
                 Source::Backward(_) => &gradients.backward[level],
-                Source::Rays => &space.ray_inputs,
+                Source::Kept(_) => &space.kept,
+                Source::Rays => of_rays,
             };
-            let back = match layer.back {
-                Source::Rays => &gradients.d_ray_hidden,
-                other => source(other),
-            };
-            let w = &layer.weights;
-            let columns = w.columns + u32::from(w.bias.is_some());
-            recorder.run(
-                &kernels.layer_sums,
-                *uniform,
-                &[back, source(layer.went_in), &gradients.partials],
-                [
-                    w.columns.div_ceil(tile),
-                    w.rows.div_ceil(tile),
-                    SPLITS / self.size.tile_lanes(),
-                ],
-            );
-            recorder.run(
-                &kernels.layer_reduce,
-                *uniform,
-                &[
-                    &gradients.partials,
-                    &self.optimizer.gradients[2 * level + 1],
-                ],
-                [groups(w.rows * columns), 1, 1],
-            );
+            let back = source(sums.back, &gradients.d_ray_hidden);
+            let went_in = source(sums.went_in, &space.ray_inputs);
+            let groups = [sums.tiles, 1, 1];
+            match sums.back {
+                Source::Kept(_) => {
+                    let kernel = &kernels.layer_sums_kept;
+                    recorder.run(kernel, sums.layers, &[back, partials], groups);
+                }
+                _ => {
+                    let kernel = &kernels.layer_sums;
+                    recorder.run(kernel, sums.layers, &[back, went_in, partials], groups);
+                }
+            }
         }
+        recorder.run(
+            &kernels.layer_reduce,
+            network.layers,
+            &[partials, &self.optimizer.gradients[2 * level + 1]],
+            [groups(network.parameters), 1, 1],
+        );
     }
 
     fn record_appearances(&self, recorder: &mut Recorder<'_, '_>) {

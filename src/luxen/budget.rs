@@ -46,7 +46,7 @@ impl LuxenMemory {
             })
             .sum();
         let rays = capacity(binding_limit, &shape, config, rays_at_a_time(config), true)?;
-        let chunk = ChunkBytes::new(&shape, config.samples, u64::from(rays)).total();
+        let chunk = ChunkBytes::new(&shape, config.samples, u64::from(rays), true).total();
         let gradients = GradientBytes::new(&shape, config, u64::from(rays)).total();
         let cells = Occupancy::bytes(config, &shape.layout.arena()).map_or(0, Gpu::storage_bytes);
         let poses = PoseBytes::new(config, &shape, rays).map_or(0, |bytes| bytes.total());
@@ -65,7 +65,7 @@ impl LuxenMemory {
                 + Gpu::storage_bytes(4 * u64::from(shape.cells)),
             optimizer: optimizer::bytes(&lengths, config.rays > rays),
             step: chunk + gradients + cells + poses,
-            pictures: ChunkBytes::new(&shape, config.samples, u64::from(drawn)).total()
+            pictures: ChunkBytes::new(&shape, config.samples, u64::from(drawn), false).total()
                 + 16 * largest
                 + patches,
             photos: 2 * 4 * pixels.sum::<u64>() + (size_of::<View>() * views.len()) as u64,

@@ -268,19 +268,19 @@ impl LuxenConfig {
     pub fn check(&self) -> crate::Result<()> {
         let refuse = |what: String| Err(crate::Error::Invalid(what));
         for samples in self.samples {
-            if samples == 0 || samples % 4 != 0 {
+            if samples == 0 || !samples.is_multiple_of(4) {
                 return refuse(format!(
                     "samples a ray must be a multiple of 4, not {samples}"
                 ));
             }
         }
-        if self.rays == 0 || self.rays % 64 != 0 {
+        if self.rays == 0 || !self.rays.is_multiple_of(64) {
             return refuse(format!(
                 "rays a step must be a multiple of 64, not {}",
                 self.rays
             ));
         }
-        if self.chunk_rays % 64 != 0 {
+        if !self.chunk_rays.is_multiple_of(64) {
             return refuse(format!(
                 "rays at a time must be a multiple of 64, not {}",
                 self.chunk_rays

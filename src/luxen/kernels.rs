@@ -13,7 +13,13 @@ macro_rules! wgsl {
 
 macro_rules! shader {
     ($name:literal, $($part:literal),+) => {
-        ShaderSource { name: concat!("luxen/", $name), parts: &[$(wgsl!($part)),+] }
+        shader!(($name, ""), $($part),+)
+    };
+    (($name:literal, $suffix:literal), $($part:literal),+) => {
+        ShaderSource {
+            name: concat!("luxen/", $name, $suffix),
+            parts: &[$(wgsl!($part)),+],
+        }
     };
 }
 
@@ -33,23 +39,6 @@ impl Size {
         match self {
             Self::Small => 8,
             Self::Full => 16,
-        }
-    }
-
-    /// Sides of the tiles that a layer's gradient is summed in. Larger ones read less and hold more: a processor has no
-    /// registers to lose.
-    pub fn tile(self) -> u32 {
-        match self {
-            Self::Small => 16,
-            Self::Full => 8,
-        }
-    }
-
-    /// Invocations of a workgroup that sums a tile.
-    pub fn tile_lanes(self) -> u32 {
-        match self {
-            Self::Small => 16,
-            Self::Full => 64,
         }
     }
 
@@ -246,14 +235,25 @@ const ADAM_TABLE: ShaderSource = shader!(
     "shared/dispatch",
     "shared/adam_update",
     "luxen/adam",
+    "luxen/adam_levels",
     "luxen/keep_single",
     "luxen/adam_table"
+);
+/// For software adapters that know integers of 64 bits: twice as many parameters an invocation.
+const ADAM_TABLE_WIDE: ShaderSource = shader!(
+    "adam_table_wide",
+    "shared/dispatch",
+    "shared/adam_update",
+    "luxen/adam",
+    "luxen/adam_levels",
+    "luxen/adam_table_wide"
 );
 const ADAM_TABLE_HALF: ShaderSource = shader!(
     "adam_table_half",
     "shared/dispatch",
     "shared/adam_update",
     "luxen/adam",
+    "luxen/adam_levels",
     "luxen/half",
     "luxen/keep_half",
     "luxen/adam_table"
@@ -297,6 +297,13 @@ const ADAM_POSES: ShaderSource = shader!(
     "luxen/pose",
     "luxen/adam_poses"
 );
+const LAYER_SUMS: ShaderSource = shader!(
+    "layer_sums",
+    "luxen/layer",
+    "luxen/layer_single",
+    "luxen/layer_sums"
+);
+const LAYER_REDUCE: ShaderSource = shader!("layer_reduce", "luxen/layer", "luxen/layer_reduce");
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
     "luxen/batch",
@@ -306,27 +313,71 @@ const APPEARANCE_SCATTER: ShaderSource = shader!(
 const APPEARANCE_MEAN: ShaderSource =
     shader!("appearance_mean", "luxen/batch", "luxen/appearance_mean");
 
+/// Kernels of a size of networks, and the way in which they keep what is summed over samples.
+struct NetworkSources {
+    radiance: ShaderSource,
+    radiance_backward: ShaderSource,
+    ray_head_sums: ShaderSource,
+    layer_sums_kept: ShaderSource,
+}
+
+macro_rules! networks {
+    ($size:literal, $kept:literal, $suffix:literal) => {
+        NetworkSources {
+            radiance: shader!(
+                ("radiance", $suffix),
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/group",
+                "luxen/kept",
+                $kept,
+                "luxen/radiance"
+            ),
+            radiance_backward: shader!(
+                ("radiance_backward", $suffix),
+                "luxen/batch",
+                "luxen/quads",
+                $size,
+                "luxen/network",
+                "luxen/group",
+                "luxen/kept",
+                $kept,
+                "luxen/radiance_backward"
+            ),
+            ray_head_sums: shader!(
+                ("ray_head_sums", $suffix),
+                "luxen/batch",
+                $size,
+                "luxen/network",
+                "luxen/kept",
+                $kept,
+                "luxen/ray_head_sums"
+            ),
+            layer_sums_kept: shader!(
+                ("layer_sums_kept", $suffix),
+                $size,
+                "luxen/layer",
+                "luxen/kept",
+                $kept,
+                "luxen/layer_kept",
+                "luxen/layer_sums"
+            ),
+        }
+    };
+}
+
+const SMALL_NETWORKS: NetworkSources = networks!("luxen/size_small", "luxen/kept_plain", "");
+const FULL_NETWORKS: NetworkSources = networks!("luxen/size_full", "luxen/kept_plain", "");
+/// For software adapters that know integers of 64 bits.
+const SMALL_NETWORKS_WIDE: NetworkSources =
+    networks!("luxen/size_small", "luxen/kept_wide", "_wide");
+const FULL_NETWORKS_WIDE: NetworkSources = networks!("luxen/size_full", "luxen/kept_wide", "_wide");
+
 macro_rules! by_size {
     ($size:literal) => {
         [
-            shader!(
-                "radiance",
-                "luxen/batch",
-                "luxen/quads",
-                $size,
-                "luxen/network",
-                "luxen/group",
-                "luxen/radiance"
-            ),
-            shader!(
-                "radiance_backward",
-                "luxen/batch",
-                "luxen/quads",
-                $size,
-                "luxen/network",
-                "luxen/group",
-                "luxen/radiance_backward"
-            ),
             shader!(
                 "ray_head",
                 "luxen/batch",
@@ -335,13 +386,6 @@ macro_rules! by_size {
                 "luxen/network",
                 "luxen/directions",
                 "luxen/ray_head"
-            ),
-            shader!(
-                "ray_head_sums",
-                "luxen/batch",
-                $size,
-                "luxen/network",
-                "luxen/ray_head_sums"
             ),
             shader!(
                 "appearance_backward",
@@ -359,8 +403,6 @@ macro_rules! by_size {
                 "luxen/network",
                 "luxen/cell_densities"
             ),
-            shader!("layer_sums", $size, "luxen/layer", "luxen/layer_sums"),
-            shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
             shader!(
                 "d_rays",
                 "luxen/batch",
@@ -376,8 +418,8 @@ macro_rules! by_size {
     };
 }
 
-const SMALL: [ShaderSource; 9] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 9] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 4] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 4] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
@@ -404,8 +446,11 @@ pub const SHADERS: &[ShaderSource] = &[
     LOSSES,
     ADAM_NETWORK,
     ADAM_TABLE,
+    ADAM_TABLE_WIDE,
     ADAM_TABLE_HALF,
     HALVE_TABLE,
+    LAYER_SUMS,
+    LAYER_REDUCE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
     D_POINTS,
@@ -417,20 +462,26 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[1],
     SMALL[2],
     SMALL[3],
-    SMALL[4],
-    SMALL[5],
-    SMALL[6],
-    SMALL[7],
-    SMALL[8],
     FULL[0],
     FULL[1],
     FULL[2],
     FULL[3],
-    FULL[4],
-    FULL[5],
-    FULL[6],
-    FULL[7],
-    FULL[8],
+    SMALL_NETWORKS.radiance,
+    SMALL_NETWORKS.radiance_backward,
+    SMALL_NETWORKS.ray_head_sums,
+    SMALL_NETWORKS.layer_sums_kept,
+    FULL_NETWORKS.radiance,
+    FULL_NETWORKS.radiance_backward,
+    FULL_NETWORKS.ray_head_sums,
+    FULL_NETWORKS.layer_sums_kept,
+    SMALL_NETWORKS_WIDE.radiance,
+    SMALL_NETWORKS_WIDE.radiance_backward,
+    SMALL_NETWORKS_WIDE.ray_head_sums,
+    SMALL_NETWORKS_WIDE.layer_sums_kept,
+    FULL_NETWORKS_WIDE.radiance,
+    FULL_NETWORKS_WIDE.radiance_backward,
+    FULL_NETWORKS_WIDE.ray_head_sums,
+    FULL_NETWORKS_WIDE.layer_sums_kept,
 ];
 
 /// A kernel that looks things up in tables, for what they may be read as.
@@ -472,10 +523,8 @@ pub(super) struct ForwardKernels {
 
 impl ForwardKernels {
     pub fn new(gpu: &Gpu, size: Size) -> Self {
-        let [radiance, _, ray_head, ..] = by(size);
-        let is_wide =
-            gpu.is_software() && gpu.device.features().contains(wgpu::Features::SHADER_INT64);
-        let encode = if is_wide { &ENCODE_WIDE } else { &ENCODE };
+        let [ray_head, ..] = by(size);
+        let encode = if is_wide(gpu) { &ENCODE_WIDE } else { &ENCODE };
         Self {
             rays_of_camera: Kernel::new(gpu, &RAYS_OF_CAMERA),
             first_bins: Kernel::new(gpu, &FIRST_BINS),
@@ -484,7 +533,7 @@ impl ForwardKernels {
             proposal: Kernel::unchecked(gpu, &PROPOSAL),
             resample: Kernel::new(gpu, &RESAMPLE),
             ray_head: Kernel::new(gpu, ray_head),
-            radiance: Kernel::unchecked(gpu, radiance),
+            radiance: Kernel::unchecked(gpu, &networks(gpu, size).radiance),
             picture: Kernel::new(gpu, &PICTURE),
             appearance_mean: Kernel::new(gpu, &APPEARANCE_MEAN),
         }
@@ -503,16 +552,38 @@ pub(super) struct BackwardKernels {
     pub proposals: ProposalKernels,
     pub fixed_scales: Kernel,
     pub scatter: Kernel,
+    /// Of channels on their own, and of those that are kept in blocks.
     pub layer_sums: Kernel,
+    pub layer_sums_kept: Kernel,
     pub layer_reduce: Kernel,
     pub cell_points: Kernel,
     pub cell_densities: Kernel,
     pub appearance_backward: Kernel,
     pub appearance_scatter: Kernel,
     pub adam_network: Kernel,
-    pub adam_table: Kernel,
+    pub adam_table: TableUpdate,
     /// Where the adapter can.
     pub adam_table_half: Option<Kernel>,
+}
+
+/// Adam on a table in single precision.
+pub(super) struct TableUpdate {
+    pub kernel: Kernel,
+    /// Parameters of an invocation.
+    pub each: u32,
+}
+
+impl TableUpdate {
+    fn new(gpu: &Gpu) -> Self {
+        let (source, each) = match is_wide(gpu) {
+            true => (&ADAM_TABLE_WIDE, 8),
+            false => (&ADAM_TABLE, 4),
+        };
+        Self {
+            kernel: Kernel::unchecked(gpu, source),
+            each,
+        }
+    }
 }
 
 /// The proposals' networks on the way back, see [`WeightSums`].
@@ -536,17 +607,13 @@ impl ProposalKernels {
 
 impl BackwardKernels {
     pub fn new(gpu: &Gpu, size: Size, sums: WeightSums) -> Self {
-        let [
-            _,
+        let [_, appearance_backward, cell_densities, _] = by(size);
+        let NetworkSources {
+            radiance: _,
             radiance_backward,
-            _,
             ray_head_sums,
-            appearance_backward,
-            cell_densities,
-            layer_sums,
-            layer_reduce,
-            _,
-        ] = by(size);
+            layer_sums_kept,
+        } = networks(gpu, size);
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
             patches: Kernel::new(gpu, &PATCHES),
@@ -561,14 +628,15 @@ impl BackwardKernels {
                 true => Kernel::new(gpu, &SCATTER_PAIRS),
                 false => Kernel::new(gpu, &SCATTER),
             },
-            layer_sums: Kernel::unchecked(gpu, layer_sums),
-            layer_reduce: Kernel::new(gpu, layer_reduce),
+            layer_sums: Kernel::unchecked(gpu, &LAYER_SUMS),
+            layer_sums_kept: Kernel::unchecked(gpu, layer_sums_kept),
+            layer_reduce: Kernel::new(gpu, &LAYER_REDUCE),
             cell_points: Kernel::new(gpu, &CELL_POINTS),
             cell_densities: Kernel::unchecked(gpu, cell_densities),
             appearance_backward: Kernel::new(gpu, appearance_backward),
             appearance_scatter: Kernel::new(gpu, &APPEARANCE_SCATTER),
             adam_network: Kernel::new(gpu, &ADAM_NETWORK),
-            adam_table: Kernel::new(gpu, &ADAM_TABLE),
+            adam_table: TableUpdate::new(gpu),
             adam_table_half: gpu.packs_half().then(|| Kernel::new(gpu, &ADAM_TABLE_HALF)),
         }
     }
@@ -596,9 +664,23 @@ impl PoseKernels {
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 9] {
+fn by(size: Size) -> &'static [ShaderSource; 4] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,
+    }
+}
+
+/// Whether kernels take several values in one access of 64-bit integers.
+fn is_wide(gpu: &Gpu) -> bool {
+    gpu.is_software() && gpu.device.features().contains(wgpu::Features::SHADER_INT64)
+}
+
+fn networks(gpu: &Gpu, size: Size) -> &'static NetworkSources {
+    match (size, is_wide(gpu)) {
+        (Size::Small, false) => &SMALL_NETWORKS,
+        (Size::Small, true) => &SMALL_NETWORKS_WIDE,
+        (Size::Full, false) => &FULL_NETWORKS,
+        (Size::Full, true) => &FULL_NETWORKS_WIDE,
     }
 }

@@ -1,7 +1,12 @@
 //! Where weights lie in the networks' buffers and values in the arenas: the host's side of the constants in
 //! `luxen/network.wgsl` and `luxen/proposal_network.wgsl` (a test compares them).
 
-use super::{Size, kernels::SCATTER_RUN, uniforms::Layer, workspace::HELD_LANES};
+use super::{
+    Size,
+    kernels::SCATTER_RUN,
+    uniforms::{Layer, Layers},
+    workspace::{HELD_LANES, SPLITS, TILE},
+};
 use bytemuck::Zeroable;
 
 /// Values of a view's appearance.
@@ -26,15 +31,26 @@ pub struct LayerWeights {
     pub fan_out: u32,
 }
 
-/// Which buffer a layer's gradient is summed from.
+/// Which buffer a layer's gradient is summed from, and the first channel there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The forward arena.
     Forward(u32),
     /// The backward arena.
     Backward(u32),
+    /// What is kept in blocks.
+    Kept(u32),
     /// One value a ray.
     Rays,
+}
+
+impl Source {
+    fn channel(self) -> u32 {
+        match self {
+            Self::Forward(at) | Self::Backward(at) | Self::Kept(at) => at,
+            Self::Rays => 0,
+        }
+    }
 }
 
 /// A layer, and the channels that its gradient is made of.
@@ -46,28 +62,116 @@ pub struct LayerGradient {
 }
 
 impl LayerGradient {
-    pub fn uniform(&self, quads: u32, accumulates: bool) -> Layer {
-        let channel = |source| match source {
-            Source::Forward(at) | Source::Backward(at) => at,
-            Source::Rays => 0,
-        };
+    /// Channels before the first column in its block: none where channels are read one by one.
+    fn skipped(&self) -> u32 {
+        match self.went_in {
+            Source::Kept(at) => at % 4,
+            Source::Forward(_) | Source::Backward(_) | Source::Rays => 0,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        matches!(self.back, Source::Kept(_))
+    }
+
+    /// Tiles that its gradient is summed in, see `luxen/layer.wgsl`.
+    fn tiles(&self) -> u32 {
+        let across = (self.weights.columns + self.skipped()).div_ceil(TILE);
+        self.weights.rows.div_ceil(TILE) * across
+    }
+
+    fn partials(&self) -> u32 {
+        let biases = self.weights.rows.next_multiple_of(TILE);
+        (self.tiles() * TILE * TILE + biases) * SPLITS
+    }
+
+    /// Weights and biases.
+    fn parameters(&self) -> u32 {
+        let w = &self.weights;
+        w.rows * (w.columns + u32::from(w.bias.is_some()))
+    }
+
+    fn uniform(&self, quads: u32) -> Layer {
         let w = &self.weights;
         let (bias_first, bias_stride) = w.bias.unwrap_or((0, 0));
         Layer {
             quads,
             rows: w.rows,
             columns: w.columns,
-            row_at: channel(self.back),
-            column_at: channel(self.went_in),
+            row_at: self.back.channel(),
+            column_at: self.went_in.channel(),
             has_bias: u32::from(w.bias.is_some()),
             first: w.first,
             row_stride: w.row_stride,
             column_stride: w.column_stride,
             bias_first,
             bias_stride,
-            accumulates: u32::from(accumulates),
+            skipped: self.skipped(),
             ..Layer::zeroed()
         }
+    }
+}
+
+/// Layers that one dispatch sums.
+pub(super) struct LayerSums {
+    pub back: Source,
+    pub went_in: Source,
+    pub tiles: u32,
+    pub layers: Layers,
+}
+
+/// A network's gradient: the dispatches that sum, and the one that reduces what they leave.
+pub(super) struct NetworkSums {
+    pub sums: Vec<LayerSums>,
+    pub layers: Layers,
+    pub parameters: u32,
+    /// f32s that the sums leave.
+    pub partials: u32,
+}
+
+impl NetworkSums {
+    /// `quads`: of the samples, and of rays.
+    pub fn new(layers: &[LayerGradient], quads: [u32; 2], accumulates: bool) -> Self {
+        let empty = Layers {
+            accumulates: u32::from(accumulates),
+            ..Layers::zeroed()
+        };
+        let mut network = Self {
+            sums: Vec::new(),
+            layers: empty,
+            parameters: 0,
+            partials: 0,
+        };
+        for layer in layers {
+            let [of_samples, of_rays] = quads;
+            let quads = match layer.back {
+                Source::Rays => of_rays,
+                _ => of_samples,
+            };
+            // Only layers whose values lie in one buffer share a dispatch.
+            let shared = network
+                .sums
+                .pop_if(|last| layer.is_kept() && matches!(last.back, Source::Kept(_)));
+            let mut dispatch = shared.unwrap_or(LayerSums {
+                back: layer.back,
+                went_in: layer.went_in,
+                tiles: 0,
+                layers: empty,
+            });
+            let uniform = Layer {
+                first_tile: dispatch.tiles,
+                first_partial: network.partials,
+                first_weight: network.parameters,
+                ..layer.uniform(quads)
+            };
+            dispatch.layers.push(uniform);
+            dispatch.tiles += layer.tiles();
+            network.sums.push(dispatch);
+            network.layers.push(uniform);
+            network.parameters += layer.parameters();
+            network.partials += layer.partials();
+        }
+        network
     }
 }
 
@@ -141,24 +245,43 @@ impl FieldLayout {
     const fn base_at(&self) -> u32 {
         POINT_CHANNELS + self.features + 3
     }
-    const fn head2_at(&self) -> u32 {
-        self.base_at() + GEOMETRY + 3
+    const fn d_base_kept(&self) -> u32 {
+        1
     }
-    const fn d_base_at(&self) -> u32 {
-        self.features + 4
+    const fn d_base_hidden_kept(&self) -> u32 {
+        self.d_base_kept() + GEOMETRY / 4
     }
-    const fn base_hidden_at(&self) -> u32 {
-        self.d_base_at() + GEOMETRY
+    const fn d_head1_kept(&self) -> u32 {
+        self.d_base_hidden_kept() + self.hidden / 4
     }
-    const fn head1_at(&self) -> u32 {
-        self.base_hidden_at() + 2 * self.hidden
+    const fn d_head2_kept(&self) -> u32 {
+        self.d_head1_kept() + self.hidden / 4
+    }
+    const fn features_kept(&self) -> u32 {
+        self.d_head2_kept() + self.hidden / 4
+    }
+    const fn base_hidden_kept(&self) -> u32 {
+        self.features_kept() + self.features / 4
+    }
+    const fn base_kept(&self) -> u32 {
+        self.base_hidden_kept() + self.hidden / 4
+    }
+    const fn head1_kept(&self) -> u32 {
+        self.base_kept() + GEOMETRY / 4
+    }
+    const fn head2_kept(&self) -> u32 {
+        self.head1_kept() + self.hidden / 4
+    }
+    /// Blocks of four channels that a step keeps of a quad, see `luxen/kept.wgsl`.
+    pub const fn kept(&self) -> u32 {
+        self.head2_kept() + self.hidden / 4
     }
 
     pub fn arena(&self) -> Arena {
         Arena {
             features: self.features,
-            forward: self.head2_at() + self.hidden,
-            backward: self.head1_at() + 3 * self.hidden,
+            forward: self.base_at() + GEOMETRY + 3,
+            backward: self.features + 4,
             features_at: POINT_CHANNELS,
             density_at: POINT_CHANNELS + self.features,
             d_density_at: self.features,
@@ -185,8 +308,8 @@ impl FieldLayout {
                     fan_in: features,
                     fan_out: hidden,
                 },
-                back: Source::Backward(self.base_hidden_at() + hidden),
-                went_in: Source::Forward(POINT_CHANNELS),
+                back: Source::Kept(4 * self.d_base_hidden_kept()),
+                went_in: Source::Kept(4 * self.features_kept()),
             },
             LayerGradient {
                 weights: LayerWeights {
@@ -199,8 +322,8 @@ impl FieldLayout {
                     fan_in: hidden,
                     fan_out: GEOMETRY,
                 },
-                back: Source::Backward(self.d_base_at()),
-                went_in: Source::Backward(self.base_hidden_at()),
+                back: Source::Kept(4 * self.d_base_kept()),
+                went_in: Source::Kept(4 * self.base_hidden_kept()),
             },
             LayerGradient {
                 weights: LayerWeights {
@@ -213,8 +336,8 @@ impl FieldLayout {
                     fan_in: head_inputs,
                     fan_out: hidden,
                 },
-                back: Source::Backward(self.head1_at() + hidden),
-                went_in: Source::Forward(self.base_at() + 1),
+                back: Source::Kept(4 * self.d_head1_kept()),
+                went_in: Source::Kept(4 * self.base_kept() + 1),
             },
             LayerGradient {
                 weights: LayerWeights {
@@ -227,8 +350,8 @@ impl FieldLayout {
                     fan_in: hidden,
                     fan_out: hidden,
                 },
-                back: Source::Backward(self.head1_at() + 2 * hidden),
-                went_in: Source::Backward(self.head1_at()),
+                back: Source::Kept(4 * self.d_head2_kept()),
+                went_in: Source::Kept(4 * self.head1_kept()),
             },
             LayerGradient {
                 weights: LayerWeights {
@@ -241,8 +364,8 @@ impl FieldLayout {
                     fan_in: hidden,
                     fan_out: 3,
                 },
-                back: Source::Backward(self.features + 1),
-                went_in: Source::Forward(self.head2_at()),
+                back: Source::Kept(0),
+                went_in: Source::Kept(4 * self.head2_kept()),
             },
             LayerGradient {
                 weights: LayerWeights {
@@ -349,8 +472,6 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
     vec![
         ("FEATURES", l.features),
         ("HIDDEN", l.hidden),
-        ("TILE", size.tile()),
-        ("LANES", size.tile_lanes()),
         ("GROUP", l.group),
         ("APPEARANCE", APPEARANCE),
         ("BASE_ROW", l.base_row()),
@@ -367,23 +488,28 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
         ("DENSITY_AT", arena.density_at),
         ("BASE_AT", l.base_at()),
         ("COLOR_AT", arena.color_at),
-        ("HEAD2_AT", l.head2_at()),
         ("D_DENSITY_AT", arena.d_density_at),
         ("D_COLOR_AT", arena.d_color_at),
-        ("D_BASE_AT", l.d_base_at()),
-        ("BASE_HIDDEN_AT", l.base_hidden_at()),
-        ("D_BASE_HIDDEN_AT", l.base_hidden_at() + l.hidden),
-        ("HEAD1_AT", l.head1_at()),
-        ("D_HEAD1_AT", l.head1_at() + l.hidden),
-        ("D_HEAD2_AT", l.head1_at() + 2 * l.hidden),
+        ("D_COLOR_KEPT", 0),
+        ("D_BASE_KEPT", l.d_base_kept()),
+        ("D_BASE_HIDDEN_KEPT", l.d_base_hidden_kept()),
+        ("D_HEAD1_KEPT", l.d_head1_kept()),
+        ("D_HEAD2_KEPT", l.d_head2_kept()),
+        ("FEATURES_KEPT", l.features_kept()),
+        ("BASE_HIDDEN_KEPT", l.base_hidden_kept()),
+        ("BASE_KEPT", l.base_kept()),
+        ("HEAD1_KEPT", l.head1_kept()),
+        ("HEAD2_KEPT", l.head2_kept()),
     ]
 }
 
 /// What dispatches are counted by and their kernels say, too: kernel, name, value.
-pub fn dispatch_constants() -> [(&'static str, &'static str, u32); 3] {
+pub fn dispatch_constants() -> [(&'static str, &'static str, u32); 5] {
     [
         ("luxen/scatter", "RUN", SCATTER_RUN),
         ("luxen/scatter_pairs", "RUN", SCATTER_RUN),
         ("luxen/proposal_held", "HELD_LANES", HELD_LANES),
+        ("luxen/layer_sums", "TILE", TILE),
+        ("luxen/layer_sums", "SPLITS", SPLITS),
     ]
 }

@@ -202,7 +202,7 @@ pub(super) fn record_forward(
             recorder.run(
                 &kernels.radiance,
                 batch,
-                &[field.network(2), &space.ray_hidden, arena],
+                &[field.network(2), &space.ray_hidden, arena, &space.kept],
                 [groups(chunk.quads[level] / shape.layout.group), 1, 1],
             );
         }

@@ -18,6 +18,8 @@ use bytemuck::Zeroable;
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-15;
+/// What is bound where nothing is carried: as much as an invocation would take.
+const NOTHING_BYTES: u64 = 32;
 
 /// First and second moments of one group, shaped as the parameters.
 pub(super) struct Moments {
@@ -61,7 +63,7 @@ pub(super) fn bytes(lengths: &[usize; 7], carries: bool) -> u64 {
         let carried = if carries && is_fixed_point(group) {
             kept
         } else {
-            Gpu::storage_bytes(0)
+            Gpu::storage_bytes(NOTHING_BYTES)
         };
         3 * kept + carried
     };
@@ -73,7 +75,7 @@ fn carried(gpu: &Gpu, lengths: &[usize; 7], carries: bool) -> [wgpu::Buffer; 7] 
         if carries && is_fixed_point(group) {
             gpu.storage("carried gradients", lengths[group] as u64 * 4)
         } else {
-            gpu.storage("nothing carried", 0)
+            gpu.storage("nothing carried", NOTHING_BYTES)
         }
     })
 }
@@ -192,10 +194,6 @@ impl Optimizer {
         gradients: &Gradients,
     ) {
         let group = update.group;
-        let count = (self.lengths[group] / 4) as u32;
-        let all = count.div_ceil(64);
-        let across = all.clamp(1, 65_535);
-        let groups = [across, all.div_ceil(across), 1];
         let Moments { first, second } = &self.moments[group];
         let parameters = &field.groups[group];
         if is_fixed_point(group) {
@@ -205,21 +203,29 @@ impl Optimizer {
             let mut buffers = vec![scales, sums, carried, parameters, first, second];
             let halves = field.halves.as_ref().map(|halves| &halves.tables);
             let half = halves.and_then(|tables| tables.get(group / 2));
-            let kernel = match (half, &kernels.adam_table_half) {
+            let (kernel, each) = match (half, &kernels.adam_table_half) {
                 (Some(half), Some(kernel)) => {
                     buffers.push(half);
-                    kernel
+                    (kernel, 4)
                 }
-                (None, _) | (_, None) => &kernels.adam_table,
+                (None, _) | (_, None) => (&kernels.adam_table.kernel, kernels.adam_table.each),
             };
+            let groups = self.groups(group, each);
             recorder.run(kernel, update.uniform, &buffers, groups);
         } else {
             recorder.run(
                 &kernels.adam_network,
                 update.uniform,
                 &[&self.gradients[group], parameters, first, second],
-                groups,
+                self.groups(group, 4),
             );
         }
+    }
+
+    /// Workgroups that take all parameters of a group, `each` an invocation.
+    fn groups(&self, group: usize, each: u32) -> [u32; 3] {
+        let all = (self.lengths[group] as u32).div_ceil(64 * each);
+        let across = all.clamp(1, 65_535);
+        [across, all.div_ceil(across), 1]
     }
 }

@@ -72,6 +72,7 @@ impl LuxenRenderer {
     ///
     /// # Errors
     /// [`Error::Gpu`] when the buffers of a chunk do not fit the adapter.
+    #[expect(clippy::too_many_arguments, reason = "what a picture is made of")]
     pub fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,

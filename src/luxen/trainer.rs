@@ -45,6 +45,9 @@ pub struct LuxenStep {
     pub interlevel: f32,
 }
 
+/// Moments of each group, and the state's other tensors.
+type Saved<'a> = (&'a [[Vec<f32>; 2]; 7], &'a [NamedTensor]);
+
 /// Uniforms of what rays are drawn from.
 pub(super) struct DrawUniforms {
     pub views: u32,
@@ -121,7 +124,7 @@ impl LuxenTrainer {
         progress: LuxenProgress,
         shape: FieldShape,
         (parameters, cells): (&[Vec<f32>; 7], &[f32]),
-        saved: Option<(&[[Vec<f32>; 2]; 7], &[NamedTensor])>,
+        saved: Option<Saved<'_>>,
     ) -> Result<Self> {
         let moments = saved.map(|(moments, _)| moments);
         let tensors = saved.map(|(_, tensors)| tensors);
@@ -302,7 +305,7 @@ impl LuxenTrainer {
                 draw.draw,
                 &self.shape,
                 &self.space,
-                config.samples[2],
+                config,
                 range.first > 0,
             );
             let is_last = range.first + range.rays >= config.rays;
@@ -348,7 +351,6 @@ impl LuxenTrainer {
                 self.record_rays(&mut recorder, chunk, &draw);
                 let backward = Backward {
                     kernels: &self.backward,
-                    size: config.size,
                     chunk,
                     uniforms: back,
                     shape: &self.shape,

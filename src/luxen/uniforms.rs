@@ -106,7 +106,30 @@ pub struct Layer {
     pub column_stride: u32,
     pub bias_first: u32,
     pub bias_stride: u32,
+    pub skipped: u32,
+    pub first_tile: u32,
+    pub first_partial: u32,
+    pub first_weight: u32,
+    pub padding: u32,
+}
+
+/// `Layers` of `luxen/layer.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Layers {
+    pub count: u32,
     pub accumulates: u32,
+    pub padding: [u32; 2],
+    pub each: [Layer; 6],
+}
+
+impl Layers {
+    /// # Panics
+    /// When there are six already: no network has more.
+    pub fn push(&mut self, layer: Layer) {
+        self.each[self.count as usize] = layer;
+        self.count += 1;
+    }
 }
 
 /// `Held` of `luxen/held_reduce.wgsl`.
@@ -190,7 +213,8 @@ const _: () = assert!(
         && size_of::<Channels>() == 16
         && size_of::<FinalLevel>() == 16
         && size_of::<Draw>() == 32
-        && size_of::<Layer>() == 48
+        && size_of::<Layer>() == 64
+        && size_of::<Layers>() == 400
         && size_of::<Held>() == 16
         && size_of::<AdamParams>() == 112
         && size_of::<PoseStep>() == 32

@@ -2,11 +2,13 @@
 
 use super::{
     FieldShape, LuxenConfig,
-    layout::{APPEARANCE, Arena, LayerGradient, ProposalLayout},
+    layout::{APPEARANCE, Arena, LayerGradient, NetworkSums, ProposalLayout},
 };
 use crate::{Error, Result, gpu::Gpu};
 
-/// Invocations that share the samples of a layer's gradient, see `luxen/layer.wgsl`.
+/// Sides of the tiles that a layer's gradient is summed in, and invocations that share the samples of one, see
+/// `luxen/layer.wgsl`.
+pub(super) const TILE: u32 = 8;
 pub(super) const SPLITS: u32 = 64;
 
 /// Invocations that hold the sums of a proposal's gradient, enough for many processors, and those of a workgroup, see
@@ -14,22 +16,14 @@ pub(super) const SPLITS: u32 = 64;
 pub(super) const HOLDERS: u32 = 256;
 pub(super) const HELD_LANES: u32 = 8;
 
-/// Elements of the partial sums of the largest layer, or of what is held of a proposal.
-fn partials(shape: &FieldShape, tile: u32) -> u64 {
-    let of_layer = |layer: &LayerGradient| {
-        let w = &layer.weights;
-        let rows = w.rows.next_multiple_of(tile);
-        u64::from(rows * (w.columns.next_multiple_of(tile) + 1)) * u64::from(SPLITS)
-    };
-    let field = shape.layout.layers();
-    let proposal = ProposalLayout::layers();
-    field
-        .iter()
-        .chain(&proposal)
-        .map(of_layer)
-        .chain([4 * u64::from(ProposalLayout::VECTORS * HOLDERS)])
-        .max()
-        .unwrap_or(0)
+/// f32s of the partial sums of the largest network, or of what is held of a proposal.
+fn partials(shape: &FieldShape) -> u64 {
+    let of_network =
+        |layers: &[LayerGradient]| u64::from(NetworkSums::new(layers, [0; 2], false).partials);
+    let held = 4 * u64::from(ProposalLayout::VECTORS * HOLDERS);
+    of_network(&shape.layout.layers())
+        .max(of_network(&ProposalLayout::layers()))
+        .max(held)
 }
 
 /// Most bytes that the buffers of a training step take, and those of a picture: published sizes go through them in a few
@@ -43,19 +37,23 @@ pub(super) struct ChunkBytes {
     spans: u64,
     bins: [u64; 3],
     forward: [u64; 3],
+    kept: u64,
     ray_inputs: u64,
     ray_hidden: u64,
 }
 
 impl ChunkBytes {
-    pub fn new(shape: &FieldShape, samples: [u32; 3], rays: u64) -> Self {
+    /// Of a step `with_backward`, else of a picture.
+    pub fn new(shape: &FieldShape, samples: [u32; 3], rays: u64, with_backward: bool) -> Self {
         let samples = samples.map(u64::from);
         let arenas = arenas(shape);
+        let kept = if with_backward { kept_bytes(shape) } else { 0 };
         Self {
             rays: rays * 48,
             spans: rays * 8,
             bins: samples.map(|n| rays * (n + 1) * 4),
             forward: std::array::from_fn(|l| u64::from(arenas[l].forward) * rays * samples[l] * 4),
+            kept: (kept * rays * samples[2]).max(BLOCK_BYTES),
             ray_inputs: rays * u64::from(16 + APPEARANCE) * 4,
             ray_hidden: rays * u64::from(shape.layout.hidden) * 4,
         }
@@ -67,10 +65,11 @@ impl ChunkBytes {
             spans,
             bins,
             forward,
+            kept,
             ray_inputs,
             ray_hidden,
         } = *self;
-        [rays, spans, ray_inputs, ray_hidden]
+        [rays, spans, kept, ray_inputs, ray_hidden]
             .into_iter()
             .chain(bins)
             .chain(forward)
@@ -101,7 +100,7 @@ impl GradientBytes {
             d_appearances: rays * u64::from(APPEARANCE) * 4,
             losses: rays * 16,
             total: 16,
-            partials: partials(shape, config.size.tile()) * 4,
+            partials: partials(shape) * 4,
             scales: [128; 4],
         }
     }
@@ -135,6 +134,8 @@ pub(super) struct Workspace {
     pub spans: wgpu::Buffer,
     pub bins: [wgpu::Buffer; 3],
     pub forward: [wgpu::Buffer; 3],
+    /// Of the field's samples, for the sums that give dL/d(weights).
+    pub kept: wgpu::Buffer,
     pub ray_inputs: wgpu::Buffer,
     pub ray_hidden: wgpu::Buffer,
 }
@@ -149,6 +150,14 @@ pub(super) struct Gradients {
     pub partials: wgpu::Buffer,
     /// Fixed-point scales: proposals, field, appearances.
     pub scales: [wgpu::Buffer; 4],
+}
+
+/// Four channels of a quad in bfloat16; the least that can be bound.
+const BLOCK_BYTES: u64 = 32;
+
+/// Of a sample.
+fn kept_bytes(shape: &FieldShape) -> u64 {
+    BLOCK_BYTES / 4 * u64::from(shape.layout.kept())
 }
 
 fn arenas(shape: &FieldShape) -> [Arena; 3] {
@@ -172,7 +181,7 @@ pub(super) fn capacity(
     with_backward: bool,
 ) -> Result<u32> {
     let samples = config.samples;
-    let of_a_ray = ChunkBytes::new(shape, samples, 64).total() / 64;
+    let of_a_ray = ChunkBytes::new(shape, samples, 64, with_backward).total() / 64;
     let affordable = if with_backward {
         let backward = GradientBytes::new(shape, config, 64).total() / 64;
         MOST_BYTES_OF_STEP / (of_a_ray + backward)
@@ -190,6 +199,7 @@ pub(super) fn capacity(
             };
             u64::from(channels) * u64::from(samples) * 4
         })
+        .chain(with_backward.then(|| kept_bytes(shape) * u64::from(samples[2])))
         .max()
         .unwrap_or(1);
     // A dispatch covers 65 535 groups of 64 quads.
@@ -228,7 +238,8 @@ impl Workspace {
     ) -> Result<Self> {
         let limit = gpu.binding_limit();
         let rays_capacity = capacity(limit, shape, config, wanted_rays, with_backward)?;
-        let bytes = ChunkBytes::new(shape, config.samples, u64::from(rays_capacity));
+        let rays = u64::from(rays_capacity);
+        let bytes = ChunkBytes::new(shape, config.samples, rays, with_backward);
         Ok(Self {
             rays_capacity,
             arenas: arenas(shape),
@@ -238,6 +249,7 @@ impl Workspace {
             forward: bytes
                 .forward
                 .map(|bytes| gpu.storage("forward arena", bytes)),
+            kept: gpu.storage("kept for sums", bytes.kept),
             ray_inputs: gpu.storage("ray inputs", bytes.ray_inputs),
             ray_hidden: gpu.storage("ray hidden", bytes.ray_hidden),
         })
@@ -251,10 +263,11 @@ impl Workspace {
             spans,
             bins,
             forward,
+            kept,
             ray_inputs,
             ray_hidden,
         } = self;
-        [rays, spans, ray_inputs, ray_hidden]
+        [rays, spans, kept, ray_inputs, ray_hidden]
             .into_iter()
             .chain(bins)
             .chain(forward)

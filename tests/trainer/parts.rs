@@ -19,6 +19,12 @@ const LIMIT: u64 = 1 << 20;
 const SPLATS: usize = 12_000;
 const STEPS: usize = 7;
 
+/// A device that refuses bindings of more bytes.
+fn device_of_bindings(bytes: u64) -> Arc<Gpu> {
+    Gpu::headless_with(|device| device.required_limits.max_storage_buffer_binding_size = bytes)
+        .expect("a device of little bindings")
+}
+
 /// Three bands of harmonics: 180 bytes a splat, two parts and a bit.
 fn splats() -> Splats {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -86,7 +92,7 @@ fn config() -> TrainConfig {
 #[test]
 fn parts_do_not_show() {
     let whole = gpu();
-    let parted = Gpu::headless_with_binding_limit(LIMIT).expect("a device of little bindings");
+    let parted = device_of_bindings(LIMIT);
     assert_eq!(parted.binding_limit(), LIMIT);
     let (expected, expected_picture, _) = trained(&whole, config());
     let (got, picture, intersections) = trained(&parted, config());
@@ -101,7 +107,7 @@ fn parts_do_not_show() {
 
 #[test]
 fn what_does_not_fit_in_parts_is_said() {
-    let gpu = Gpu::headless_with_binding_limit(4 * SPLATS as u64).expect("a device");
+    let gpu = device_of_bindings(4 * SPLATS as u64);
     let Err(Error::Gpu(message)) = SplatBuffers::upload(&gpu, &splats()).map(|_| ()) else {
         panic!("room for everything");
     };

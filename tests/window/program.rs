@@ -1,6 +1,7 @@
 //! The real program under a virtual X server: it opens, draws something, and ends cleanly when it is asked to.
 
 use std::{
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -34,7 +35,7 @@ impl Server {
             let socket = format!("/tmp/.X11-unix/X{number}");
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(10) {
-                if Path::new(&socket).exists() {
+                if UnixStream::connect(&socket).is_ok() {
                     return Some(Self { child, display });
                 }
                 if child.try_wait().is_ok_and(|ended| ended.is_some()) {

@@ -40,7 +40,7 @@ pub fn encode(path: &Path, splats: &Splats) -> Result<Vec<u8>> {
 fn visible_bounds(splats: &Splats) -> ([f32; 3], f32) {
     let mut center = [0.0; 3];
     let mut radius: f32 = 1e-3;
-    for axis in 0..3 {
+    for (axis, middle) in center.iter_mut().enumerate() {
         let opaque = splats
             .logit_opacities
             .iter()
@@ -61,7 +61,7 @@ fn visible_bounds(splats: &Splats) -> ([f32; 3], f32) {
             let index = (values.len().saturating_sub(1)) as f64 * q;
             values.get(index as usize).copied().unwrap_or(0.0)
         };
-        center[axis] = at(0.5);
+        *middle = at(0.5);
         radius = radius.max((at(0.9) - at(0.1)) / 2.0);
     }
     (center, radius)
