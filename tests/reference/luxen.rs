@@ -13,7 +13,7 @@ use luxedit::{
     loss::TrainView,
     luxen::{
         AdamParams, Background, Batch, Channels, Draw, FinalLevel, GridConfig, GridLevel,
-        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS, TableStorage,
+        GridSemantics, GridUniform, LuxenConfig, LuxenTrainer, SHADERS, Size, TableStorage,
     },
 };
 
@@ -870,17 +870,25 @@ fn the_whole_field_has_the_gradient_of_finite_differences() {
     })
     .expect("a device that lacks something");
     let fixed = Background::Fixed([0.2, 0.9, 0.5]);
-    for (gpu, background, tables) in [
-        (&gpu, Background::LastSample, TableStorage::Single),
-        (&gpu, fixed, TableStorage::Single),
-        (&plain, fixed, TableStorage::Single),
-        (&gpu, fixed, TableStorage::Half),
+    let (small, full) = (Size::Small, Size::Full);
+    for (gpu, size, background, tables) in [
+        (&gpu, small, Background::LastSample, TableStorage::Single),
+        (&gpu, small, fixed, TableStorage::Single),
+        (&plain, small, fixed, TableStorage::Single),
+        (&plain, full, fixed, TableStorage::Single),
+        (&gpu, full, fixed, TableStorage::Single),
+        (&gpu, small, fixed, TableStorage::Half),
     ] {
         if let Some(notice) = tables.notice(gpu) {
             println!("SKIPPED: {notice}");
             continue;
         }
         let config = LuxenConfig {
+            size,
+            grid: GridConfig {
+                levels: size.levels(),
+                ..tiny().grid
+            },
             background,
             tables,
             loss: luxedit::luxen::PhotoLoss {
