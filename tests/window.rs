@@ -17,6 +17,7 @@ mod get_model;
 mod harness;
 #[path = "window/layout.rs"]
 mod layout;
+#[cfg(unix)]
 #[path = "window/program.rs"]
 mod program;
 #[path = "window/promises.rs"]

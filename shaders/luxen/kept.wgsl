@@ -1,7 +1,8 @@
-// What the sums over samples that give dL/d(weights) are made of: blocks of four channels of a quad, in bfloat16. It has the
-// range of f32 and half its bytes, and sums of thousands of products do not miss the bits.
+// What the field's way back leaves to be summed, over samples for dL/d(weights) and over a ray's samples for what its
+// direction and appearance get: blocks of four channels of a quad, in bfloat16. It has the range of f32 and half its bytes, and
+// sums of thousands of products do not miss the bits.
 
-// The upper halves of two values, rounded: `low` in the lower 16 bits.
+// The upper halves of two values, rounded: `low` in the lower 16 bits. Infinities stay, and NaNs as arithmetic makes them.
 fn halves_of(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
     let rounding = vec4(0x8000u);
     let rounded_low = bitcast<vec4<u32>>(low) + rounding;

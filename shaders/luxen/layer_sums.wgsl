@@ -1,4 +1,6 @@
 const BLOCKS: u32 = TILE / 4u;
+// `main` names each block.
+const_assert BLOCKS == 2u;
 
 // Columns, then blocks of four rows. Arrays are indexed by constants, so that they can be registers: hence calls where a loop
 // would say it shorter.

@@ -145,7 +145,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             for (var c = 0u; c < FEATURES; c++) {
                 d_arena[c * quads + first + q] = vec4(0.0);
             }
-            // What went in does not matter where nothing came back.
+            // Where nothing came back, what went in does not matter: it is finite, if old.
             for (var b = 0u; b < FEATURES_KEPT; b++) {
                 keep(b, first + q, mat4x4<f32>());
             }

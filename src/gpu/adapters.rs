@@ -2,7 +2,7 @@
 //! the adapter offers; where burn writes SPIR-V, that is more than wgpu enables by itself, and cubecl opens the device.
 //! eframe cannot call cubecl, so the window too opens on a device that is made here.
 
-use super::{Gpu, pinned::with_pinned_workers};
+use super::Gpu;
 use crate::{Error, Result};
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use std::sync::Arc;
@@ -95,10 +95,11 @@ fn open_with(
     descriptor: &wgpu::DeviceDescriptor<'_>,
 ) -> Result<(wgpu::Device, wgpu::Queue)> {
     let open = || pollster::block_on(adapter.request_device(descriptor)).map_err(|e| no_device(&e));
-    match is_software(&adapter.get_info()) {
-        true => with_pinned_workers(open),
-        false => open(),
+    #[cfg(target_os = "linux")]
+    if is_software(&adapter.get_info()) {
+        return super::pinned::with_pinned_workers(open);
     }
+    open()
 }
 
 impl Gpu {

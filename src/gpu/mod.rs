@@ -14,6 +14,7 @@ mod adapters;
 mod bridge;
 mod image;
 mod packer;
+#[cfg(target_os = "linux")]
 mod pinned;
 mod profile;
 mod shader;

@@ -1,18 +1,28 @@
-//! Mesa's software adapter runs a dispatch in halves, one to each of its threads, and lets them sleep in between. Woken
+//! Mesa's software adapter gives each of its threads an equal part of a dispatch, and lets them sleep in between. Woken
 //! together, two of them land on one processor often enough to cost a sixth of a training step, because a scheduler leaves a
-//! thread for a while where it ran last. Here each has a processor of its own. The threads have no name of their own, but
-//! take that of the thread that started them: the device is opened on one that is called [`NAME`].
+//! thread for a while where it ran last. Here they are dealt out to the processors, and stay there. They have no names of their
+//! own, but take that of the thread that started them: the device is opened on one that is called [`NAME`].
 
 use crate::{Error, Result};
+use nix::{
+    errno::Errno,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+use std::sync::{Mutex, PoisonError};
 
 /// As long as Linux lets a thread's name be.
 const NAME: &str = "luxedit-adapter";
 
-/// Run `open`, and give each thread that it starts a processor.
+/// While a device is being opened: its opener has the name, too.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// Run `open`, and tie each thread that it starts to a processor.
 ///
 /// # Errors
 /// What `open` says; [`Error::Gpu`] when it cannot be run.
 pub(super) fn with_pinned_workers<T: Send>(open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let opened = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(NAME.into());
         let failed = |e: &dyn std::fmt::Display| {
@@ -31,12 +41,7 @@ pub(super) fn with_pinned_workers<T: Send>(open: impl FnOnce() -> Result<T> + Se
     Ok(opened)
 }
 
-#[cfg(target_os = "linux")]
 fn pin_workers() -> std::io::Result<()> {
-    use nix::{
-        sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-        unistd::Pid,
-    };
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let processors: Vec<usize> = (0..CpuSet::count())
         .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
@@ -44,13 +49,16 @@ fn pin_workers() -> std::io::Result<()> {
     for (thread, &processor) in workers()?.into_iter().zip(processors.iter().cycle()) {
         let mut alone = CpuSet::new();
         alone.set(processor)?;
-        sched_setaffinity(Pid::from_raw(thread), &alone)?;
+        match sched_setaffinity(Pid::from_raw(thread), &alone) {
+            // It ended meanwhile, as the opener does.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
     Ok(())
 }
 
-/// Numbers of the threads that the device started, in their order.
-#[cfg(target_os = "linux")]
+/// Numbers of the threads that software adapters' devices started in this process, oldest first as long as numbers rise.
 fn workers() -> std::io::Result<Vec<i32>> {
     let mut workers = Vec::new();
     for entry in std::fs::read_dir("/proc/self/task")? {
@@ -68,18 +76,9 @@ fn workers() -> std::io::Result<Vec<i32>> {
     Ok(workers)
 }
 
-#[cfg(not(target_os = "linux"))]
-fn pin_workers() -> std::io::Result<()> {
-    Ok(())
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use nix::{
-        sched::{CpuSet, sched_getaffinity},
-        unistd::Pid,
-    };
 
     #[test]
     fn threads_that_are_started_have_a_processor_each() {

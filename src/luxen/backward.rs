@@ -219,7 +219,7 @@ impl Backward<'_> {
         }
     }
 
-    /// A level's table, and its layers as far as they are not held, from its backward arena.
+    /// The gradient of a level's table, and of its network as far as it is not held.
     fn record_level(&self, recorder: &mut Recorder<'_, '_>, level: usize) {
         let Self {
             kernels,

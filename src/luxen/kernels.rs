@@ -303,6 +303,23 @@ const LAYER_SUMS: ShaderSource = shader!(
     "luxen/layer_single",
     "luxen/layer_sums"
 );
+const LAYER_SUMS_KEPT: ShaderSource = shader!(
+    "layer_sums_kept",
+    "luxen/layer",
+    "luxen/kept",
+    "luxen/kept_plain",
+    "luxen/layer_kept",
+    "luxen/layer_sums"
+);
+/// For software adapters that know integers of 64 bits.
+const LAYER_SUMS_KEPT_WIDE: ShaderSource = shader!(
+    "layer_sums_kept_wide",
+    "luxen/layer",
+    "luxen/kept",
+    "luxen/kept_wide",
+    "luxen/layer_kept",
+    "luxen/layer_sums"
+);
 const LAYER_REDUCE: ShaderSource = shader!("layer_reduce", "luxen/layer", "luxen/layer_reduce");
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
@@ -313,12 +330,11 @@ const APPEARANCE_SCATTER: ShaderSource = shader!(
 const APPEARANCE_MEAN: ShaderSource =
     shader!("appearance_mean", "luxen/batch", "luxen/appearance_mean");
 
-/// Kernels of a size of networks, and the way in which they keep what is summed over samples.
+/// Kernels of a size of networks, and of a way to keep what is summed.
 struct NetworkSources {
     radiance: ShaderSource,
     radiance_backward: ShaderSource,
     ray_head_sums: ShaderSource,
-    layer_sums_kept: ShaderSource,
 }
 
 macro_rules! networks {
@@ -354,15 +370,6 @@ macro_rules! networks {
                 "luxen/kept",
                 $kept,
                 "luxen/ray_head_sums"
-            ),
-            layer_sums_kept: shader!(
-                ("layer_sums_kept", $suffix),
-                $size,
-                "luxen/layer",
-                "luxen/kept",
-                $kept,
-                "luxen/layer_kept",
-                "luxen/layer_sums"
             ),
         }
     };
@@ -450,6 +457,8 @@ pub const SHADERS: &[ShaderSource] = &[
     ADAM_TABLE_HALF,
     HALVE_TABLE,
     LAYER_SUMS,
+    LAYER_SUMS_KEPT,
+    LAYER_SUMS_KEPT_WIDE,
     LAYER_REDUCE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
@@ -469,19 +478,15 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL_NETWORKS.radiance,
     SMALL_NETWORKS.radiance_backward,
     SMALL_NETWORKS.ray_head_sums,
-    SMALL_NETWORKS.layer_sums_kept,
     FULL_NETWORKS.radiance,
     FULL_NETWORKS.radiance_backward,
     FULL_NETWORKS.ray_head_sums,
-    FULL_NETWORKS.layer_sums_kept,
     SMALL_NETWORKS_WIDE.radiance,
     SMALL_NETWORKS_WIDE.radiance_backward,
     SMALL_NETWORKS_WIDE.ray_head_sums,
-    SMALL_NETWORKS_WIDE.layer_sums_kept,
     FULL_NETWORKS_WIDE.radiance,
     FULL_NETWORKS_WIDE.radiance_backward,
     FULL_NETWORKS_WIDE.ray_head_sums,
-    FULL_NETWORKS_WIDE.layer_sums_kept,
 ];
 
 /// A kernel that looks things up in tables, for what they may be read as.
@@ -612,8 +617,11 @@ impl BackwardKernels {
             radiance: _,
             radiance_backward,
             ray_head_sums,
-            layer_sums_kept,
         } = networks(gpu, size);
+        let layer_sums_kept = match is_wide(gpu) {
+            true => &LAYER_SUMS_KEPT_WIDE,
+            false => &LAYER_SUMS_KEPT,
+        };
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
             patches: Kernel::new(gpu, &PATCHES),

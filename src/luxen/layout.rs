@@ -1,4 +1,4 @@
-//! Where weights lie in the networks' buffers and values in the arenas: the host's side of the constants in
+//! Where weights lie in the networks' buffers, and values in the arenas and in what a step keeps: the host's side of the constants in
 //! `luxen/network.wgsl` and `luxen/proposal_network.wgsl` (a test compares them).
 
 use super::{
@@ -273,7 +273,7 @@ impl FieldLayout {
         self.head1_kept() + self.hidden / 4
     }
     /// Blocks of four channels that a step keeps of a quad, see `luxen/kept.wgsl`.
-    pub const fn kept(&self) -> u32 {
+    pub const fn kept_blocks(&self) -> u32 {
         self.head2_kept() + self.hidden / 4
     }
 

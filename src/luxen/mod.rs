@@ -40,6 +40,5 @@ pub use renderer::{Drawable, LuxenRenderer};
 pub use state::{LuxenProgress, LuxenState};
 pub use trainer::{LuxenStep, LuxenTrainer};
 pub use uniforms::{
-    AdamParams, Batch, Channels, Crop, Draw, FinalLevel, GridLevel, GridUniform, Layer, PoseStep,
-    View,
+    AdamParams, Batch, Channels, Crop, Draw, FinalLevel, GridLevel, GridUniform, PoseStep, View,
 };

@@ -124,7 +124,7 @@ impl GradientBytes {
     }
 }
 
-/// What every chunk needs.
+/// What a chunk needs on its way there, and what it leaves for its way back.
 pub(super) struct Workspace {
     /// Rays that fit; a multiple of 64.
     pub rays_capacity: u32,
@@ -134,7 +134,7 @@ pub(super) struct Workspace {
     pub spans: wgpu::Buffer,
     pub bins: [wgpu::Buffer; 3],
     pub forward: [wgpu::Buffer; 3],
-    /// Of the field's samples, for the sums that give dL/d(weights).
+    /// Of a step: what its way back leaves of the field's samples to be summed, see `luxen/kept.wgsl`.
     pub kept: wgpu::Buffer,
     pub ray_inputs: wgpu::Buffer,
     pub ray_hidden: wgpu::Buffer,
@@ -157,7 +157,7 @@ const BLOCK_BYTES: u64 = 32;
 
 /// Of a sample.
 fn kept_bytes(shape: &FieldShape) -> u64 {
-    BLOCK_BYTES / 4 * u64::from(shape.layout.kept())
+    BLOCK_BYTES / 4 * u64::from(shape.layout.kept_blocks())
 }
 
 fn arenas(shape: &FieldShape) -> [Arena; 3] {
@@ -183,8 +183,11 @@ pub(super) fn capacity(
     let samples = config.samples;
     let of_a_ray = ChunkBytes::new(shape, samples, 64, with_backward).total() / 64;
     let affordable = if with_backward {
-        let backward = GradientBytes::new(shape, config, 64).total() / 64;
-        MOST_BYTES_OF_STEP / (of_a_ray + backward)
+        let gradients = |rays| GradientBytes::new(shape, config, rays).total();
+        // Sums and scales are the same for any number of rays.
+        let of_more = (gradients(128) - gradients(64)) / 64;
+        let constant = gradients(64) - 64 * of_more;
+        MOST_BYTES_OF_STEP.saturating_sub(constant) / (of_a_ray + of_more)
     } else {
         MOST_BYTES_OF_PICTURE / of_a_ray
     };

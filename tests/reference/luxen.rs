@@ -755,22 +755,27 @@ fn has_wide_integers(gpu: &Gpu) -> bool {
 }
 
 fn adam_takes_sums(gpu: &Gpu, kernel: &str, in_pairs: bool) {
-    let sums: Vec<i32> = vec![1 << 20, -(1 << 20), 0, 3, -5, 1, -7, 0];
+    // Two levels, sixteen parameters each, of scales of their own; some vectors without any gradient.
+    let level = [1 << 20, -(1 << 20), 0, 3, -5, 1, -7, 0];
+    let sums: Vec<i32> = [level, [0; 8], [0; 8], level].concat();
+    let scale = |parameter: usize| if parameter < 16 { 1024.0 } else { 256.0 };
     let pair = |p: &[i32; 2]| i64::from(p[0]) + (i64::from(p[1]) << 32);
     let pairs: Vec<i64> = sums.as_chunks::<2>().0.iter().map(pair).collect();
     let stored: &[i32] = match in_pairs {
         false => &sums,
         true => bytemuck::cast_slice(&pairs),
     };
-    let scales: Vec<f32> = (0..32)
-        .map(|i| if i < 16 { 1024.0 } else { 1.0 / 1024.0 })
-        .collect();
-    let zeros = vec![0.0f32; 8];
+    let mut scales = vec![0.0; 32];
+    for level in 0..2 {
+        scales[level] = scale(16 * level);
+        scales[16 + level] = 1.0 / scale(16 * level);
+    }
+    let zeros = vec![0.0f32; 32];
     let mut ends = [u32::MAX; 16];
-    ends[0] = 2;
+    ends[..2].copy_from_slice(&[4, 8]);
     let params = AdamParams {
-        count: 2,
-        levels: 1,
+        count: 8,
+        levels: 2,
         collect_only: 1,
         step_size: 0.01 / (1.0 - 0.9),
         second_correction: 1.0 / (1.0 - 0.999),
@@ -795,8 +800,8 @@ fn adam_takes_sums(gpu: &Gpu, kernel: &str, in_pairs: bool) {
         &second,
     ];
     run(gpu, kernel, &params, &buffers, [1, 1, 1]);
-    assert_eq!(gpu.read::<i32>(&sums_buffer, 8).unwrap(), [0; 8]);
-    assert_eq!(gpu.read::<f32>(&parameters, 8).unwrap(), zeros);
+    assert_eq!(gpu.read::<i32>(&sums_buffer, 32).unwrap(), [0; 32]);
+    assert_eq!(gpu.read::<f32>(&parameters, 32).unwrap(), zeros);
     gpu.queue
         .write_buffer(&sums_buffer, 0, bytemuck::cast_slice(stored));
     let params = AdamParams {
@@ -804,10 +809,10 @@ fn adam_takes_sums(gpu: &Gpu, kernel: &str, in_pairs: bool) {
         ..params
     };
     run(gpu, kernel, &params, &buffers, [1, 1, 1]);
-    let moments: Vec<f32> = gpu.read(&first, 8).unwrap();
-    let got = gpu.read::<f32>(&parameters, 8).unwrap();
+    let moments: Vec<f32> = gpu.read(&first, 32).unwrap();
+    let got = gpu.read::<f32>(&parameters, 32).unwrap();
     for (i, sum) in sums.iter().enumerate() {
-        let gradient = 2.0 * *sum as f32 / 1024.0;
+        let gradient = 2.0 * *sum as f32 / scale(i);
         assert!((moments[i] - 0.1 * gradient).abs() <= 1e-6 * gradient.abs());
         let step = if *sum == 0 {
             0.0
@@ -816,7 +821,7 @@ fn adam_takes_sums(gpu: &Gpu, kernel: &str, in_pairs: bool) {
         };
         assert!((got[i] - step).abs() < 1e-6, "{i}: {} {step}", got[i]);
     }
-    assert_eq!(gpu.read::<f32>(&carried, 8).unwrap(), zeros);
+    assert_eq!(gpu.read::<f32>(&carried, 32).unwrap(), zeros);
 }
 
 /// The rays that a step draws.
