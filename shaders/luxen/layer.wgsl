@@ -36,7 +36,6 @@ struct Layers {
 }
 
 const TILE: u32 = 8u;
-const SPLITS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> layers: Layers;
 

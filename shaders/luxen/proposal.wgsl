@@ -1,35 +1,61 @@
-// Density of a proposal at four samples.
+// Density of a proposal at the samples of two quads. A weight is read once for both.
 
 @group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read_write> arena: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+const GROUP: u32 = 2u;
+
+// Blocks of four channels; the last are the features 8 and 9, the bias's 1, and nothing.
+var<private> x: array<mat4x4<f32>, GROUP * ROW>;
+var<private> logit: array<vec4<f32>, GROUP>;
+
+fn take(q: u32, quad: u32) {
     let quads = quad_count();
-    if id.x >= quads {
-        return;
-    }
-    let inside = arena[3u * quads + id.x];
-    if all(inside == vec4(0.0)) {
-        arena[LOGIT_AT * quads + id.x] = vec4(0.0);
-        arena[DENSITY_AT * quads + id.x] = vec4(0.0);
-        return;
-    }
-    let at = FEATURES_AT * quads + id.x;
-    let x0 = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
-    let x4 = mat4x4<f32>(
+    let at = FEATURES_AT * quads + quad;
+    x[ROW * q] = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
+    x[ROW * q + 1u] = mat4x4<f32>(
         arena[at + 4u * quads],
         arena[at + 5u * quads],
         arena[at + 6u * quads],
         arena[at + 7u * quads],
     );
-    let x8 = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
-    var logit = vec4(network[OUT_BIAS].x);
-    for (var j = 0u; j < HIDDEN; j++) {
-        let last = network[j * ROW + 2u];
-        let h = x0 * network[j * ROW] + x4 * network[j * ROW + 1u] + x8 * last;
-        logit += relu(h) * last.w;
+    x[ROW * q + 2u] = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
+    logit[q] = vec4(network[OUT_BIAS].x);
+}
+
+fn neuron(q: u32, row: u32) {
+    let last = network[row + 2u];
+    let h = x[ROW * q] * network[row] + x[ROW * q + 1u] * network[row + 1u] + x[ROW * q + 2u] * last;
+    logit[q] += relu(h) * last.w;
+}
+
+fn give(q: u32, quad: u32) {
+    let quads = quad_count();
+    arena[LOGIT_AT * quads + quad] = logit[q];
+    arena[DENSITY_AT * quads + quad] = density_of(logit[q]) * arena[3u * quads + quad];
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let quads = quad_count();
+    let first = GROUP * id.x;
+    if first >= quads {
+        return;
     }
-    arena[LOGIT_AT * quads + id.x] = logit;
-    arena[DENSITY_AT * quads + id.x] = density_of(logit) * inside;
+    let inside = arena[3u * quads + first] + arena[3u * quads + first + 1u];
+    if all(inside == vec4(0.0)) {
+        for (var q = 0u; q < GROUP; q++) {
+            arena[LOGIT_AT * quads + first + q] = vec4(0.0);
+            arena[DENSITY_AT * quads + first + q] = vec4(0.0);
+        }
+        return;
+    }
+    take(0u, first);
+    take(1u, first + 1u);
+    for (var j = 0u; j < HIDDEN; j++) {
+        neuron(0u, ROW * j);
+        neuron(1u, ROW * j);
+    }
+    give(0u, first);
+    give(1u, first + 1u);
 }

@@ -49,7 +49,7 @@ impl BackwardUniforms {
                 _ => ProposalLayout::layers().to_vec(),
             };
             let quads = [chunk.quads[level], chunk.rays / 4];
-            let network = NetworkSums::new(&layers, quads, accumulates);
+            let network = NetworkSums::new(&layers, config.size, quads, accumulates);
             NetworkPlan::new(packer, &network)
         });
         let held = packer.add(&Held {

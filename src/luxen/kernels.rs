@@ -50,6 +50,15 @@ impl Size {
         }
     }
 
+    /// Invocations that share the samples of a layer's gradient. Each leaves its own sum of every weight, and a processor
+    /// keeps few busy.
+    pub fn splits(self) -> u32 {
+        match self {
+            Self::Small => 16,
+            Self::Full => 64,
+        }
+    }
+
     /// Neurons of a hidden layer.
     pub fn hidden(self) -> u32 {
         match self {
@@ -162,6 +171,8 @@ const FIXED_SCALES: ShaderSource = shader!(
     "luxen/fixed_point",
     "luxen/fixed_scales"
 );
+/// Quads of an invocation.
+pub(super) const PROPOSAL_GROUP: u32 = 2;
 const PROPOSAL: ShaderSource = shader!(
     "proposal",
     "luxen/batch",
@@ -297,30 +308,6 @@ const ADAM_POSES: ShaderSource = shader!(
     "luxen/pose",
     "luxen/adam_poses"
 );
-const LAYER_SUMS: ShaderSource = shader!(
-    "layer_sums",
-    "luxen/layer",
-    "luxen/layer_single",
-    "luxen/layer_sums"
-);
-const LAYER_SUMS_KEPT: ShaderSource = shader!(
-    "layer_sums_kept",
-    "luxen/layer",
-    "luxen/kept",
-    "luxen/kept_plain",
-    "luxen/layer_kept",
-    "luxen/layer_sums"
-);
-/// For software adapters that know integers of 64 bits.
-const LAYER_SUMS_KEPT_WIDE: ShaderSource = shader!(
-    "layer_sums_kept_wide",
-    "luxen/layer",
-    "luxen/kept",
-    "luxen/kept_wide",
-    "luxen/layer_kept",
-    "luxen/layer_sums"
-);
-const LAYER_REDUCE: ShaderSource = shader!("layer_reduce", "luxen/layer", "luxen/layer_reduce");
 const APPEARANCE_SCATTER: ShaderSource = shader!(
     "appearance_scatter",
     "luxen/batch",
@@ -335,6 +322,7 @@ struct NetworkSources {
     radiance: ShaderSource,
     radiance_backward: ShaderSource,
     ray_head_sums: ShaderSource,
+    layer_sums_kept: ShaderSource,
 }
 
 macro_rules! networks {
@@ -370,6 +358,15 @@ macro_rules! networks {
                 "luxen/kept",
                 $kept,
                 "luxen/ray_head_sums"
+            ),
+            layer_sums_kept: shader!(
+                ("layer_sums_kept", $suffix),
+                $size,
+                "luxen/layer",
+                "luxen/kept",
+                $kept,
+                "luxen/layer_kept",
+                "luxen/layer_sums"
             ),
         }
     };
@@ -411,6 +408,14 @@ macro_rules! by_size {
                 "luxen/cell_densities"
             ),
             shader!(
+                "layer_sums",
+                $size,
+                "luxen/layer",
+                "luxen/layer_single",
+                "luxen/layer_sums"
+            ),
+            shader!("layer_reduce", $size, "luxen/layer", "luxen/layer_reduce"),
+            shader!(
                 "d_rays",
                 "luxen/batch",
                 "luxen/spacing",
@@ -425,8 +430,8 @@ macro_rules! by_size {
     };
 }
 
-const SMALL: [ShaderSource; 4] = by_size!("luxen/size_small");
-const FULL: [ShaderSource; 4] = by_size!("luxen/size_full");
+const SMALL: [ShaderSource; 6] = by_size!("luxen/size_small");
+const FULL: [ShaderSource; 6] = by_size!("luxen/size_full");
 
 /// Every kernel of the Luxens.
 pub const SHADERS: &[ShaderSource] = &[
@@ -456,10 +461,6 @@ pub const SHADERS: &[ShaderSource] = &[
     ADAM_TABLE_WIDE,
     ADAM_TABLE_HALF,
     HALVE_TABLE,
-    LAYER_SUMS,
-    LAYER_SUMS_KEPT,
-    LAYER_SUMS_KEPT_WIDE,
-    LAYER_REDUCE,
     APPEARANCE_SCATTER,
     APPEARANCE_MEAN,
     D_POINTS,
@@ -471,22 +472,30 @@ pub const SHADERS: &[ShaderSource] = &[
     SMALL[1],
     SMALL[2],
     SMALL[3],
+    SMALL[4],
+    SMALL[5],
     FULL[0],
     FULL[1],
     FULL[2],
     FULL[3],
+    FULL[4],
+    FULL[5],
     SMALL_NETWORKS.radiance,
     SMALL_NETWORKS.radiance_backward,
     SMALL_NETWORKS.ray_head_sums,
+    SMALL_NETWORKS.layer_sums_kept,
     FULL_NETWORKS.radiance,
     FULL_NETWORKS.radiance_backward,
     FULL_NETWORKS.ray_head_sums,
+    FULL_NETWORKS.layer_sums_kept,
     SMALL_NETWORKS_WIDE.radiance,
     SMALL_NETWORKS_WIDE.radiance_backward,
     SMALL_NETWORKS_WIDE.ray_head_sums,
+    SMALL_NETWORKS_WIDE.layer_sums_kept,
     FULL_NETWORKS_WIDE.radiance,
     FULL_NETWORKS_WIDE.radiance_backward,
     FULL_NETWORKS_WIDE.ray_head_sums,
+    FULL_NETWORKS_WIDE.layer_sums_kept,
 ];
 
 /// A kernel that looks things up in tables, for what they may be read as.
@@ -612,16 +621,20 @@ impl ProposalKernels {
 
 impl BackwardKernels {
     pub fn new(gpu: &Gpu, size: Size, sums: WeightSums) -> Self {
-        let [_, appearance_backward, cell_densities, _] = by(size);
+        let [
+            _,
+            appearance_backward,
+            cell_densities,
+            layer_sums,
+            layer_reduce,
+            _,
+        ] = by(size);
         let NetworkSources {
             radiance: _,
             radiance_backward,
             ray_head_sums,
+            layer_sums_kept,
         } = networks(gpu, size);
-        let layer_sums_kept = match is_wide(gpu) {
-            true => &LAYER_SUMS_KEPT_WIDE,
-            false => &LAYER_SUMS_KEPT,
-        };
         Self {
             rays_of_views: Kernel::new(gpu, &RAYS_OF_VIEWS),
             patches: Kernel::new(gpu, &PATCHES),
@@ -636,9 +649,9 @@ impl BackwardKernels {
                 true => Kernel::new(gpu, &SCATTER_PAIRS),
                 false => Kernel::new(gpu, &SCATTER),
             },
-            layer_sums: Kernel::unchecked(gpu, &LAYER_SUMS),
+            layer_sums: Kernel::unchecked(gpu, layer_sums),
             layer_sums_kept: Kernel::unchecked(gpu, layer_sums_kept),
-            layer_reduce: Kernel::new(gpu, &LAYER_REDUCE),
+            layer_reduce: Kernel::new(gpu, layer_reduce),
             cell_points: Kernel::new(gpu, &CELL_POINTS),
             cell_densities: Kernel::unchecked(gpu, cell_densities),
             appearance_backward: Kernel::new(gpu, appearance_backward),
@@ -672,7 +685,7 @@ impl PoseKernels {
     }
 }
 
-fn by(size: Size) -> &'static [ShaderSource; 4] {
+fn by(size: Size) -> &'static [ShaderSource; 6] {
     match size {
         Size::Small => &SMALL,
         Size::Full => &FULL,

@@ -3,9 +3,9 @@
 
 use super::{
     Size,
-    kernels::SCATTER_RUN,
+    kernels::{PROPOSAL_GROUP, SCATTER_RUN},
     uniforms::{Layer, Layers},
-    workspace::{HELD_LANES, SPLITS, TILE},
+    workspace::{HELD_LANES, TILE},
 };
 use bytemuck::Zeroable;
 
@@ -80,9 +80,9 @@ impl LayerGradient {
         self.weights.rows.div_ceil(TILE) * across
     }
 
-    fn partials(&self) -> u32 {
+    fn partials(&self, size: Size) -> u32 {
         let biases = self.weights.rows.next_multiple_of(TILE);
-        (self.tiles() * TILE * TILE + biases) * SPLITS
+        (self.tiles() * TILE * TILE + biases) * size.splits()
     }
 
     /// Weights and biases.
@@ -131,7 +131,7 @@ pub(super) struct NetworkSums {
 
 impl NetworkSums {
     /// `quads`: of the samples, and of rays.
-    pub fn new(layers: &[LayerGradient], quads: [u32; 2], accumulates: bool) -> Self {
+    pub fn new(layers: &[LayerGradient], size: Size, quads: [u32; 2], accumulates: bool) -> Self {
         let empty = Layers {
             accumulates: u32::from(accumulates),
             ..Layers::zeroed()
@@ -169,7 +169,7 @@ impl NetworkSums {
             network.sums.push(dispatch);
             network.layers.push(uniform);
             network.parameters += layer.parameters();
-            network.partials += layer.partials();
+            network.partials += layer.partials(size);
         }
         network
     }
@@ -473,6 +473,7 @@ pub fn constants(size: Option<Size>) -> Vec<(&'static str, u32)> {
         ("FEATURES", l.features),
         ("HIDDEN", l.hidden),
         ("GROUP", l.group),
+        ("SPLITS", size.splits()),
         ("APPEARANCE", APPEARANCE),
         ("BASE_ROW", l.base_row()),
         ("BASE_BIAS", l.base_bias()),
@@ -510,6 +511,6 @@ pub fn dispatch_constants() -> [(&'static str, &'static str, u32); 5] {
         ("luxen/scatter_pairs", "RUN", SCATTER_RUN),
         ("luxen/proposal_held", "HELD_LANES", HELD_LANES),
         ("luxen/layer_sums", "TILE", TILE),
-        ("luxen/layer_sums", "SPLITS", SPLITS),
+        ("luxen/proposal", "GROUP", PROPOSAL_GROUP),
     ]
 }

@@ -1,8 +1,11 @@
 //! A chunk of rays through both proposals and the field: what training and pictures have in common.
 
 use super::{
-    Background, FieldBuffers, FieldShape, LuxenConfig, PixelLoss, kernels::ForwardKernels,
-    occupancy::bounds, uniforms::Batch, workspace::Workspace,
+    Background, FieldBuffers, FieldShape, LuxenConfig, PixelLoss,
+    kernels::{ForwardKernels, PROPOSAL_GROUP},
+    occupancy::bounds,
+    uniforms::Batch,
+    workspace::Workspace,
 };
 use crate::gpu::{Gpu, Kernel, Packer, Slice};
 
@@ -190,7 +193,7 @@ pub(super) fn record_forward(
                 &kernels.proposal,
                 batch,
                 &[field.network(level), arena],
-                [per_quad, 1, 1],
+                [groups(chunk.quads[level] / PROPOSAL_GROUP), 1, 1],
             );
             recorder.run(
                 &kernels.resample,

@@ -1,15 +1,13 @@
 //! Buffers for one chunk of rays. A step or a picture of more rays than fit goes through them several times.
 
 use super::{
-    FieldShape, LuxenConfig,
+    FieldShape, LuxenConfig, Size,
     layout::{APPEARANCE, Arena, LayerGradient, NetworkSums, ProposalLayout},
 };
 use crate::{Error, Result, gpu::Gpu};
 
-/// Sides of the tiles that a layer's gradient is summed in, and invocations that share the samples of one, see
-/// `luxen/layer.wgsl`.
+/// Sides of the tiles that a layer's gradient is summed in, see `luxen/layer.wgsl`.
 pub(super) const TILE: u32 = 8;
-pub(super) const SPLITS: u32 = 64;
 
 /// Invocations that hold the sums of a proposal's gradient, enough for many processors, and those of a workgroup, see
 /// `luxen/proposal_held.wgsl`.
@@ -17,9 +15,10 @@ pub(super) const HOLDERS: u32 = 256;
 pub(super) const HELD_LANES: u32 = 8;
 
 /// f32s of the partial sums of the largest network, or of what is held of a proposal.
-fn partials(shape: &FieldShape) -> u64 {
-    let of_network =
-        |layers: &[LayerGradient]| u64::from(NetworkSums::new(layers, [0; 2], false).partials);
+fn partials(shape: &FieldShape, size: Size) -> u64 {
+    let of_network = |layers: &[LayerGradient]| {
+        u64::from(NetworkSums::new(layers, size, [0; 2], false).partials)
+    };
     let held = 4 * u64::from(ProposalLayout::VECTORS * HOLDERS);
     of_network(&shape.layout.layers())
         .max(of_network(&ProposalLayout::layers()))
@@ -100,7 +99,7 @@ impl GradientBytes {
             d_appearances: rays * u64::from(APPEARANCE) * 4,
             losses: rays * 16,
             total: 16,
-            partials: partials(shape) * 4,
+            partials: partials(shape, config.size) * 4,
             scales: [128; 4],
         }
     }
