@@ -170,7 +170,8 @@ fn frames_after_moves(
     Ok(())
 }
 
-/// In motion of `size`, or of the size that the viewport chooses; at rest at the end.
+/// As a window does: a frame when the scene is opened, which waits for kernels to be compiled; in motion, of `size` or of the
+/// size that the viewport chooses; at rest at the end.
 fn frames(
     gpu: &Arc<Gpu>,
     scene: &Drawable,
@@ -178,8 +179,10 @@ fn frames(
     dataset: &Dataset,
     size: Option<[u32; 2]>,
 ) -> luxedit::Result<()> {
-    let paces = [Pace::Moving; 8].into_iter().chain([Pace::Still; 2]);
-    for (view, pace) in dataset.views.iter().zip(paces) {
+    let paces = std::iter::once(Pace::Still)
+        .chain([Pace::Moving; 8])
+        .chain([Pace::Still; 2]);
+    for (number, (view, pace)) in dataset.views.iter().zip(paces).enumerate() {
         let chosen = canvas.render_size([640, 480], pace);
         let size = size.filter(|_| pace == Pace::Moving).unwrap_or(chosen);
         let camera = Camera {
@@ -196,7 +199,12 @@ fn frames(
         }
         let took = began.elapsed();
         println!(
-            "{pace:?}: {}×{} after {} ms",
+            "{}: {}×{} after {} ms",
+            if number == 0 {
+                "Opened".into()
+            } else {
+                format!("{pace:?}")
+            },
             size[0],
             size[1],
             took.as_millis()

@@ -5,21 +5,14 @@
 
 const GROUP: u32 = 2u;
 
-// Blocks of four channels; the last are the features 8 and 9, the bias's 1, and nothing.
 var<private> x: array<mat4x4<f32>, GROUP * ROW>;
 var<private> logit: array<vec4<f32>, GROUP>;
 
 fn take(q: u32, quad: u32) {
-    let quads = quad_count();
-    let at = FEATURES_AT * quads + quad;
-    x[ROW * q] = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
-    x[ROW * q + 1u] = mat4x4<f32>(
-        arena[at + 4u * quads],
-        arena[at + 5u * quads],
-        arena[at + 6u * quads],
-        arena[at + 7u * quads],
-    );
-    x[ROW * q + 2u] = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
+    let features = features_of(quad);
+    for (var k = 0u; k < ROW; k++) {
+        x[ROW * q + k] = features[k];
+    }
     logit[q] = vec4(network[OUT_BIAS].x);
 }
 

@@ -17,15 +17,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         return;
     }
-    let at = FEATURES_AT * quads + id.x;
-    let x0 = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
-    let x4 = mat4x4<f32>(
-        arena[at + 4u * quads],
-        arena[at + 5u * quads],
-        arena[at + 6u * quads],
-        arena[at + 7u * quads],
-    );
-    let x8 = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
+    let features = features_of(id.x);
+    let x0 = features[0];
+    let x4 = features[1];
+    let x8 = features[2];
     let d_density = d_arena[D_DENSITY_AT * quads + id.x] * inside;
     let d_logit = d_density * d_density_of(arena[LOGIT_AT * quads + id.x]);
     var d0 = mat4x4<f32>();

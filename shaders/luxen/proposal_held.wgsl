@@ -13,7 +13,7 @@ const GROUP: u32 = 4u;
 const HELD_LANES: u32 = 8u;
 
 var<private> sums: array<vec4<f32>, NETWORK>;
-// Of a group's quads, as blocks of four channels; the last are the features 8 and 9, the bias's 1, and nothing.
+// Of a group's quads, see `features_of`.
 var<private> x: array<mat4x4<f32>, GROUP * ROW>;
 var<private> d_x: array<mat4x4<f32>, GROUP * ROW>;
 var<private> d_logit: array<vec4<f32>, GROUP>;
@@ -22,16 +22,9 @@ var<private> neuron: array<vec4<f32>, ROW>;
 
 fn take(q: u32, quad: u32) {
     let quads = quad_count();
-    let at = FEATURES_AT * quads + quad;
-    x[ROW * q] = mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]);
-    x[ROW * q + 1u] = mat4x4<f32>(
-        arena[at + 4u * quads],
-        arena[at + 5u * quads],
-        arena[at + 6u * quads],
-        arena[at + 7u * quads],
-    );
-    x[ROW * q + 2u] = mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0));
+    let features = features_of(quad);
     for (var k = 0u; k < ROW; k++) {
+        x[ROW * q + k] = features[k];
         d_x[ROW * q + k] = mat4x4<f32>();
     }
     let back = d_arena[D_DENSITY_AT * quads + quad] * arena[3u * quads + quad];

@@ -17,3 +17,14 @@ const D_DENSITY_AT: u32 = FEATURES;
 const D_LOGIT_AT: u32 = 11u;
 const HIDDEN_AT: u32 = 12u;
 const D_HIDDEN_AT: u32 = HIDDEN_AT + HIDDEN;
+
+// Features of a quad as blocks of four channels; the last are the features 8 and 9, the bias's 1, and nothing.
+fn features_of(quad: u32) -> array<mat4x4<f32>, ROW> {
+    let quads = quad_count();
+    let at = FEATURES_AT * quads + quad;
+    return array<mat4x4<f32>, ROW>(
+        mat4x4<f32>(arena[at], arena[at + quads], arena[at + 2u * quads], arena[at + 3u * quads]),
+        mat4x4<f32>(arena[at + 4u * quads], arena[at + 5u * quads], arena[at + 6u * quads], arena[at + 7u * quads]),
+        mat4x4<f32>(arena[at + 8u * quads], arena[at + 9u * quads], vec4(1.0), vec4(0.0)),
+    );
+}
