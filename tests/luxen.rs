@@ -14,15 +14,15 @@ use luxedit::{
     gpu::{Gpu, GpuImage},
     loss::{Target, TrainView},
     luxen::{
-        Background, CameraPoses, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState, LuxenTrainer,
-        TableStorage, WeightSums,
+        Background, CameraPoses, GridConfig, LuxenConfig, LuxenMemory, LuxenRenderer, LuxenState,
+        LuxenTrainer, Size, TableStorage, WeightSums,
     },
     scene::{
         Camera, Dataset, DatasetKind, Intrinsics, NamedTensor, Photo, Split, View, WorldFromFile,
     },
     settings::{Loss, Method, Settings, Speed},
 };
-use luxen_scene::{gpu, tiny, views};
+use luxen_scene::{gpu, plain_gpu, tiny, views};
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -150,22 +150,21 @@ fn gradients_agree(one: &LuxenState, other: &LuxenState) {
 #[test]
 fn weights_have_the_same_gradients_wherever_they_are_summed() {
     let Some(gpu) = gpu() else { return };
-    // What a software adapter does in wide integers, graphics cards do without.
-    let plain = Gpu::headless_with(|device| {
-        device
-            .required_features
-            .remove(wgpu::Features::SHADER_INT64);
-        device
-            .required_features
-            .remove(wgpu::Features::SHADER_INT64_ATOMIC_ALL_OPS);
-    })
-    .expect("a device that lacks something");
+    let plain = plain_gpu();
     let bounded = LuxenConfig {
         background: Background::Fixed([0.4; 3]),
         half_side: Some(0.8),
         ..tiny()
     };
-    for config in [tiny(), bounded] {
+    let full = LuxenConfig {
+        size: Size::Full,
+        grid: GridConfig {
+            levels: Size::Full.levels(),
+            ..tiny().grid
+        },
+        ..tiny()
+    };
+    for config in [tiny(), bounded, full] {
         let config = |weight_sums, chunk_rays| LuxenConfig {
             rays: 192,
             chunk_rays,

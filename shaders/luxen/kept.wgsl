@@ -1,4 +1,4 @@
-// What the field's way back leaves to be summed, over samples for dL/d(weights) and over a ray's samples for what its
+// What the field's ways there and back leave to be summed, over samples for dL/d(weights) and over a ray's samples for what its
 // direction and appearance get: blocks of four channels of a quad, in bfloat16. It has the range of f32 and half its bytes, and
 // sums of thousands of products do not miss the bits.
 

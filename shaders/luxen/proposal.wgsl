@@ -1,4 +1,4 @@
-// Density of a proposal at the samples of two quads. A weight is read once for both.
+// Density of a proposal at the samples of two quads, of which there are a multiple of four. A weight is read once for both.
 
 @group(0) @binding(1) var<uniform> network: array<vec4<f32>, NETWORK>;
 @group(0) @binding(2) var<storage, read_write> arena: array<vec4<f32>>;

@@ -7,14 +7,13 @@ use crate::{Error, Result};
 use nix::{
     errno::Errno,
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
+    unistd::{Pid, gettid},
 };
 use std::sync::{Mutex, PoisonError};
 
 /// As long as Linux lets a thread's name be.
 const NAME: &str = "luxedit-adapter";
-
-/// While a device is being opened: its opener has the name, too.
+/// While a device is being opened, so that threads are told from those of another.
 static OPENING: Mutex<()> = Mutex::new(());
 
 /// Run `open`, and tie each thread that it starts to a processor.
@@ -23,34 +22,42 @@ static OPENING: Mutex<()> = Mutex::new(());
 /// What `open` says; [`Error::Gpu`] when it cannot be run.
 pub(super) fn with_pinned_workers<T: Send>(open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-    let opened = std::thread::scope(|scope| {
+    let before = workers();
+    let (opener, opened) = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(NAME.into());
         let failed = |e: &dyn std::fmt::Display| {
             Error::Gpu(format!("opening the software adapter's device: {e}"))
         };
         thread
-            .spawn_scoped(scope, open)
+            .spawn_scoped(scope, || (gettid(), open()))
             .map_err(|e| failed(&e))?
             .join()
-            .map_err(|_| failed(&"its thread panicked"))?
+            .map_err(|_| failed(&"its thread panicked"))
     })?;
+    let opened = opened?;
     // What is not pinned works as well, if slower.
-    if let Err(e) = pin_workers() {
+    let pinned = before.and_then(|before| {
+        let is_new = |thread: &Pid| *thread != opener && !before.contains(thread);
+        pin(workers()?.into_iter().filter(is_new).collect())
+    });
+    if let Err(e) = pinned {
         log::debug!("the software adapter's threads have no processors of their own: {e}");
     }
     Ok(opened)
 }
 
-fn pin_workers() -> std::io::Result<()> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let processors: Vec<usize> = (0..CpuSet::count())
-        .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
-        .collect();
-    for (thread, &processor) in workers()?.into_iter().zip(processors.iter().cycle()) {
+/// Deal threads out to the processors that this process may use. Where there are fewer threads, they stay free: they would
+/// share the first processors with those of every other such process.
+fn pin(threads: Vec<Pid>) -> std::io::Result<()> {
+    let processors = processors(Pid::from_raw(0))?;
+    if threads.len() < processors.len() {
+        return Ok(());
+    }
+    for (thread, &processor) in threads.into_iter().zip(processors.iter().cycle()) {
         let mut alone = CpuSet::new();
         alone.set(processor)?;
-        match sched_setaffinity(Pid::from_raw(thread), &alone) {
-            // It ended meanwhile, as the opener does.
+        match sched_setaffinity(thread, &alone) {
+            // It ended meanwhile.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(e) => return Err(e.into()),
         }
@@ -58,18 +65,26 @@ fn pin_workers() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Numbers of the threads that software adapters' devices started in this process, oldest first as long as numbers rise.
-fn workers() -> std::io::Result<Vec<i32>> {
+/// Processors that a thread may run on; 0: the calling one.
+fn processors(thread: Pid) -> std::io::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(thread)?;
+    Ok((0..CpuSet::count())
+        .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
+        .collect())
+}
+
+/// This process's threads that are called [`NAME`], oldest first as long as numbers rise.
+fn workers() -> std::io::Result<Vec<Pid>> {
     let mut workers = Vec::new();
     for entry in std::fs::read_dir("/proc/self/task")? {
         let entry = entry?;
-        // A thread may end meanwhile.
+        // A thread may end before its name is read.
         let Ok(name) = std::fs::read_to_string(entry.path().join("comm")) else {
             continue;
         };
         let number = entry.file_name().to_str().and_then(|n| n.parse().ok());
         if let (NAME, Some(number)) = (name.trim_end(), number) {
-            workers.push(number);
+            workers.push(Pid::from_raw(number));
         }
     }
     workers.sort_unstable();
@@ -80,29 +95,35 @@ fn workers() -> std::io::Result<Vec<i32>> {
 mod tests {
     use super::*;
 
+    /// What threads may run on that an opener starts, `count` of them, which do not name themselves, as Mesa's do not.
+    fn started(count: usize) -> Vec<Vec<usize>> {
+        let (sender, started) = crossbeam_channel::bounded(count);
+        let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
+        std::thread::scope(|scope| {
+            let (sender, stopped) = (&sender, &stopped);
+            let opened = with_pinned_workers(|| {
+                for _ in 0..count {
+                    scope.spawn(move || {
+                        sender.send(gettid()).unwrap();
+                        stopped.recv().unwrap_err();
+                    });
+                }
+                Ok(())
+            });
+            opened.unwrap();
+            let threads: Vec<Pid> = started.iter().take(count).collect();
+            let allowed = threads.iter().map(|t| processors(*t).unwrap()).collect();
+            drop(stop);
+            allowed
+        })
+    }
+
     #[test]
     fn threads_that_are_started_have_a_processor_each() {
-        let (sender, stop) = crossbeam_channel::bounded::<()>(0);
-        let stop = &stop;
-        std::thread::scope(|scope| {
-            with_pinned_workers(|| Ok(())).unwrap();
-            let before = workers().unwrap();
-            // As Mesa does: threads that do not name themselves.
-            let started = with_pinned_workers(|| {
-                for _ in 0..2 {
-                    scope.spawn(move || stop.recv().err());
-                }
-                Ok(2)
-            });
-            assert_eq!(started.unwrap(), 2);
-            let after = workers().unwrap();
-            assert_eq!(after.len(), before.len() + 2);
-            for thread in after {
-                let own = sched_getaffinity(Pid::from_raw(thread)).unwrap();
-                let count = (0..CpuSet::count()).filter(|&cpu| own.is_set(cpu).unwrap());
-                assert_eq!(count.count(), 1);
-            }
-            drop(sender);
-        });
+        let all = processors(Pid::from_raw(0)).unwrap();
+        let mut dealt = started(all.len());
+        dealt.sort_unstable();
+        assert_eq!(dealt, all.iter().map(|&cpu| vec![cpu]).collect::<Vec<_>>());
+        assert_eq!(started(all.len() - 1), vec![all.clone(); all.len() - 1]);
     }
 }

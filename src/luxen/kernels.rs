@@ -50,8 +50,8 @@ impl Size {
         }
     }
 
-    /// Invocations that share the samples of a layer's gradient. Each leaves its own sum of every weight, and a processor
-    /// keeps few busy.
+    /// Invocations that share the samples of a layer's gradient. Each leaves its own sum of every weight: many keep a
+    /// graphics card busy, which the small size is not made for.
     pub fn splits(self) -> u32 {
         match self {
             Self::Small => 16,

@@ -1,5 +1,5 @@
-//! Where weights lie in the networks' buffers, and values in the arenas and in what a step keeps: the host's side of the constants in
-//! `luxen/network.wgsl` and `luxen/proposal_network.wgsl` (a test compares them).
+//! Where weights lie in the networks' buffers, and values in the arenas and in what a step keeps: the host's side of the
+//! constants in `luxen/network.wgsl` and `luxen/proposal_network.wgsl` (a test compares them).
 
 use super::{
     Size,

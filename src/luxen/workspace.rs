@@ -25,8 +25,8 @@ fn partials(shape: &FieldShape, size: Size) -> u64 {
         .max(held)
 }
 
-/// Most bytes that the buffers of a training step take, and those of a picture: published sizes go through them in a few
-/// chunks, and leave a graphics card its memory for the edit model.
+/// Most bytes that the buffers of a training step take, and those of a picture: what does not fit goes through them in
+/// chunks, and they leave a graphics card its memory for the edit model.
 const MOST_BYTES_OF_STEP: u64 = 768 << 20;
 const MOST_BYTES_OF_PICTURE: u64 = 512 << 20;
 
@@ -133,7 +133,7 @@ pub(super) struct Workspace {
     pub spans: wgpu::Buffer,
     pub bins: [wgpu::Buffer; 3],
     pub forward: [wgpu::Buffer; 3],
-    /// Of a step: what its way back leaves of the field's samples to be summed, see `luxen/kept.wgsl`.
+    /// Of a step: what both ways leave of the field's samples to be summed, see `luxen/kept.wgsl`.
     pub kept: wgpu::Buffer,
     pub ray_inputs: wgpu::Buffer,
     pub ray_hidden: wgpu::Buffer,

@@ -3,7 +3,7 @@
 use crate::{
     fixture::Fixture,
     luxen_field::{Field, Ray},
-    luxen_scene::{gpu, tiny, views},
+    luxen_scene::{gpu, plain_gpu, tiny, views},
     luxen_twin as twin,
 };
 use bytemuck::Zeroable;
@@ -867,13 +867,7 @@ pub fn rays(config: &LuxenConfig, views: &[TrainView], gpu: &Gpu, batch: &Batch)
 #[test]
 fn the_whole_field_has_the_gradient_of_finite_differences() {
     let Some(gpu) = gpu() else { return };
-    // What a software adapter does in wide integers, graphics cards do without.
-    let plain = Gpu::headless_with(|device| {
-        device
-            .required_features
-            .remove(wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_INT64_ATOMIC_ALL_OPS);
-    })
-    .expect("a device that lacks something");
+    let plain = plain_gpu();
     let fixed = Background::Fixed([0.2, 0.9, 0.5]);
     let (small, full) = (Size::Small, Size::Full);
     for (gpu, size, background, tables) in [

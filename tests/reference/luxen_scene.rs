@@ -19,6 +19,14 @@ pub fn gpu() -> Option<Arc<Gpu>> {
     }
 }
 
+/// A device without integers of 64 bits: what a software adapter does in them, graphics cards do without.
+#[allow(dead_code, reason = "not every program of tests needs it")]
+pub fn plain_gpu() -> Arc<Gpu> {
+    let wide = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_INT64_ATOMIC_ALL_OPS;
+    Gpu::headless_with(|device| device.required_features.remove(wide))
+        .expect("a device that lacks something")
+}
+
 /// A tiny field whose every part matters: dense and hashed levels, two proposals, appearances, masked pixels.
 pub fn tiny() -> LuxenConfig {
     LuxenConfig {
