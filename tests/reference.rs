@@ -22,6 +22,8 @@ mod looks;
 mod lpips;
 #[path = "reference/luxen.rs"]
 mod luxen;
+#[path = "reference/luxen_adam.rs"]
+mod luxen_adam;
 #[path = "reference/luxen_field.rs"]
 mod luxen_field;
 #[path = "reference/luxen_half.rs"]

@@ -2,10 +2,11 @@
 
 use super::{
     FieldBuffers, FieldShape, LuxenConfig,
-    kernels::{BackwardKernels, ProposalKernels, SCATTER_RUN},
+    kernels::{BackwardKernels, ProposalKernels},
     layout::{APPEARANCE, LayerSums, NetworkSums, ProposalLayout, Source},
     marcher::{ChunkUniforms, Recorder, groups},
     optimizer::Optimizer,
+    sources::SCATTER_RUN,
     uniforms::{Channels, FinalLevel, Held},
     workspace::{Gradients, HELD_LANES, HOLDERS, Workspace},
 };

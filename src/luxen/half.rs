@@ -3,7 +3,7 @@
 //! often smaller than what f16 can tell apart: its kernel writes both. No adapter has to know f16 for that: packing pairs of
 //! them is core WGSL, which only old software adapters lack; those read the parameters.
 
-use super::{FieldShape, LuxenConfig, TableStorage, kernels::HALVE_TABLE};
+use super::{FieldShape, LuxenConfig, TableStorage, sources::HALVE_TABLE};
 use crate::gpu::{Gpu, Kernel};
 
 impl TableStorage {

@@ -3,7 +3,7 @@
 
 use super::{
     Size,
-    kernels::{PROPOSAL_GROUP, SCATTER_RUN},
+    sources::{PROPOSAL_GROUP, SCATTER_RUN},
     uniforms::{Layer, Layers},
     workspace::{HELD_LANES, TILE},
 };

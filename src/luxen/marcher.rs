@@ -1,11 +1,8 @@
 //! A chunk of rays through both proposals and the field: what training and pictures have in common.
 
 use super::{
-    Background, FieldBuffers, FieldShape, LuxenConfig, PixelLoss,
-    kernels::{ForwardKernels, PROPOSAL_GROUP},
-    occupancy::bounds,
-    uniforms::Batch,
-    workspace::Workspace,
+    Background, FieldBuffers, FieldShape, LuxenConfig, PixelLoss, kernels::ForwardKernels,
+    occupancy::bounds, sources::PROPOSAL_GROUP, uniforms::Batch, workspace::Workspace,
 };
 use crate::gpu::{Gpu, Kernel, Packer, Slice};
 

@@ -20,6 +20,7 @@ mod pool;
 mod poses;
 mod preset;
 mod renderer;
+mod sources;
 mod state;
 mod trainer;
 mod uniforms;
@@ -30,13 +31,14 @@ pub use config::{Background, CameraPoses, Decay, LuxenConfig, PhotoLoss, PixelLo
 pub use field::{FieldBuffers, FieldShape, GROUPS};
 pub use grid::{GridConfig, GridSemantics, GridShape};
 pub use half::HalfTables;
-pub use kernels::{SHADERS, Size, WeightSums};
+pub use kernels::{Size, WeightSums};
 pub use layout::{
     FieldLayout, LayerGradient, LayerWeights, ProposalLayout, constants, dispatch_constants,
 };
 pub use occupancy::CELLS;
 pub use patches::Patches;
 pub use renderer::{Drawable, LuxenRenderer};
+pub use sources::SHADERS;
 pub use state::{LuxenProgress, LuxenState};
 pub use trainer::{LuxenStep, LuxenTrainer};
 pub use uniforms::{
