@@ -42,6 +42,7 @@ parts = {
     "vae.encode": lambda: vae.encode(picture).latent_dist.mode(),
     "vae.decode": lambda: vae.decode(latents),
     "edit": edit,
+    "unet.four": lambda: unet(sample.repeat(4, 1, 1, 1), torch.tensor(500, device=device), prompt.repeat(4, 1, 1)),
 }
 
 

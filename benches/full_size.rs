@@ -1,7 +1,7 @@
 //! The parts of InstructPix2Pix beside PyTorch, in one run: the same weights and inputs, on the processor with the same
 //! number of threads, or on the same graphics card, both in half precision.
-//! `cargo bench --bench full_size -- [card] FOLDER PYTHON`: a folder as `tests/full_size.rs` takes it, and a Python with
-//! torch, diffusers and transformers. The two take turns, so that whatever else the machine does falls on both; of each
+//! `cargo bench --bench full_size -- [card[:PART]] FOLDER PYTHON`: a folder as `tests/full_size.rs` takes it, and a Python
+//! with torch, diffusers and transformers. The two take turns, so that whatever else the machine does falls on both; of each
 //! the quickest run counts. A processor second is one core's: wall time on an idle machine is that over the cores, at
 //! best. On a card, operations a second are those that PyTorch counts, beside what it reaches in products of large
 //! matrices.
@@ -34,8 +34,11 @@ fn main() -> Result<(), Failure> {
         .filter(|a| !a.starts_with("--"))
         .map(PathBuf::from)
         .collect();
-    let on_card = arguments.first().is_some_and(|first| *first == *"card");
-    if on_card {
+    let on_card = arguments.first().and_then(|first| {
+        let part = first.to_str()?.strip_prefix("card")?;
+        Some(part.trim_start_matches(':').to_owned())
+    });
+    if on_card.is_some() {
         arguments.remove(0);
     }
     let [folder, python @ ..] = arguments.as_slice() else {
@@ -45,9 +48,10 @@ fn main() -> Result<(), Failure> {
         return Ok(());
     };
     let place = match on_card {
-        true => Place::Card(Gpu::headless()?),
-        false => Place::Processor,
+        Some(_) => Place::Card(Gpu::headless()?),
+        None => Place::Processor,
     };
+    let only = on_card.unwrap_or_default();
     let model = folder.join("model");
     let start = Instant::now();
     let parts = Parts::load(&model, &place)?;
@@ -62,13 +66,17 @@ fn main() -> Result<(), Failure> {
         })
         .transpose()?;
     println!(
-        "{}, {}²; UNet: a step's three rows",
+        "{}, {}²; UNet: a step's three rows, and those of four views",
         place.name(),
         place.side()
     );
     let mut best: BTreeMap<&str, [Times; 2]> = BTreeMap::new();
     for round in 0..=ROUNDS {
-        for &name in place.parts() {
+        for &name in place
+            .parts()
+            .iter()
+            .filter(|&name| only.is_empty() || **name == only)
+        {
             let ours = parts.time(name)?;
             let theirs = match &mut torch {
                 Some(torch) => match torch.ask(name)?[..] {
@@ -81,12 +89,9 @@ fn main() -> Result<(), Failure> {
             if round > 0 {
                 let best = best.entry(name).or_insert([Times::NONE; 2]);
                 *best = [best[0].min(ours), best[1].min(theirs)];
-            } else {
-                println!(
-                    "first {name}: {:.2} s, PyTorch {:.2} s",
-                    ours.wall, theirs.wall
-                );
             }
+            let (ours, theirs) = (ours.wall, theirs.wall);
+            println!("round {round}, {name}: {ours:.4} s, PyTorch {theirs:.4} s");
         }
     }
     println!(
@@ -175,7 +180,7 @@ impl Place {
     fn parts(&self) -> &'static [&'static str] {
         match self {
             Self::Processor => &["unet", "vae.decode", "vae.encode"],
-            Self::Card(_) => &["unet", "vae.decode", "vae.encode", "edit"],
+            Self::Card(_) => &["unet", "vae.decode", "vae.encode", "edit", "unet.four"],
         }
     }
 }
@@ -204,6 +209,7 @@ impl Times {
 struct Parts {
     model: InstructPix2Pix,
     embedding: PromptEmbedding,
+    /// A step's three rows.
     sample: Tensor<4>,
     prompt: Tensor<3>,
     picture: Tensor<4>,
@@ -242,11 +248,14 @@ impl Parts {
 
     fn time(&self, name: &str) -> Result<Times, Failure> {
         let model = &self.model;
-        let keys = model.unet.prompt_keys(&self.prompt);
+        let views = if name == "unet.four" { 4 } else { 1 };
+        let sample = self.sample.clone().repeat_dim(0, views);
+        let keys = self.prompt.clone().repeat_dim(0, views);
+        let keys = model.unet.prompt_keys(&keys);
         model.settle()?;
         let (wall, cpu) = (Instant::now(), cpu_secs()?);
         let out = match name {
-            "unet" => model.unet.forward(self.sample.clone(), &[500.0], &keys),
+            "unet" | "unet.four" => model.unet.forward(sample, &[500.0], &keys),
             "vae.encode" => model.vae.encode(self.picture.clone()).mode(),
             "vae.decode" => model.vae.decode(self.latents.clone()),
             _ => self.edit()?,

@@ -8,11 +8,6 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel
 /// Takes effect once in a process, before burn has a device; a configuration that was read before stays.
 pub fn configure(software: bool) {
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    // Sizes within a quarter of each other share what was found: drivers take seconds to compile a kernel. `Balanced` is
-    // also what stands where nobody chose, so one that was chosen is taken for it.
-    if matches!(config.autotune.level, AutotuneLevel::Balanced) {
-        config.autotune.level = AutotuneLevel::Minimal;
-    }
     #[cfg(feature = "kept-tuning")]
     keep(&mut config);
     if software {
@@ -23,8 +18,14 @@ pub fn configure(software: bool) {
     }
 }
 
-/// Kernels are timed once each instead of up to ten times: on a software adapter a single time tells them apart.
+/// Kernels are timed once each instead of up to ten times: on a software adapter a single time tells them apart. Sizes
+/// within a quarter of each other share what was found. Not so on a card: attention whose heads are 40 and 80 wide would
+/// share a kernel, and what fits a workgroup's memory for one does not for the other.
 fn tune_briefly(config: &mut CubeClRuntimeConfig) {
+    // Also what stands where nobody chose, so one that was chosen is taken for it.
+    if matches!(config.autotune.level, AutotuneLevel::Balanced) {
+        config.autotune.level = AutotuneLevel::Minimal;
+    }
     let bench = &mut config.autotune.bench;
     (
         bench.min_samples,
