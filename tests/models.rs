@@ -10,3 +10,5 @@ mod damaged;
 mod edits;
 #[path = "models/kinds.rs"]
 mod kinds;
+#[path = "models/together.rs"]
+mod together;

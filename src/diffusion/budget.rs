@@ -1,7 +1,7 @@
 //! The memory that an edit needs, told before it starts. Weights are counted from the files' tables; what lies between
 //! layers is counted by walking the networks' shapes as a forward pass does, and taking the largest sum of tensors that
 //! are alive together. On the CPU backend that is all there is, beside scratch memory of a fixed size; a graphics card
-//! writes down more, and the scores of attention where burn's fused kernel does not serve.
+//! writes down more, the scores of attention among it.
 
 use super::weights::Precision;
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ impl Cut {
     /// From the quickest to the smallest.
     pub const ALL: [Self; 4] = [
         Self {
-            scores: 1 << 24,
+            scores: 1 << 26,
             band: 1 << 17,
             text_on_processor: false,
         },

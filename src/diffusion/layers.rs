@@ -6,7 +6,9 @@
 //! A layer's result has the type of its input. Where that is half precision, it is what is stored: products of matrices
 //! add up in single precision, and norms, softmax, activations and residual sums are computed in it. Convolutions and
 //! attention take single-precision copies where the device has no matrix units, because burn's portable kernels for them
-//! add up in the type of their input.
+//! add up in the type of their input. Attention writes its scores down, as many heads at a time as a limit allows: burn's
+//! fused kernel has no place for the head widths of these models in the workgroup memory that Vulkan promises, and what
+//! stands in for it there computes a hundred small bands.
 
 use super::budget::Cut;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
@@ -14,9 +16,9 @@ use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
 use super::{host_attention, host_norm};
 use crate::gpu::has_matrix_units;
-use burn::tensor::module::{attention, layer_norm, linear};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{DType, Device, Tensor, activation};
+use burn::tensor::module::{layer_norm, linear};
+use burn::tensor::{Bool, DType, Device, Tensor, activation};
+use std::ops::Range;
 
 /// Affine map of the last dimension.
 pub(crate) struct Linear {
@@ -358,46 +360,65 @@ pub(crate) fn attend(
         return host_tensor::tensor(out, [batch, queries, inner]);
     }
     let kept = q.dtype();
-    let units = has_matrix_units(&q.device());
-    // burn's kernels for matrix units multiply in half precision whatever they are given; its others add up in the type
-    // that they are given.
-    let factors = if units { kept } else { DType::F32 };
-    let split = |x: Tensor<3>| {
+    // burn's portable kernels add up in the type that they are given.
+    let factors = match has_matrix_units(&q.device()) {
+        true => kept,
+        false => DType::F32,
+    };
+    // `[batch · heads, tokens, width]`.
+    let by_head = |x: Tensor<3>| {
         let tokens = x.dims()[1];
         x.cast(factors)
             .reshape([batch, tokens, heads, width])
             .swap_dims(1, 2)
+            .reshape([batch * heads, tokens, width])
     };
-    let (k, v) = (split(k), split(v));
-    let options = AttentionModuleOptions {
-        is_causal: causal,
-        ..Default::default()
+    let scale = 1.0 / (width as f64).sqrt();
+    let (q, k, v) = (by_head(q) * scale, by_head(k), by_head(v));
+    let keys = k.dims()[1];
+    let of = |which: Range<usize>, rows: Range<usize>| {
+        let [k, v] = [&k, &v].map(|x| x.clone().slice([which.clone()]));
+        let q = q.clone().slice([which, rows]);
+        let mut scores = q.matmul(k.swap_dims(1, 2)).cast(DType::F32);
+        if causal {
+            let unseen = Tensor::<2, Bool>::tril_mask([queries, keys], 0, &scores.device());
+            let unseen = unseen.unsqueeze::<3>().expand(scores.dims());
+            scores = scores.mask_fill(unseen, f32::NEG_INFINITY);
+        }
+        activation::softmax(scores, 2).cast(factors).matmul(v)
     };
-    let of = |q: Tensor<3>| {
-        let tokens = q.dims()[1];
-        let heads = match units && factors == DType::F32 && !causal {
-            true => written_out(split(q), k.clone(), v.clone()),
-            false => attention(split(q), k.clone(), v.clone(), None, None, options),
+    let all = batch * heads;
+    let at_once = (scores / (queries * keys).max(1)).min(all);
+    let rows = if causal {
+        queries
+    } else {
+        scores / keys.max(1)
+    };
+    let parts: Vec<Tensor<3>> = if at_once >= all {
+        vec![of(0..all, 0..queries)]
+    } else if at_once > 0 {
+        let bands = bands(all, at_once).map(|which| of(which, 0..queries));
+        bands.collect()
+    } else {
+        let of_one = |head| {
+            let bands = bands(queries, rows).map(|rows| of(head..head + 1, rows));
+            Tensor::cat(bands.collect(), 1)
         };
-        heads
-            .swap_dims(1, 2)
-            .reshape([batch, tokens, inner])
-            .cast(kept)
+        (0..all).map(of_one).collect()
     };
-    let band = (scores / (batch * heads * k.dims()[2]).max(1)).max(1);
-    if causal || band >= queries {
-        return of(q);
-    }
-    let bands = (0..queries)
-        .step_by(band)
-        .map(|first| of(q.clone().narrow(1, first, band.min(queries - first))));
-    Tensor::cat(bands.collect(), 1)
+    Tensor::cat(parts, 0)
+        .reshape([batch, heads, queries, width])
+        .swap_dims(1, 2)
+        .reshape([batch, queries, inner])
+        .cast(kept)
 }
 
-/// Softmax(q kᵀ / √d) v with all scores in memory, `[batch, heads, tokens, d]`.
-fn written_out(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    let scale = 1.0 / (q.dims()[3] as f64).sqrt();
-    activation::softmax((q * scale).matmul(k.swap_dims(2, 3)), 3).matmul(v)
+/// `0..count` in parts of `size`, at least 1.
+fn bands(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = size.max(1);
+    (0..count)
+        .step_by(size)
+        .map(move |first| first..(first + size).min(count))
 }
 
 /// Gradients of single-head [`attend`] with respect to `q`, `k` and `v`, given that of its output.

@@ -3,6 +3,7 @@
 //! [`InstructPix2Pix::edit_image`] the plain pipeline, for trying an instruction on one picture.
 
 use super::budget::{Cut, MemoryLimit, MemoryNeed, Place, available_memory, gib};
+use super::denoise::{Denoiser, EditStep, Run, Schedule};
 use super::dpm_solver::DpmSolver;
 use super::element::stored;
 use super::files::{ModelFiles, Part};
@@ -13,7 +14,6 @@ use super::picture::resize;
 use super::scheduler::{Ddim, EulerAncestral, SchedulerConfig, Solver};
 use super::text_encoder::TextEncoder;
 use super::tokenizer::Tokenizer;
-use super::transformer::PromptKeys;
 use super::unet::UNet;
 use super::vae::Vae;
 use super::weights::{Precision, Weights};
@@ -39,8 +39,8 @@ pub struct InstructPix2Pix {
     text_bytes: [u64; Place::ALL.len()],
     cut: Cut,
     limit: Option<u64>,
-    /// Height and width of the pictures that there was room for.
-    fitting: Cell<Option<(usize, usize)>>,
+    /// Height and width of the pictures that there was room for, and how many at once.
+    fitting: Cell<Option<(usize, usize, usize)>>,
     hash: String,
 }
 
@@ -68,6 +68,17 @@ pub struct EditSettings {
     pub guidance_range: GuidanceRange,
 }
 
+/// A view that is to be edited.
+pub struct ViewToEdit {
+    /// `[1, 3, H, W]` in [0, 1].
+    pub render: Tensor<4>,
+    /// [`InstructPix2Pix::original_latents`] of the unedited photo of the same size.
+    pub original: Tensor<4>,
+    /// T of the diffusion range.
+    pub start_timestep: u32,
+    pub noise: EditNoise,
+}
+
 /// How a scene edit denoises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,30 +101,6 @@ impl Default for EditSettings {
             solver: EditSolver::Ddim,
             guidance_range: GuidanceRange::ALL,
         }
-    }
-}
-
-/// Told after every denoising step.
-pub struct EditStep<'a> {
-    /// Steps done, from 1.
-    pub done: usize,
-    pub steps: usize,
-    /// The timestep that was denoised.
-    pub timestep: f64,
-    /// Guided prediction, `[1, latent channels, h, w]`.
-    pub prediction: &'a Tensor<4>,
-    /// Latents after the step, same shape.
-    pub latents: &'a Tensor<4>,
-    before: &'a Tensor<4>,
-    schedule: &'a Schedule,
-    index: usize,
-}
-
-impl EditStep<'_> {
-    /// The clean latents that the prediction implies, scaled: where the run is heading.
-    pub fn estimate(&self) -> Tensor<4> {
-        self.schedule
-            .clean(self.prediction.clone(), self.index, self.before.clone())
     }
 }
 
@@ -163,7 +150,7 @@ impl InstructPix2Pix {
             DType::F16 => Precision::Half,
             _ => Precision::Full,
         };
-        let need = |cut| counted.need(limit.size, Place::Card(kept), cut);
+        let need = |cut| counted.need(limit.size, 1, Place::Card(kept), cut);
         let fits = |cut: &Cut| need(*cut).total() <= limit.bytes;
         let smallest = Cut::ALL[Cut::ALL.len() - 1];
         let cut = Cut::ALL.into_iter().find(fits).unwrap_or(smallest);
@@ -286,10 +273,32 @@ impl InstructPix2Pix {
 
     /// What editing a picture of that size takes at `place`.
     pub fn memory_need(&self, height: usize, width: usize, place: Place) -> MemoryNeed {
-        self.need([height, width], place, self.cut)
+        self.need([height, width], 1, place, self.cut)
     }
 
-    fn need(&self, [height, width]: [usize; 2], place: Place, cut: Cut) -> MemoryNeed {
+    /// Whether it was loaded within a limit of memory.
+    pub fn has_limit(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// As many views of that size as [`Self::edit_views`] may take at once, no more than `most`.
+    pub fn views_at_once(&self, height: usize, width: usize, most: usize) -> usize {
+        let Some(limit) = self.limit else { return most };
+        let fits = |&views: &usize| {
+            self.need([height, width], views, self.place, self.cut)
+                .total()
+                <= limit
+        };
+        (1..=most).rev().find(fits).unwrap_or(1)
+    }
+
+    fn need(
+        &self,
+        [height, width]: [usize; 2],
+        views: usize,
+        place: Place,
+        cut: Cut,
+    ) -> MemoryNeed {
         let (h, w) = self.latent_size(height, width);
         let of = |bytes: [u64; Place::ALL.len()]| {
             let at_place = Place::ALL.iter().zip(bytes).filter(|(at, _)| **at == place);
@@ -301,7 +310,7 @@ impl InstructPix2Pix {
         };
         MemoryNeed {
             weights: of(self.weight_bytes) - elsewhere,
-            denoising: self.unet.working_bytes(3, [h, w], place, cut),
+            denoising: self.unet.working_bytes(3 * views, [h, w], place, cut),
             autoencoder: self.vae.working_bytes([height, width], place, cut),
         }
     }
@@ -311,20 +320,19 @@ impl InstructPix2Pix {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the numbers.
-    pub(super) fn check_memory(&self, height: usize, width: usize) -> Result<()> {
-        if self.fitting.get() == Some((height, width)) {
+    pub(super) fn check_memory(&self, height: usize, width: usize, views: usize) -> Result<()> {
+        if self.fitting.get() == Some((height, width, views)) {
             return Ok(());
         }
+        let need = self.need([height, width], views, self.place, self.cut);
         if let Some(limit) = self.limit {
-            let need = self.memory_need(height, width, self.place);
             need.check_limit(limit)?;
         }
         if let Some(available) = available_on(&self.device) {
             // The weights are there already.
-            let need = self.memory_need(height, width, self.place);
             need.check(available + need.weights)?;
         }
-        self.fitting.set(Some((height, width)));
+        self.fitting.set(Some((height, width, views)));
         Ok(())
     }
 
@@ -411,33 +419,78 @@ impl InstructPix2Pix {
         cancel: &Cancel,
         on_step: &mut dyn FnMut(&EditStep),
     ) -> Result<Tensor<4>> {
-        let (steps, start) = (settings.diffusion_steps, start_timestep as usize);
-        let mut schedule = match settings.solver {
-            EditSolver::Ddim => Schedule::Ddim(Ddim::starting_at(&self.scheduler, steps, start)?),
-            EditSolver::DpmPlusPlus => {
-                Schedule::DpmPlusPlus(DpmSolver::starting_at(&self.scheduler, steps, start)?, None)
-            }
+        let view = ViewToEdit {
+            render,
+            original: original.clone(),
+            start_timestep,
+            noise: noise.clone(),
+        };
+        let mut edited = self.edit_views(vec![view], embedding, settings, cancel, on_step)?;
+        edited
+            .pop()
+            .ok_or_else(|| Error::invalid("an edit of one view gives one picture"))
+    }
+
+    /// [`Self::edit`] of several views of one size at once, each from a timestep of its own: the same pictures, in the same
+    /// order, but for rounding.
+    ///
+    /// # Errors
+    /// As [`Self::edit`]; [`Error::Invalid`] when the views differ in size.
+    pub fn edit_views(
+        &self,
+        views: Vec<ViewToEdit>,
+        embedding: &PromptEmbedding,
+        settings: &EditSettings,
+        cancel: &Cancel,
+        on_step: &mut dyn FnMut(&EditStep),
+    ) -> Result<Vec<Tensor<4>>> {
+        let Some([_, _, height, width]) = views.first().map(|view| view.render.dims()) else {
+            return Ok(Vec::new());
         };
         cancel.check()?;
-        let [_, _, height, width] = render.dims();
-        self.check_memory(height, width)?;
-        let start = self.render_latents(render, &noise.posterior)?;
-        self.check_latents("the original's latents", original, height, width)?;
-        self.check_latents("the noise", &noise.diffusion, height, width)?;
-        let latents = schedule.add_noise(start, noise.diffusion.clone());
-
-        let denoiser = Denoiser::guided(self, embedding, original.clone(), settings.guidance)
-            .only_in(self, embedding, settings.guidance_range);
-        let latents = self.denoise(
-            &mut schedule,
+        self.check_memory(height, width, views.len())?;
+        let mut runs = Vec::with_capacity(views.len());
+        for view in views {
+            let (steps, start) = (settings.diffusion_steps, view.start_timestep as usize);
+            let schedule = match settings.solver {
+                EditSolver::Ddim => {
+                    Schedule::Ddim(Ddim::starting_at(&self.scheduler, steps, start)?)
+                }
+                EditSolver::DpmPlusPlus => Schedule::DpmPlusPlus(
+                    DpmSolver::starting_at(&self.scheduler, steps, start)?,
+                    None,
+                ),
+            };
+            let [_, _, rows, columns] = view.render.dims();
+            if [rows, columns] != [height, width] {
+                return Err(Error::invalid(format!(
+                    "views edited together must be of one size, not {width}×{height} and {columns}×{rows}"
+                )));
+            }
+            self.check_latents("the original's latents", &view.original, height, width)?;
+            self.check_latents("the noise", &view.noise.diffusion, height, width)?;
+            let start = self.render_latents(view.render, &view.noise.posterior)?;
+            runs.push(Run {
+                latents: schedule.add_noise(start, view.noise.diffusion),
+                schedule,
+                condition: view.original,
+            });
+        }
+        let range = settings.guidance_range;
+        let denoiser = Denoiser::guided(self, embedding, settings.guidance, range);
+        self.denoise(
+            &mut runs,
             &denoiser,
-            latents,
-            &mut |_| Err(Error::invalid("scene edits are deterministic")),
+            &mut || Err(Error::invalid("scene edits are deterministic")),
             cancel,
             on_step,
         )?;
-        cancel.check()?;
-        self.decode(latents, height, width)
+        runs.into_iter()
+            .map(|run| {
+                cancel.check()?;
+                self.decode(run.latents, height, width)
+            })
+            .collect()
     }
 
     /// The plain pipeline on one picture (`[1, 3, H, W]` in [0, 1]), from pure noise. `noise` gives the starting
@@ -462,7 +515,7 @@ impl InstructPix2Pix {
     ) -> Result<Tensor<4>> {
         cancel.check()?;
         let [_, _, height, width] = picture.dims();
-        self.check_memory(height, width)?;
+        self.check_memory(height, width, 1)?;
         let condition = self.original_latents(picture)?;
         self.edit_encoded(
             condition,
@@ -496,7 +549,7 @@ impl InstructPix2Pix {
         on_step: &mut dyn FnMut(&EditStep),
     ) -> Result<Tensor<4>> {
         let steps = settings.diffusion_steps;
-        let mut schedule = match scheduler.solver {
+        let schedule = match scheduler.solver {
             Solver::Ddim => Schedule::Ddim(Ddim::new(scheduler, steps)?),
             Solver::EulerAncestral => {
                 Schedule::EulerAncestral(EulerAncestral::new(scheduler, steps)?)
@@ -505,77 +558,29 @@ impl InstructPix2Pix {
         };
         cancel.check()?;
         self.check_latents("the original's latents", &condition, height, width)?;
-        self.check_memory(height, width)?;
+        self.check_memory(height, width, 1)?;
         let shape = self.latent_shape(height, width);
         let latents = noise.next(shape, &self.device) * schedule.init_noise_sigma();
         self.check_latents("the noise", &latents, height, width)?;
 
-        let denoiser = if settings.guidance.is_on() {
-            Denoiser::guided(self, embedding, condition, settings.guidance).only_in(
-                self,
-                embedding,
-                settings.guidance_range,
-            )
-        } else {
-            Denoiser::unguided(self, embedding, condition)
+        let denoiser = match settings.guidance.is_on() {
+            true => Denoiser::guided(self, embedding, settings.guidance, settings.guidance_range),
+            false => Denoiser::unguided(self, embedding),
         };
-        let latents = self.denoise(
-            &mut schedule,
-            &denoiser,
+        let mut run = [Run {
+            schedule,
             latents,
-            &mut |model| {
-                let fresh = noise.next(shape, &model.device);
-                model.check_latents("the noise", &fresh, height, width)?;
-                Ok(fresh)
-            },
-            cancel,
-            on_step,
-        )?;
+            condition,
+        }];
+        let mut fresh = || {
+            let fresh = noise.next(shape, &self.device);
+            self.check_latents("the noise", &fresh, height, width)?;
+            Ok(fresh)
+        };
+        self.denoise(&mut run, &denoiser, &mut fresh, cancel, on_step)?;
         cancel.check()?;
-        self.decode(latents, height, width)
-    }
-
-    /// All steps of `schedule`; `fresh` gives the noise of stochastic ones.
-    fn denoise(
-        &self,
-        schedule: &mut Schedule,
-        denoiser: &Denoiser,
-        mut latents: Tensor<4>,
-        fresh: &mut dyn FnMut(&Self) -> Result<Tensor<4>>,
-        cancel: &Cancel,
-        on_step: &mut dyn FnMut(&EditStep),
-    ) -> Result<Tensor<4>> {
-        let steps = schedule.len();
-        for index in 0..steps {
-            cancel.check()?;
-            let timestep = schedule.timestep(index);
-            let input = schedule.scale_input(latents.clone(), index);
-            let prediction = denoiser.predict(input, timestep as f32);
-            let before = latents.clone();
-            latents = match schedule {
-                Schedule::Ddim(ddim) => {
-                    ddim.step(prediction.clone(), ddim.timesteps[index], latents)
-                }
-                Schedule::EulerAncestral(euler) => {
-                    euler.step(prediction.clone(), index, latents, fresh(self)?)
-                }
-                Schedule::DpmPlusPlus(solver, last_clean) => {
-                    solver.step(prediction.clone(), index, latents, last_clean)
-                }
-            };
-            self.settle()?;
-            on_step(&EditStep {
-                done: index + 1,
-                steps,
-                timestep,
-                prediction: &prediction,
-                latents: &latents,
-                before: &before,
-                schedule,
-                index,
-            });
-        }
-        Ok(latents)
+        let [run] = run;
+        self.decode(run.latents, height, width)
     }
 
     /// Scaled latents to a picture `[1, 3, height, width]` in [0, 1].
@@ -632,142 +637,6 @@ impl InstructPix2Pix {
             "{what} must be {expected:?} for a picture of {width}×{height}, not {:?}",
             latents.dims()
         )))
-    }
-}
-
-enum Schedule {
-    Ddim(Ddim),
-    EulerAncestral(EulerAncestral),
-    /// With the clean sample of the step before.
-    DpmPlusPlus(DpmSolver, Option<Tensor<4>>),
-}
-
-impl Schedule {
-    fn len(&self) -> usize {
-        match self {
-            Self::Ddim(ddim) => ddim.timesteps.len(),
-            Self::EulerAncestral(euler) => euler.timesteps.len(),
-            Self::DpmPlusPlus(solver, _) => solver.timesteps.len(),
-        }
-    }
-
-    fn timestep(&self, index: usize) -> f64 {
-        match self {
-            Self::Ddim(ddim) => ddim.timesteps[index] as f64,
-            Self::EulerAncestral(euler) => euler.timesteps[index],
-            Self::DpmPlusPlus(solver, _) => solver.timesteps[index] as f64,
-        }
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        match self {
-            Self::Ddim(_) | Self::DpmPlusPlus(..) => 1.0,
-            Self::EulerAncestral(euler) => euler.init_noise_sigma,
-        }
-    }
-
-    /// `clean` at the noise that the run starts with.
-    fn add_noise(&self, clean: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Ddim(ddim) => ddim.add_noise(clean, noise, ddim.timesteps[0]),
-            Self::EulerAncestral(euler) => clean + noise * euler.sigmas[0],
-            Self::DpmPlusPlus(solver, _) => solver.add_noise(clean, noise, 0),
-        }
-    }
-
-    /// The clean latents that a prediction implies, after step `index` from `before`.
-    fn clean(&self, prediction: Tensor<4>, index: usize, before: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Ddim(ddim) => {
-                ddim.clean_and_noise(prediction, ddim.timesteps[index], before)
-                    .0
-            }
-            Self::EulerAncestral(euler) => euler.clean(prediction, index, before),
-            Self::DpmPlusPlus(solver, _) => solver.clean(prediction, index, before),
-        }
-    }
-
-    fn scale_input(&self, latents: Tensor<4>, index: usize) -> Tensor<4> {
-        match self {
-            Self::Ddim(_) | Self::DpmPlusPlus(..) => latents,
-            Self::EulerAncestral(euler) => euler.scale_input(latents, index),
-        }
-    }
-}
-
-/// What stays the same between the steps of one edit.
-pub(super) struct Denoiser<'a> {
-    unet: &'a UNet,
-    prompt: PromptKeys,
-    /// `[rows, latent channels, h, w]`.
-    condition: Tensor<4>,
-    /// `None`: one row, the text's.
-    guidance: Option<Guidance>,
-    /// Guidance only here, and the one row for elsewhere.
-    range: Option<(GuidanceRange, usize, Box<Denoiser<'a>>)>,
-}
-
-impl<'a> Denoiser<'a> {
-    pub(super) fn guided(
-        model: &'a InstructPix2Pix,
-        embedding: &PromptEmbedding,
-        condition: Tensor<4>,
-        guidance: Guidance,
-    ) -> Self {
-        let PromptEmbedding { prompt, negative } = embedding.clone();
-        let rows = Tensor::cat(vec![prompt, negative.clone(), negative], 0);
-        let none = condition.zeros_like();
-        Self {
-            unet: &model.unet,
-            prompt: model.unet.prompt_keys(&rows),
-            condition: Tensor::cat(vec![condition.clone(), condition, none], 0),
-            guidance: Some(guidance),
-            range: None,
-        }
-    }
-
-    fn unguided(
-        model: &'a InstructPix2Pix,
-        embedding: &PromptEmbedding,
-        condition: Tensor<4>,
-    ) -> Self {
-        Self {
-            unet: &model.unet,
-            prompt: model.unet.prompt_keys(&embedding.prompt),
-            condition,
-            guidance: None,
-            range: None,
-        }
-    }
-
-    /// Guide only in `range`.
-    fn only_in(
-        mut self,
-        model: &'a InstructPix2Pix,
-        embedding: &PromptEmbedding,
-        range: GuidanceRange,
-    ) -> Self {
-        if range != GuidanceRange::ALL {
-            let text = Self::unguided(model, embedding, self.condition.clone().narrow(0, 0, 1));
-            let train = model.scheduler.train_timesteps();
-            self.range = Some((range, train, Box::new(text)));
-        }
-        self
-    }
-
-    pub(super) fn predict(&self, latents: Tensor<4>, timestep: f32) -> Tensor<4> {
-        if let Some((range, train, text)) = &self.range
-            && !range.contains(f64::from(timestep), *train)
-        {
-            return text.predict(latents, timestep);
-        }
-        let rows = self.condition.dims()[0];
-        let sample = Tensor::cat(vec![latents.repeat_dim(0, rows), self.condition.clone()], 1);
-        let predictions = self.unet.forward(sample, &[timestep], &self.prompt);
-        match self.guidance {
-            Some(guidance) => guidance.combine(predictions),
-            None => predictions,
-        }
     }
 }
 

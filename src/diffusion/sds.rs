@@ -3,9 +3,10 @@
 //! 1 − ᾱ(t), nothing is normalized, and the model itself passes no gradient: it goes from the latents through the
 //! encoder, posterior sample included, to the pixels.
 
-use super::guidance::Guidance;
+use super::denoise::{Denoiser, Look};
+use super::guidance::{Guidance, GuidanceRange};
 use super::noise::EditNoise;
-use super::pipeline::{Denoiser, InstructPix2Pix, PromptEmbedding};
+use super::pipeline::{InstructPix2Pix, PromptEmbedding};
 use super::scheduler::Ddim;
 use crate::error::Cancel;
 use crate::{Error, Result};
@@ -61,7 +62,7 @@ impl InstructPix2Pix {
         }
         self.check_picture(&render)?;
         let [_, _, height, width] = render.dims();
-        self.check_memory(height, width)?;
+        self.check_memory(height, width, 1)?;
         self.check_latents("the original's latents", original, height, width)?;
         self.check_latents("the noise", &noise.posterior, height, width)?;
         self.check_latents("the noise", &noise.diffusion, height, width)?;
@@ -72,8 +73,13 @@ impl InstructPix2Pix {
         let schedule = Ddim::starting_at(&self.scheduler, 1, train)?;
         let noisy = schedule.add_noise(latents, noise.diffusion.clone(), timestep);
 
-        let denoiser = Denoiser::guided(self, embedding, original.clone(), guidance);
-        let output = denoiser.predict(noisy.clone(), timestep as f32);
+        let denoiser = Denoiser::guided(self, embedding, guidance, GuidanceRange::ALL);
+        let look = Look {
+            latents: noisy.clone(),
+            condition: original.clone(),
+            timestep: timestep as f64,
+        };
+        let output = denoiser.predict(vec![look]).swap_remove(0);
         self.settle()?;
         cancel.check()?;
         let (estimate, prediction) = schedule.clean_and_noise(output, timestep, noisy);

@@ -1,5 +1,5 @@
 //! InstructPix2Pix as an [`ImageEditor`]: where it runs, and what is kept between edits. The prompt's embedding is computed
-//! once a prompt; an original's latents once a view.
+//! once a prompt; an original's latents once a view. Edits that follow each other without a step between may run together.
 
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
@@ -10,7 +10,8 @@ use crate::{
     Error, Result,
     diffusion::{
         self, EditNoise, EditSettings, EditSolver, EditStep, Guidance, InstructPix2Pix,
-        MemoryLimit, Place, PromptEmbedding, SeededNoise, Solver, image_to_tensor, tensor_to_image,
+        MemoryLimit, Place, PromptEmbedding, SeededNoise, Solver, ViewToEdit, image_to_tensor,
+        read, tensor_to_image,
     },
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
@@ -42,6 +43,20 @@ pub fn memory_limit(settings: &Settings) -> Option<MemoryLimit> {
 /// Side of the pictures that InstructPix2Pix was made for, pixels.
 pub const USUAL_SIDE: usize = 512;
 
+/// Views that are edited together on a graphics card where nobody says how many and there is room.
+const USUAL_VIEWS: usize = 4;
+
+/// A view edit that was announced, or that ran together with another.
+struct Ahead {
+    view: usize,
+    instruction: Instruction,
+    /// As the model sees it.
+    render: Tensor<4>,
+    original: Photo,
+    /// As the model left it, once it ran.
+    edited: Option<Tensor<4>>,
+}
+
 /// InstructPix2Pix, loaded.
 pub struct Ip2pEditor {
     networks: NetworkDevice,
@@ -53,6 +68,9 @@ pub struct Ip2pEditor {
     photo: Option<(Photo, u32, Tensor<4>)>,
     notices: Vec<String>,
     preparation: Preparation,
+    /// See [`Self::at_once`].
+    views_at_once: usize,
+    ahead: Vec<Ahead>,
 }
 
 impl Ip2pEditor {
@@ -78,7 +96,18 @@ impl Ip2pEditor {
             embedding: None,
             conditions: HashMap::new(),
             photo: None,
+            views_at_once: 0,
+            ahead: Vec::new(),
         })
+    }
+
+    /// Take so many views at once where no step comes between, no more than a memory limit allows; 0: a few on a graphics
+    /// card within such a limit, else one.
+    pub fn at_once(self, views: usize) -> Self {
+        Self {
+            views_at_once: views,
+            ..self
+        }
     }
 
     /// Where it runs, for the person.
@@ -144,6 +173,39 @@ impl Ip2pEditor {
         Ok(done)
     }
 
+    fn take_ahead(&mut self, view: usize, instruction: &Instruction) -> Option<Ahead> {
+        let is_it = |ahead: &Ahead| ahead.view == view && ahead.instruction == *instruction;
+        let known = self.ahead.iter().position(is_it)?;
+        Some(self.ahead.remove(known))
+    }
+
+    /// Announced edits that can run with one by `instruction` of pictures of `size`, as many as there is room for.
+    fn take_together(&mut self, instruction: &Instruction, size: [usize; 2]) -> Vec<Ahead> {
+        let [height, width] = size;
+        let room = self
+            .model
+            .views_at_once(height, width, 1 + self.foresight())
+            .saturating_sub(1);
+        let can = |ahead: &Ahead| {
+            let [_, _, rows, columns] = ahead.render.dims();
+            let alike = Instruction {
+                timestep: instruction.timestep,
+                noise_stream: instruction.noise_stream,
+                ..ahead.instruction.clone()
+            };
+            ahead.edited.is_none() && [rows, columns] == size && alike == *instruction
+        };
+        let (mut together, mut rest) = (Vec::new(), Vec::new());
+        for ahead in self.ahead.drain(..) {
+            match together.len() < room && can(&ahead) {
+                true => together.push(ahead),
+                false => rest.push(ahead),
+            }
+        }
+        self.ahead = rest;
+        together
+    }
+
     /// A photo as the model sees it.
     fn original(&self, photo: &Photo, side: u32) -> Tensor<4> {
         let picture = image_to_tensor(&photo.to_float(), &self.networks.device);
@@ -191,6 +253,15 @@ fn shrunk(picture: Tensor<4>, side: u32) -> Tensor<4> {
     } else {
         adaptive_avg_pool2d(picture, size)
     }
+}
+
+/// Whether two pictures are the same, value by value.
+fn is_same(a: &Tensor<4>, b: &Tensor<4>) -> Result<bool> {
+    if a.dims() != b.dims() {
+        return Ok(false);
+    }
+    let most = read((a.clone() - b.clone()).abs().max())?;
+    Ok(most.iter().all(|difference| *difference == 0.0))
 }
 
 impl From<Scheduler> for EditSolver {
@@ -264,6 +335,13 @@ impl ImageEditor for Ip2pEditor {
     ) -> Result<FloatImage> {
         let side = instruction.edited_side;
         let size = size_of(render.width, render.height, side);
+        let picture = shrunk(self.networks.picture(render)?, side);
+        if let Some(known) = self.take_ahead(view, instruction)
+            && let Some(edited) = known.edited
+            && is_same(&known.render, &picture)?
+        {
+            return self.restored(tensor_to_image(edited)?, original, instruction);
+        }
         let is_first = self.preparation.lacks(size);
         let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
             editor.embed(&instruction.prompt)
@@ -271,23 +349,37 @@ impl ImageEditor for Ip2pEditor {
         let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
             editor.condition(view, original, side)
         })?;
-        let image = shrunk(self.networks.picture(render)?, side);
-        let noise = self.noise(size, instruction);
+        let mut together = self.take_together(instruction, size);
+        let mut views = vec![ViewToEdit {
+            render: picture,
+            original: condition,
+            start_timestep: instruction.timestep,
+            noise: self.noise(size, instruction),
+        }];
+        for other in &together {
+            watch.cancel.check()?;
+            views.push(ViewToEdit {
+                render: other.render.clone(),
+                original: self.condition(other.view, &other.original, side)?,
+                start_timestep: other.instruction.timestep,
+                noise: self.noise(size, &other.instruction),
+            });
+        }
         tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
         let edited = watched(model, size, is_first, watch, |on_step| {
-            model.edit(
-                image,
-                &condition,
-                &embedding,
-                &edit_settings(instruction),
-                instruction.timestep,
-                &noise,
-                cancel,
-                on_step,
-            )
+            let settings = edit_settings(instruction);
+            model.edit_views(views, &embedding, &settings, cancel, on_step)
         })?;
-        let edited = tensor_to_image(edited)?;
+        let mut edited = edited.into_iter();
+        let first = edited
+            .next()
+            .ok_or_else(|| Error::invalid("the edit model gave no picture"))?;
+        for (other, edited) in together.iter_mut().zip(edited) {
+            other.edited = Some(edited);
+        }
+        self.ahead.append(&mut together);
+        let edited = tensor_to_image(first)?;
         self.preparation.finish(size);
         self.restored(edited, original, instruction)
     }
@@ -376,11 +468,49 @@ impl ImageEditor for Ip2pEditor {
         })
     }
 
+    fn foresight(&self) -> usize {
+        let most = match self.views_at_once {
+            0 if self.model.has_limit() => USUAL_VIEWS,
+            0 => 1,
+            views => views,
+        };
+        most - 1
+    }
+
+    fn is_prepared(&self, view: usize, instruction: &Instruction) -> bool {
+        self.ahead
+            .iter()
+            .any(|ahead| ahead.view == view && ahead.instruction == *instruction)
+    }
+
+    fn prepare(
+        &mut self,
+        view: usize,
+        render: &GpuImage,
+        original: &Photo,
+        instruction: &Instruction,
+    ) -> Result<()> {
+        self.ahead.retain(|ahead| ahead.view != view);
+        // The present edit is announced, too; older ones are left from a run that was stopped.
+        let left = self.ahead.len().saturating_sub(self.foresight());
+        self.ahead.drain(..left);
+        let render = shrunk(self.networks.picture(render)?, instruction.edited_side);
+        self.ahead.push(Ahead {
+            view,
+            instruction: instruction.clone(),
+            render,
+            original: original.clone(),
+            edited: None,
+        });
+        Ok(())
+    }
+
     fn model_hash(&self) -> &str {
         self.model.model_hash()
     }
 
     fn forget_views(&mut self) {
         self.conditions.clear();
+        self.ahead.clear();
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// The loaded edit model, and what it was loaded with.
 pub struct LoadedEditor {
-    key: (String, EditDevice, Precision, Option<MemoryLimit>),
+    key: (String, EditDevice, Precision, Option<MemoryLimit>, u32),
     pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
@@ -36,6 +36,7 @@ pub fn load_editor<'a>(
         settings.edit_device.clone(),
         settings.precision,
         memory_limit(settings),
+        settings.views_at_once,
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
         *slot = None;
@@ -60,7 +61,7 @@ pub fn load_editor<'a>(
         for notice in editor.notices() {
             control.emit(Event::Warning(notice.clone()));
         }
-        Box::new(editor)
+        Box::new(editor.at_once(settings.views_at_once as usize))
     } else {
         control.progress(Progress {
             job: control.running,

@@ -4,10 +4,10 @@
 
 use crate::diffusion::{cases, ids, tensor, values};
 use crate::fixture::{Fixture, path_or_skip};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use luxedit::diffusion::{
-    EditSettings, EditSolver, GuidanceRange, InstructPix2Pix, MemoryLimit, Place, Precision,
-    SeededNoise, TextEncoder, UNet, Vae, precision_notice,
+    EditSettings, EditSolver, GuidanceRange, InstructPix2Pix, MemoryLimit, NoiseSource, Place,
+    Precision, SeededNoise, TextEncoder, UNet, Vae, precision_notice,
 };
 use luxedit::edit::{EditUpdate, ImageEditor, Instruction, Ip2pEditor, Watch};
 use luxedit::error::Cancel;
@@ -242,6 +242,20 @@ fn a_small_card_gets_smaller_parts_or_the_numbers() {
     let on_processor = embed(&smallest);
     for (a, b) in on_processor.iter().zip(embed(&whole)) {
         assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+    // 1536 pixels attend to each other a few hundred at a time, and those of the next level some heads at a time.
+    let here = InstructPix2Pix::load(&model, &Device::flex(), Precision::Full).expect("a model");
+    let [in_parts, expected] = [&smallest, &here].map(|model| {
+        let shape = [1, model.unet.in_channels(), 32, 48];
+        let sample = SeededNoise::new(4).next(shape, model.device());
+        let prompt = model.encode_prompt("make it snow", "").expect("embeddings");
+        let keys = model.unet.prompt_keys(&prompt.prompt);
+        values(&model.unet.forward(sample, &[400.0], &keys))
+    });
+    let most = expected.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    assert!(most > 0.1, "{most}");
+    for (a, b) in in_parts.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-4 * most, "{a} {b}");
     }
     // A picture beyond what was planned for is refused before it runs.
     let picture = Tensor::<4>::zeros([1, 3, 4096, 4096], &device);

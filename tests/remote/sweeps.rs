@@ -97,12 +97,16 @@ impl Run {
 
     /// The scene, and an edit of it begun.
     fn edit(gpu: &Arc<Gpu>, device: &str) -> Self {
+        Self::edit_by(gpu, &settings(device))
+    }
+
+    fn edit_by(gpu: &Arc<Gpu>, settings: &Settings) -> Self {
         let (capture, ply) = scene(gpu).clone();
         let open = Command::OpenWithScene {
             capture,
             scene: ply,
         };
-        let mut run = Self::open(gpu, open, &settings(device));
+        let mut run = Self::open(gpu, open, settings);
         run.began = Some(Instant::now());
         run.send(Command::Edit);
         run
@@ -219,6 +223,25 @@ fn two_editors_halve_a_frozen_sweep_and_make_the_same_pictures() {
     assert_same(&two.edits, &gpu);
     assert!(ratio <= 0.6, "{ratio:.2}");
     assert!(b.edits() >= VIEWS / 3, "{} of {VIEWS}", b.edits());
+}
+
+/// Sixteen views, three at a time: the last stands alone.
+#[test]
+fn views_taken_together_make_the_sweep_that_is_made_one_by_one() {
+    let Some(gpu) = gpu() else { return };
+    let mut together = settings("cpu");
+    together.views_at_once = 3;
+    let mut run = Run::edit_by(&gpu, &together);
+    assert!(run.until_done());
+    let local = local(&gpu);
+    assert_eq!(run.edits.len(), VIEWS);
+    for (one, other) in run.edits.iter().zip(local) {
+        assert_eq!((one.view, one.timestep), (other.view, other.timestep));
+        assert!(one.render == other.render, "another render of {}", one.view);
+        let pairs = one.edited.rgb.iter().zip(other.edited.rgb.iter());
+        let farthest = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(farthest <= Some(1), "view {}: {farthest:?}", one.view);
+    }
 }
 
 #[test]
