@@ -6,9 +6,13 @@ use luxedit::{
     gpu::Gpu,
     scene::Splats,
     settings::{EditDevice, Loss, Settings, Strategy, Sweep},
-    worker::{Access, Command, Event, Job, Project, SnapshotId, Trial, WorkerHandle},
+    worker::{Access, Command, Event, Job, Project, RunState, SnapshotId, Trial, WorkerHandle},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 struct Driven {
@@ -18,18 +22,25 @@ struct Driven {
     _dir: TempDir,
 }
 
+fn gpu() -> Option<Arc<Gpu>> {
+    match Gpu::headless() {
+        Ok(gpu) => Some(gpu),
+        Err(e) => {
+            println!("SKIPPED: {e}");
+            None
+        }
+    }
+}
+
 impl Driven {
     /// The small capture, open, with a project of its own; `None`, said, without an adapter.
     fn start(settings: &Settings) -> Option<Self> {
-        let gpu = match Gpu::headless() {
-            Ok(gpu) => gpu,
-            Err(e) => {
-                println!("SKIPPED: {e}");
-                return None;
-            }
-        };
+        let worker = WorkerHandle::spawn(gpu()?, || {}).unwrap();
+        Some(Self::on(worker, settings))
+    }
+
+    fn on(worker: WorkerHandle, settings: &Settings) -> Self {
         let dir = TempDir::new().unwrap();
-        let worker = WorkerHandle::spawn(gpu, || {}).unwrap();
         let mut driven = Self {
             worker,
             snapshots: Vec::new(),
@@ -41,7 +52,7 @@ impl Driven {
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/tiny"),
         ));
         driven.until_done(Job::Open);
-        Some(driven)
+        driven
     }
 
     fn send(&self, command: Command) {
@@ -599,4 +610,41 @@ fn views_that_are_stopped_leave_their_folder_as_it_was() {
     driven.send(Command::Stop);
     assert!(!driven.until_done(Job::Render).0, "it was stopped");
     assert!(!views.exists());
+}
+
+/// Once nobody has asked for anything for a while, the card is other programs'; the next edit loads the model again.
+#[test]
+fn an_edit_model_leaves_an_idle_card_and_comes_back() {
+    let Some(gpu) = gpu() else { return };
+    let idle = Duration::from_secs(2);
+    let worker = WorkerHandle::spawn_idling(gpu.clone(), idle, || {}).unwrap();
+    let settings = Settings {
+        prompt: "make it snow".into(),
+        model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ip2p_tiny").into(),
+        edit_device: EditDevice::Gpu(None),
+        loss: Loss::L1,
+        reconstruct_steps: 20,
+        ..Default::default()
+    };
+    let mut driven = Driven::on(worker, &settings);
+    driven.send(Command::Reconstruct);
+    driven.until_done(Job::Reconstruct);
+    let device = gpu.burn_device().unwrap();
+    let held = || device.memory_pool_usage().unwrap().bytes_in_use;
+    let before = held();
+    for time in ["first", "second"] {
+        driven.send(Command::Edit);
+        while !matches!(driven.next(), Event::State(RunState::Running(Job::Edit))) {}
+        driven.send(Command::Stop);
+        assert!(!driven.until_done(Job::Edit).0);
+        let loaded = held();
+        println!("{time}: {before} bytes before, {loaded} with the model");
+        assert!(loaded > before + (1 << 20), "{time}: it was not loaded");
+        let stopped = Instant::now();
+        while held() > before {
+            assert!(stopped.elapsed() < 20 * idle, "{time}: {} bytes", held());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(stopped.elapsed() >= idle / 2, "{time}: it left at once");
+    }
 }

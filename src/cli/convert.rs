@@ -1,6 +1,7 @@
 //! `luxedit convert IN OUT`: a splat file in another format, which needs no graphics adapter; a Luxen as splats; or the scene
 //! of a project or a splat file as a mesh or as points.
 
+use super::out::say;
 use super::{driver::Driver, flags};
 use crate::{
     Error, Result,
@@ -86,10 +87,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         let mut json = serde_json::to_value(&done).map_err(|e| Error::invalid(e.to_string()))?;
         json["command"] = "convert".into();
         json["written"] = json!([output]);
-        println!("{json}");
+        say!("{json}");
         return Ok(());
     }
-    println!(
+    say!(
         "{}: {} splats, SH degree {}, {} to {}, {} bytes",
         output.display(),
         done.splats,
@@ -99,10 +100,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         done.bytes
     );
     if let Some(loss) = done.loss {
-        println!("note: {} {loss}", done.output_format.name());
+        say!("note: {} {loss}", done.output_format.name());
     }
     if done.forgets_antialiasing {
-        println!(
+        say!(
             "note: {} cannot say that the scene is to be drawn antialiased; switch that on where it is shown, or write PLY or \
              SPZ",
             done.output_format.name()

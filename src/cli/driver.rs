@@ -1,6 +1,7 @@
 //! Drives the worker for a script: sends commands, draws a progress bar on stderr, turns Ctrl-C into a stop that saves, and
 //! gathers what the final JSON object says.
 
+use super::out::say;
 use crate::{
     Error, Result,
     error::Cancel,
@@ -316,25 +317,27 @@ impl Driver {
                     object.extend(extra);
                 }
             }
-            println!("{object}");
+            say!("{object}");
         } else {
             if self.was_stopped {
-                println!("stopped at step {}; go on with --resume", self.step);
+                say!("stopped at step {}; go on with --resume", self.step);
             }
             for line in lines {
-                println!("{line}");
+                say!("{line}");
             }
             if let Some(m) = self.metrics {
-                println!(
+                say!(
                     "held-out quality over {} views: PSNR {:.2} dB, SSIM {:.4}",
-                    m.views, m.psnr, m.ssim
+                    m.views,
+                    m.psnr,
+                    m.ssim
                 );
                 if let Some(lpips) = m.lpips {
-                    println!("LPIPS {lpips:.4}");
+                    say!("LPIPS {lpips:.4}");
                 }
                 let told = |what: &str, value: Option<f64>| {
                     if let Some(value) = value {
-                        println!("CLIP {what} {value:.4}");
+                        say!("CLIP {what} {value:.4}");
                     }
                 };
                 if let Some(clip) = m.clip {
@@ -344,10 +347,10 @@ impl Driver {
                 }
             }
             if let Some(project) = &self.project {
-                println!("project: {}", project.display());
+                say!("project: {}", project.display());
             }
             for path in &self.exported {
-                println!("written: {}", path.display());
+                say!("written: {}", path.display());
             }
         }
         Ok(())

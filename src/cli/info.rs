@@ -1,6 +1,7 @@
 //! `luxedit info PATH`: what a capture, splat file or project holds. Needs no graphics adapter.
 
 use super::flags;
+use super::out::say;
 use crate::{Result, worker};
 use clap::{ArgMatches, Command};
 
@@ -17,10 +18,10 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let info = worker::describe(&flags::path(matches, "path"))?;
     if matches.get_flag("json") {
-        println!("{}", info.json);
+        say!("{}", info.json);
     } else {
         for line in info.lines {
-            println!("{line}");
+            say!("{line}");
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ mod eval;
 mod flags;
 mod info;
 mod model;
+mod out;
 mod poses;
 mod reconstruct;
 mod render;
@@ -125,7 +126,7 @@ pub fn main() -> ExitCode {
         },
         None => crate::app::run(matches.get_one::<PathBuf>("path").cloned()),
     };
-    match result {
+    match result.and_then(|()| out::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("luxedit: {e}");

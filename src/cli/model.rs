@@ -1,5 +1,6 @@
 //! `luxedit model get|list|check`: edit models fetched, found and examined. Needs a graphics adapter only to test it.
 
+use super::out::say;
 use super::{driver, flags};
 use crate::{
     Error, Result,
@@ -97,10 +98,10 @@ fn get(matches: &ArgMatches) -> Result<()> {
         object["command"] = "model get".into();
         object["fetched"] = (!is_dry).into();
         object["duration_secs"] = began.elapsed().as_secs_f64().into();
-        println!("{object}");
+        say!("{object}");
     } else if !is_dry {
-        println!("{}", offer.folder.display());
-        println!("use it with --model {id}");
+        say!("{}", offer.folder.display());
+        say!("use it with --model {id}");
     }
     Ok(())
 }
@@ -138,7 +139,7 @@ fn list(matches: &ArgMatches) -> Result<()> {
     let bundled = Bundle::find().edit_model().ok();
     let last = Some(recents.model()).filter(|model| !model.is_empty());
     if matches.get_flag("json") {
-        println!(
+        say!(
             "{}",
             json!({
                 "command": "model list",
@@ -151,10 +152,10 @@ fn list(matches: &ArgMatches) -> Result<()> {
         return Ok(());
     }
     if let Some(folder) = &bundled {
-        println!("{BUNDLED_MODEL}  {}", folder.display());
+        say!("{BUNDLED_MODEL}  {}", folder.display());
     }
     if cached.is_empty() {
-        println!(
+        say!(
             "no edit model in {}; get one: luxedit model get {INSTRUCT_PIX2PIX}",
             hub.cache.display()
         );
@@ -167,10 +168,10 @@ fn list(matches: &ArgMatches) -> Result<()> {
                 model.id
             ),
         };
-        println!("{}  {state}  {}", model.id, model.folder.display());
+        say!("{}  {state}  {}", model.id, model.folder.display());
     }
     if let Some(last) = last {
-        println!("last used: {last}");
+        say!("last used: {last}");
     }
     Ok(())
 }
@@ -201,7 +202,7 @@ fn check(matches: &ArgMatches) -> Result<()> {
         object["model"] = json!(folder);
         object["device"] = device_name.clone().into();
         object["self_test"] = json!(test);
-        println!("{object}");
+        say!("{object}");
     } else {
         print_report(&report, &test, &device_name);
     }
@@ -222,7 +223,7 @@ fn print_report(report: &ModelReport, test: &SelfTest, device_name: &str) {
             .iter()
             .map(|(dtype, count)| format!("{count} {dtype}"))
             .collect();
-        println!(
+        say!(
             "{}: {} tensors ({}), {:.1} M parameters, {}, all finite  {}",
             part.name,
             part.tensors,
@@ -232,15 +233,18 @@ fn print_report(report: &ModelReport, test: &SelfTest, device_name: &str) {
             part.file.display()
         );
     }
-    println!("hash {}", report.hash);
-    println!(
+    say!("hash {}", report.hash);
+    say!(
         "a picture of 512 × 512 needs on the processor {}; on a graphics card {}; in half precision {}",
-        report.memory_on_processor, report.memory_on_card, report.memory_on_card_half
+        report.memory_on_processor,
+        report.memory_on_card,
+        report.memory_on_card_half
     );
     if test.passed() {
-        println!(
+        say!(
             "{device_name} computes right: off by {:.1e} ({:.0e} allowed)",
-            test.relative_error, test.tolerance
+            test.relative_error,
+            test.tolerance
         );
     }
 }

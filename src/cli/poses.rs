@@ -1,5 +1,6 @@
 //! `luxedit poses PHOTOS -o FOLDER`: a capture of photos or a video without poses, by COLMAP. Needs no graphics adapter.
 
+use super::out::say;
 use super::{driver, flags};
 use crate::{
     Error, Result,
@@ -69,10 +70,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             "written": [folder],
             "duration_secs": began.elapsed().as_secs_f64(),
         });
-        println!("{json}");
+        say!("{json}");
     } else {
-        println!("{found}");
-        println!("written: {}", folder.display());
+        say!("{found}");
+        say!("written: {}", folder.display());
     }
     Ok(())
 }

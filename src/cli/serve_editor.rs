@@ -1,5 +1,6 @@
 //! `luxedit serve-editor`: edit for scenes that lie on other machines.
 
+use super::out::say;
 use super::{driver, flags};
 use crate::{
     Error, Result,
@@ -108,9 +109,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             "edits": edits,
             "settings": settings,
         });
-        println!("{object}");
+        say!("{object}");
     } else {
-        println!("edits made: {edits}");
+        say!("edits made: {edits}");
     }
     Ok(())
 }

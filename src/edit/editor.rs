@@ -17,7 +17,7 @@ use crate::{
     scene::{FloatImage, Photo},
     settings::{EditDevice, Precision, Scheduler, Settings},
 };
-use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
+use burn::tensor::{Device, Tensor, module::adaptive_avg_pool2d};
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// The weight files that a setting prefers.
@@ -503,6 +503,10 @@ impl ImageEditor for Ip2pEditor {
             edited: None,
         });
         Ok(())
+    }
+
+    fn device(&self) -> Option<Device> {
+        Some(self.networks.device.clone())
     }
 
     fn model_hash(&self) -> &str {

@@ -38,6 +38,7 @@ use crate::{
     loss::ImageGradient,
     scene::{FloatImage, Photo},
 };
+use burn::tensor::Device;
 
 /// One edit of one view.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,6 +166,11 @@ pub trait ImageEditor: Send {
         _instruction: &Instruction,
     ) -> Result<()> {
         Ok(())
+    }
+
+    /// The device here that its networks lie on.
+    fn device(&self) -> Option<Device> {
+        None
     }
 
     /// Identifies the weights, for the record.

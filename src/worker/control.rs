@@ -3,8 +3,8 @@
 
 use super::{Command, Event, Job, Progress, RunState, Slots, TrialPreview, fetch::Fetcher};
 use crate::{bundle::BUNDLED_MODEL, edit::Drawable, error::Cancel, settings::Settings};
-use crossbeam_channel::{Receiver, Sender};
-use std::{collections::VecDeque, sync::Arc};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub struct Control {
     commands: Receiver<Command>,
@@ -114,6 +114,16 @@ impl Control {
             Ok(command) => self.sort(command),
             Err(_) => self.sort(Command::ShutDown),
         }
+    }
+
+    /// Wait for one command and take it in, no longer than `patience`; whether one came.
+    pub fn wait_at_most(&mut self, patience: Duration) -> bool {
+        match self.commands.recv_timeout(patience) {
+            Ok(command) => self.sort(command),
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => self.sort(Command::ShutDown),
+        }
+        true
     }
 
     fn sort(&mut self, command: Command) {

@@ -1,9 +1,13 @@
 //! The window's and the command line's end of the worker thread.
 
-use super::{Command, Event, Slots, control::Control, run::Worker};
+use super::{
+    Command, Event, Slots,
+    control::Control,
+    run::{IDLE, Worker},
+};
 use crate::{Error, Result, error::Cancel, gpu::Gpu};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Commands are few and handled within a step; events come at most a few a step and are drained every frame.
 const COMMAND_CAPACITY: usize = 256;
@@ -24,6 +28,18 @@ impl WorkerHandle {
     /// # Errors
     /// When the operating system starts no thread.
     pub fn spawn(gpu: Arc<Gpu>, notify: impl Fn() + Send + Sync + 'static) -> Result<Self> {
+        Self::spawn_idling(gpu, IDLE, notify)
+    }
+
+    /// [`Self::spawn`]; after `idle` without a command the edit model leaves the graphics card.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_idling(
+        gpu: Arc<Gpu>,
+        idle: Duration,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self> {
         let (commands, command_receiver) = crossbeam_channel::bounded(COMMAND_CAPACITY);
         let (event_sender, events) = crossbeam_channel::bounded(EVENT_CAPACITY);
         let slots = Slots::default();
@@ -41,7 +57,7 @@ impl WorkerHandle {
                     Arc::new(notify),
                     worker_cancel,
                 );
-                Worker::new(gpu, control).run();
+                Worker::new(gpu, control, idle).run();
             })
             .map_err(|e| Error::Invalid(format!("the worker thread does not start: {e}")))?;
         Ok(Self {
@@ -94,7 +110,7 @@ impl WorkerHandle {
         // The worker must not block on a full event channel that nobody reads any more.
         while !thread.is_finished() {
             while self.events.try_recv().is_ok() {}
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2));
         }
         if thread.join().is_err() {
             log::error!("the worker thread panicked");

@@ -12,6 +12,7 @@ use crate::{
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
 };
+use burn::tensor::Device;
 use std::sync::Arc;
 
 /// The loaded edit model, and what it was loaded with.
@@ -19,6 +20,14 @@ pub struct LoadedEditor {
     key: (String, EditDevice, Precision, Option<MemoryLimit>, u32),
     pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
+}
+
+impl LoadedEditor {
+    /// The graphics card that its networks lie on.
+    pub(super) fn card(&self) -> Option<Device> {
+        let on_card = |device: &Device| *device != Device::flex();
+        self.editor.device().filter(on_card)
+    }
 }
 
 /// Load the edit model unless it is loaded.

@@ -15,20 +15,26 @@ use super::{
     session::{Session, unplaced_poses},
 };
 use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// An edit model that lies on a graphics card leaves it to other programs after so long without a command; the next
+/// edit loads it again, in a second or two.
+pub(super) const IDLE: Duration = Duration::from_secs(300);
 
 pub struct Worker {
     session: Session,
     control: Control,
     editor: Option<LoadedEditor>,
+    idle: Duration,
 }
 
 impl Worker {
-    pub fn new(gpu: Arc<Gpu>, control: Control) -> Self {
+    pub fn new(gpu: Arc<Gpu>, control: Control, idle: Duration) -> Self {
         Self {
             session: Session::new(gpu),
             control,
             editor: None,
+            idle,
         }
     }
 
@@ -56,6 +62,11 @@ impl Worker {
                              was not saved"
                         )));
                     }
+                }
+            } else if let Some(device) = self.editor.as_ref().and_then(LoadedEditor::card) {
+                if !self.control.wait_at_most(self.idle) {
+                    self.editor = None;
+                    device.memory_cleanup();
                 }
             } else {
                 self.control.wait();

@@ -1,10 +1,12 @@
 //! What is wrong is said, before anything is written.
 
 use crate::common::{
-    CAPTURE, MODEL, assert_says, copy_folder, failure, json, path, reconstruct, root, run, text,
+    CAPTURE, MODEL, assert_says, copy_folder, failure, json, luxedit, path, reconstruct, root, run,
+    text,
 };
 use serde_json::Value;
 use std::path::Path;
+use std::process::Stdio;
 use tempfile::TempDir;
 
 #[test]
@@ -172,4 +174,28 @@ fn a_model_with_a_missing_tensor_is_named_and_the_scene_is_kept() {
     assert_says(&message, &["conv_in.weight", "unet"]);
     assert!(before == std::fs::read(Path::new(&scene).join("scene.ply")).unwrap());
     json(&["info", &scene, "--json"]);
+}
+
+/// Who reads a result may leave before it comes; a disk that is full fails the command.
+#[cfg(unix)]
+#[test]
+fn output_that_nobody_takes() {
+    let scene = root().join("assets/tiny/points.ply");
+    let command = || {
+        let mut command = luxedit();
+        command.arg("info").arg(&scene).stderr(Stdio::piped());
+        command
+    };
+    let mut child = command().stdout(Stdio::piped()).spawn().expect("a start");
+    drop(child.stdout.take());
+    let out = child.wait_with_output().expect("an end");
+    assert_eq!(text(&out.stderr), "");
+    assert_eq!(out.status.code(), Some(0));
+    let Ok(full) = std::fs::File::create("/dev/full") else {
+        println!("skipped: this system has no /dev/full");
+        return;
+    };
+    let out = command().stdout(full).output().expect("an end");
+    assert_eq!(out.status.code(), Some(1));
+    assert_says(&text(&out.stderr), &["standard output", "space"]);
 }
