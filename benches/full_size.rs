@@ -35,8 +35,11 @@ fn main() -> Result<(), Failure> {
         .map(PathBuf::from)
         .collect();
     let on_card = arguments.first().and_then(|first| {
-        let part = first.to_str()?.strip_prefix("card")?;
-        Some(part.trim_start_matches(':').to_owned())
+        let (card, part) = first
+            .to_str()?
+            .split_once(':')
+            .unwrap_or((first.to_str()?, ""));
+        (card == "card").then(|| part.to_owned())
     });
     if on_card.is_some() {
         arguments.remove(0);
@@ -52,6 +55,9 @@ fn main() -> Result<(), Failure> {
         None => Place::Processor,
     };
     let only = on_card.unwrap_or_default();
+    if !only.is_empty() && !place.parts().contains(&only.as_str()) {
+        return Err(format!("no part {only}: there is {}", place.parts().join(", ")).into());
+    }
     let model = folder.join("model");
     let start = Instant::now();
     let parts = Parts::load(&model, &place)?;

@@ -6,7 +6,7 @@ use luxedit::{
     gpu::Gpu,
     scene::Splats,
     settings::{EditDevice, Loss, Settings, Strategy, Sweep},
-    worker::{Access, Command, Event, Job, Project, RunState, SnapshotId, Trial, WorkerHandle},
+    worker::{Access, Command, Event, Job, Progress, Project, SnapshotId, Trial, WorkerHandle},
 };
 use std::{
     path::PathBuf,
@@ -630,11 +630,14 @@ fn an_edit_model_leaves_an_idle_card_and_comes_back() {
     driven.send(Command::Reconstruct);
     driven.until_done(Job::Reconstruct);
     let device = gpu.burn_device().unwrap();
-    let held = || device.memory_pool_usage().unwrap().bytes_in_use;
+    let held = || device.memory_pool_usage().unwrap().bytes_reserved;
     let before = held();
     for time in ["first", "second"] {
         driven.send(Command::Edit);
-        while !matches!(driven.next(), Event::State(RunState::Running(Job::Edit))) {}
+        let loading = |p: Progress| p.detail.starts_with("loading the edit model");
+        while !driven.worker.slots.progress.take().is_some_and(loading) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         driven.send(Command::Stop);
         assert!(!driven.until_done(Job::Edit).0);
         let loaded = held();

@@ -1,7 +1,7 @@
 //! Drives the worker for a script: sends commands, draws a progress bar on stderr, turns Ctrl-C into a stop that saves, and
 //! gathers what the final JSON object says.
 
-use super::out::say;
+use super::out::{say, tell};
 use crate::{
     Error, Result,
     error::Cancel,
@@ -176,7 +176,7 @@ impl Driver {
 
     /// Say something that is no failure, now and in the final JSON object.
     pub fn warn(&mut self, text: String) {
-        self.bar.suspend(|| eprintln!("luxedit: {text}"));
+        self.bar.suspend(|| tell!("luxedit: {text}"));
         self.warnings.push(text);
     }
 
@@ -205,7 +205,7 @@ impl Driver {
         if pressed > self.interrupts_seen {
             self.interrupts_seen = pressed;
             self.bar
-                .suspend(|| eprintln!("luxedit: stopping after this step, and saving"));
+                .suspend(|| tell!("luxedit: stopping after this step, and saving"));
             self.send(Command::Stop)?;
         }
         Ok(())
@@ -255,7 +255,7 @@ impl Driver {
         if let Some(reason) = &p.waiting
             && !self.waits
         {
-            self.bar.suspend(|| eprintln!("luxedit: {reason}"));
+            self.bar.suspend(|| tell!("luxedit: {reason}"));
         }
         self.waits = p.waiting.is_some();
         if let Some(reason) = p.waiting {

@@ -1,6 +1,7 @@
 //! `luxedit edit DATA|PROJECT --prompt P -o PROJECT`: turn a scene by instruction. A capture without a scene is
 //! reconstructed first.
 
+use super::out::tell;
 use super::{choice, driver::Driver, flags};
 use crate::{
     Error, Result,
@@ -115,7 +116,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     } else {
         settings.check_edit()?;
         if driver.scene.as_ref().is_some_and(|s| !s.has_splats) && !matches.contains_id("scene") {
-            eprintln!("luxedit: the capture has no scene yet; reconstructing it first");
+            tell!("luxedit: the capture has no scene yet; reconstructing it first");
         }
         driver.run(begin)?;
     }

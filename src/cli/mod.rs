@@ -20,6 +20,7 @@ mod views;
 
 use crate::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use out::tell;
 use std::{path::PathBuf, process::ExitCode};
 
 /// A subcommand: its flags, and what it does. The second argument asks for JSON.
@@ -107,7 +108,7 @@ impl log::Log for StderrLog {
     }
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("luxedit: {}", record.args());
+            tell!("luxedit: {}", record.args());
         }
     }
     fn flush(&self) {}
@@ -129,7 +130,7 @@ pub fn main() -> ExitCode {
     match result.and_then(|()| out::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("luxedit: {e}");
+            tell!("luxedit: {e}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,5 @@
 //! What a command says on standard output. Who reads may leave early (`luxedit info scene.ply | head -1`): what the
-//! command does goes on, and what it would still say goes nowhere. Output that is refused for another reason, a full disk
+//! command does goes on, and what it would still say, or tell beside it, goes nowhere. Output that is refused for another reason, a full disk
 //! say, fails the command.
 
 use crate::{Error, Result};
@@ -16,6 +16,17 @@ macro_rules! say {
     ($($part:tt)*) => { $crate::cli::out::line(format_args!($($part)*)) };
 }
 pub(super) use say;
+
+/// `eprintln!` for what is told beside the result.
+macro_rules! tell {
+    ($($part:tt)*) => { $crate::cli::out::aside(format_args!($($part)*)) };
+}
+pub(super) use tell;
+
+/// A line beside the result. Where nobody takes it there is nobody left to say so to.
+pub(super) fn aside(text: Arguments<'_>) {
+    writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default();
+}
 
 /// A line of a result.
 pub(super) fn line(text: Arguments<'_>) {

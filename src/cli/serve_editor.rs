@@ -1,6 +1,6 @@
 //! `luxedit serve-editor`: edit for scenes that lie on other machines.
 
-use super::out::say;
+use super::out::{say, tell};
 use super::{driver, flags};
 use crate::{
     Error, Result,
@@ -52,7 +52,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .or_else(|| std::env::var("LUXEDIT_TOKEN").ok())
         .filter(|token| !token.is_empty());
     if token.is_none() && !is_loopback(&listen) {
-        eprintln!(
+        tell!(
             "luxedit: {listen} can be reached from other machines and no --token is set: whoever reaches it can edit \
              here"
         );
@@ -69,7 +69,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         memory_limit(&settings),
     )?;
     for notice in editor.notices() {
-        eprintln!("luxedit: {notice}");
+        tell!("luxedit: {notice}");
     }
     let device = editor.device_name().to_owned();
     let weights = editor.model_hash().to_owned();
@@ -84,7 +84,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         gpu,
         Box::new(editor),
     )?;
-    eprintln!(
+    tell!(
         "luxedit: serving the edit model \"{}\" ({weights}) on {device} at ws://{}; Ctrl-C ends",
         settings.model,
         host.address()

@@ -38,9 +38,14 @@ pub(crate) struct Cut {
 
 impl Cut {
     /// From the quickest to the smallest.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self {
             scores: 1 << 26,
+            band: 1 << 17,
+            text_on_processor: false,
+        },
+        Self {
+            scores: 1 << 24,
             band: 1 << 17,
             text_on_processor: false,
         },
@@ -76,7 +81,7 @@ pub struct MemoryLimit {
 pub struct MemoryNeed {
     /// All networks, as they lie on the device.
     pub weights: u64,
-    /// Beside them, a denoising step with the three rows of guidance.
+    /// Beside them, a denoising step with the three rows of guidance of each view.
     pub denoising: u64,
     /// Beside them, a picture through the autoencoder.
     pub autoencoder: u64,

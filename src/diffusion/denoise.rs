@@ -12,7 +12,6 @@ use crate::Result;
 use crate::error::Cancel;
 use burn::tensor::Tensor;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 /// Told after every denoising step; where several views are denoised together, of the first.
 pub struct EditStep<'a> {
@@ -190,11 +189,11 @@ pub(super) struct Look {
     pub timestep: f64,
 }
 
-/// Rows of one kind after the other, and their keys by the number of views.
+/// One row of each kind, and their keys for as many views as were last asked for.
 struct Prompts {
     /// `[rows, tokens, features]`.
     rows: Tensor<3>,
-    keys: RefCell<HashMap<usize, PromptKeys>>,
+    keys: RefCell<Option<(usize, PromptKeys)>>,
 }
 
 impl Prompts {
@@ -206,15 +205,17 @@ impl Prompts {
     }
 
     fn with_keys<T>(&self, unet: &UNet, views: usize, run: impl FnOnce(&PromptKeys) -> T) -> T {
-        let mut keys = self.keys.borrow_mut();
-        let keys = keys.entry(views).or_insert_with(|| {
+        let mut kept = self.keys.borrow_mut();
+        let known = kept.take().filter(|(known, _)| *known == views);
+        let (_, keys) = kept.insert(known.unwrap_or_else(|| {
             let row = |i| self.rows.clone().narrow(0, i, 1).repeat_dim(0, views);
             let rows = (0..self.rows.dims()[0]).map(row).collect();
-            unet.prompt_keys(&match views {
+            let rows = match views {
                 1 => self.rows.clone(),
                 _ => Tensor::cat(rows, 0),
-            })
-        });
+            };
+            (views, unet.prompt_keys(&rows))
+        }));
         run(keys)
     }
 }

@@ -10,7 +10,6 @@
 //! fused kernel has no place for the head widths of these models in the workgroup memory that Vulkan promises, and what
 //! stands in for it there computes a hundred small bands.
 
-use super::budget::Cut;
 use super::host_gemm::{COLUMNS, Panels, Places, Rows, StoredMatrix, multiply};
 use super::host_tensor::{self, HostTensor};
 use super::weights::Scope;
@@ -335,8 +334,8 @@ impl LayerNorm {
 }
 
 /// Softmax(q kᵀ / √d) v. Heads lie beside each other: `q` is `[batch, tokens, heads · d]`, `k` and `v` likewise with
-/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it. So many queries at a
-/// time that their `scores`, where a device writes them down, are no more than that.
+/// tokens of their own; the result is laid out as `q`. `causal`: a token sees none after it. Where a device writes `scores`
+/// down, no more than so many at a time: of several heads, or where one has more, of a part of its queries.
 pub(crate) fn attend(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -421,6 +420,9 @@ fn bands(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
         .map(move |first| first..(first + size).min(count))
 }
 
+/// Scores that [`attend_backward`] holds at once, elements.
+const BACKWARD_SCORES: usize = 1 << 24;
+
 /// Gradients of single-head [`attend`] with respect to `q`, `k` and `v`, given that of its output.
 pub(crate) fn attend_backward(
     q: Tensor<3>,
@@ -430,7 +432,7 @@ pub(crate) fn attend_backward(
 ) -> [Tensor<3>; 3] {
     let [_, tokens, width] = q.dims();
     let scale = 1.0 / (width as f64).sqrt();
-    let band = (Cut::WHOLE.scores / tokens.max(1)).max(1);
+    let band = (BACKWARD_SCORES / tokens.max(1)).max(1);
     let (mut d_k, mut d_v) = (k.zeros_like(), v.zeros_like());
     let mut d_q = Vec::new();
     for first in (0..tokens).step_by(band) {

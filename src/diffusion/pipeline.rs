@@ -281,14 +281,14 @@ impl InstructPix2Pix {
         self.limit.is_some()
     }
 
-    /// As many views of that size as [`Self::edit_views`] may take at once, no more than `most`.
+    /// As many views of that size as there is memory for [`Self::edit_views`], as far as that is known; at least one, no
+    /// more than `most`.
     pub fn views_at_once(&self, height: usize, width: usize, most: usize) -> usize {
-        let Some(limit) = self.limit else { return most };
-        let fits = |&views: &usize| {
-            self.need([height, width], views, self.place, self.cut)
-                .total()
-                <= limit
-        };
+        let need = |views| self.need([height, width], views, self.place, self.cut);
+        // The weights are there already.
+        let free = available_on(&self.device).map(|free| free + need(1).weights);
+        let room = self.limit.unwrap_or(u64::MAX).min(free.unwrap_or(u64::MAX));
+        let fits = |&views: &usize| need(views).total() <= room;
         (1..=most).rev().find(fits).unwrap_or(1)
     }
 
@@ -310,7 +310,13 @@ impl InstructPix2Pix {
         };
         MemoryNeed {
             weights: of(self.weight_bytes) - elsewhere,
-            denoising: self.unet.working_bytes(3 * views, [h, w], place, cut),
+            denoising: self.unet.working_bytes(
+                3 * views,
+                [h, w],
+                self.text_encoder.max_length(),
+                place,
+                cut,
+            ),
             autoencoder: self.vae.working_bytes([height, width], place, cut),
         }
     }
@@ -321,7 +327,8 @@ impl InstructPix2Pix {
     /// # Errors
     /// [`Error::Invalid`] with the numbers.
     pub(super) fn check_memory(&self, height: usize, width: usize, views: usize) -> Result<()> {
-        if self.fitting.get() == Some((height, width, views)) {
+        let fits = |(h, w, most)| (h, w) == (height, width) && views <= most;
+        if self.fitting.get().is_some_and(fits) {
             return Ok(());
         }
         let need = self.need([height, width], views, self.place, self.cut);
@@ -447,10 +454,10 @@ impl InstructPix2Pix {
         let Some([_, _, height, width]) = views.first().map(|view| view.render.dims()) else {
             return Ok(Vec::new());
         };
-        cancel.check()?;
         self.check_memory(height, width, views.len())?;
         let mut runs = Vec::with_capacity(views.len());
         for view in views {
+            cancel.check()?;
             let (steps, start) = (settings.diffusion_steps, view.start_timestep as usize);
             let schedule = match settings.solver {
                 EditSolver::Ddim => {

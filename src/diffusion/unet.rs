@@ -176,11 +176,13 @@ impl UNet {
         &self.hash
     }
 
-    /// Bytes beside the weights of a [`Self::forward`] of `batch` latents of `size` (height, width).
+    /// Bytes beside the weights of a [`Self::forward`] of `batch` latents of `size` (height, width), and of the keys of
+    /// prompts of so many `tokens`.
     pub(crate) fn working_bytes(
         &self,
         batch: usize,
         size: [usize; 2],
+        tokens: usize,
         place: Place,
         cut: Cut,
     ) -> u64 {
@@ -195,6 +197,17 @@ impl UNet {
                 ..cut
             },
         );
+        let attends = shape.depths.iter().zip(&shape.widths).enumerate();
+        for (level, (depth, width)) in attends {
+            let down = if shape.down_attends[level] { *depth } else { 0 };
+            let up = if shape.up_attends[last - level] {
+                depth + 1
+            } else {
+                0
+            };
+            let middle = usize::from(level == last);
+            walk.keep(2 * width * (down + up + middle), tokens);
+        }
         let mut skips = vec![(shape.widths[0], area(0))];
         walk.conv(shape.in_channels, shape.widths[0], area(0));
         walk.keep(shape.widths[0], area(0));

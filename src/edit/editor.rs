@@ -4,7 +4,7 @@
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
     networks::NetworkDevice,
-    preparation::{Preparation, Stage, tell},
+    preparation::{Preparation, Size, Stage, tell},
 };
 use crate::{
     Error, Result,
@@ -57,6 +57,17 @@ struct Ahead {
     edited: Option<Tensor<4>>,
 }
 
+impl Ahead {
+    /// Whether it is the edit of `view` by `instruction`, but for the photo's detail, which the model does not see.
+    fn is(&self, view: usize, instruction: &Instruction) -> bool {
+        let alike = Instruction {
+            photo_detail: self.instruction.photo_detail,
+            ..instruction.clone()
+        };
+        self.view == view && self.instruction == alike
+    }
+}
+
 /// InstructPix2Pix, loaded.
 pub struct Ip2pEditor {
     networks: NetworkDevice,
@@ -68,7 +79,7 @@ pub struct Ip2pEditor {
     photo: Option<(Photo, u32, Tensor<4>)>,
     notices: Vec<String>,
     preparation: Preparation,
-    /// See [`Self::at_once`].
+    /// See [`ImageEditor::set_views_at_once`].
     views_at_once: usize,
     ahead: Vec<Ahead>,
 }
@@ -99,15 +110,6 @@ impl Ip2pEditor {
             views_at_once: 0,
             ahead: Vec::new(),
         })
-    }
-
-    /// Take so many views at once where no step comes between, no more than a memory limit allows; 0: a few on a graphics
-    /// card within such a limit, else one.
-    pub fn at_once(self, views: usize) -> Self {
-        Self {
-            views_at_once: views,
-            ..self
-        }
     }
 
     /// Where it runs, for the person.
@@ -174,8 +176,7 @@ impl Ip2pEditor {
     }
 
     fn take_ahead(&mut self, view: usize, instruction: &Instruction) -> Option<Ahead> {
-        let is_it = |ahead: &Ahead| ahead.view == view && ahead.instruction == *instruction;
-        let known = self.ahead.iter().position(is_it)?;
+        let known = self.ahead.iter().position(|a| a.is(view, instruction))?;
         Some(self.ahead.remove(known))
     }
 
@@ -191,6 +192,7 @@ impl Ip2pEditor {
             let alike = Instruction {
                 timestep: instruction.timestep,
                 noise_stream: instruction.noise_stream,
+                photo_detail: instruction.photo_detail,
                 ..ahead.instruction.clone()
             };
             ahead.edited.is_none() && [rows, columns] == size && alike == *instruction
@@ -283,10 +285,10 @@ fn edit_settings(instruction: &Instruction) -> EditSettings {
 }
 
 /// Run `edit` with a callback that tells `watch` of its steps, and where it `is_first`, of the decoding after them.
-/// Pictures have `size`: height, width.
+/// So many pictures of one size (height, width) are edited at once.
 fn watched<T>(
     model: &InstructPix2Pix,
-    [height, width]: [usize; 2],
+    ([height, width], views): Size,
     is_first: bool,
     watch: &mut Watch<'_>,
     edit: impl FnOnce(&mut dyn FnMut(&EditStep)) -> Result<T>,
@@ -307,6 +309,7 @@ fn watched<T>(
         (watch.on_update)(EditUpdate::Denoised(Denoised {
             done: step.done,
             steps: step.steps,
+            views,
             preview,
         }));
         tell(watch, is_first && step.done == step.steps, Stage::Picture);
@@ -336,20 +339,26 @@ impl ImageEditor for Ip2pEditor {
         let side = instruction.edited_side;
         let size = size_of(render.width, render.height, side);
         let picture = shrunk(self.networks.picture(render)?, side);
-        if let Some(known) = self.take_ahead(view, instruction)
-            && let Some(edited) = known.edited
-            && is_same(&known.render, &picture)?
-        {
-            return self.restored(tensor_to_image(edited)?, original, instruction);
+        let mut together = Vec::new();
+        match self.take_ahead(view, instruction) {
+            Some(known) if is_same(&known.render, &picture)? => match known.edited {
+                Some(edited) if !watch.wants_previews => {
+                    return self.restored(tensor_to_image(edited)?, original, instruction);
+                }
+                Some(_) => {}
+                None => together = self.take_together(instruction, size),
+            },
+            // Announced for another state of the scene, or by a run that was stopped.
+            _ => self.ahead.clear(),
         }
-        let is_first = self.preparation.lacks(size);
+        let prepared = (size, 1 + together.len());
+        let is_first = self.preparation.lacks(prepared);
         let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
             editor.embed(&instruction.prompt)
         })?;
         let condition = self.prepared(is_first, watch, Stage::Photo, |editor| {
             editor.condition(view, original, side)
         })?;
-        let mut together = self.take_together(instruction, size);
         let mut views = vec![ViewToEdit {
             render: picture,
             original: condition,
@@ -367,7 +376,7 @@ impl ImageEditor for Ip2pEditor {
         }
         tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let edited = watched(model, size, is_first, watch, |on_step| {
+        let edited = watched(model, prepared, is_first, watch, |on_step| {
             let settings = edit_settings(instruction);
             model.edit_views(views, &embedding, &settings, cancel, on_step)
         })?;
@@ -380,7 +389,7 @@ impl ImageEditor for Ip2pEditor {
         }
         self.ahead.append(&mut together);
         let edited = tensor_to_image(first)?;
-        self.preparation.finish(size);
+        self.preparation.finish(prepared);
         self.restored(edited, original, instruction)
     }
 
@@ -392,7 +401,7 @@ impl ImageEditor for Ip2pEditor {
     ) -> Result<Photo> {
         let side = instruction.edited_side;
         let size = size_of(photo.width, photo.height, side);
-        let is_first = self.preparation.lacks(size);
+        let is_first = self.preparation.lacks((size, 1));
         let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
             editor.embed(&instruction.prompt)
         })?;
@@ -405,7 +414,7 @@ impl ImageEditor for Ip2pEditor {
         }
         tell(watch, is_first, Stage::FirstStep);
         let (model, cancel) = (&self.model, watch.cancel);
-        let edited = watched(model, size, is_first, watch, |on_step| {
+        let edited = watched(model, (size, 1), is_first, watch, |on_step| {
             model.edit_encoded(
                 condition,
                 size,
@@ -418,7 +427,7 @@ impl ImageEditor for Ip2pEditor {
             )
         })?;
         let edited = tensor_to_image(edited)?;
-        self.preparation.finish(size);
+        self.preparation.finish((size, 1));
         let edited = self.restored(edited, photo, instruction)?;
         Ok(edited.to_photo())
     }
@@ -433,7 +442,7 @@ impl ImageEditor for Ip2pEditor {
         watch: &mut Watch<'_>,
     ) -> Result<Distilled> {
         let size = size_of(render.width, render.height, 0);
-        let is_first = self.preparation.lacks(size);
+        let is_first = self.preparation.lacks((size, 1));
         let embedding = self.prepared(is_first, watch, Stage::Instruction, |editor| {
             editor.embed(&instruction.prompt)
         })?;
@@ -451,7 +460,7 @@ impl ImageEditor for Ip2pEditor {
             &noise,
             watch.cancel,
         )?;
-        self.preparation.finish(size);
+        self.preparation.finish((size, 1));
         let estimate = if with_estimate {
             let [height, width] = size;
             Some(tensor_to_image(self.model.decode(
@@ -468,6 +477,10 @@ impl ImageEditor for Ip2pEditor {
         })
     }
 
+    fn set_views_at_once(&mut self, views: usize) {
+        self.views_at_once = views;
+    }
+
     fn foresight(&self) -> usize {
         let most = match self.views_at_once {
             0 if self.model.has_limit() => USUAL_VIEWS,
@@ -478,9 +491,7 @@ impl ImageEditor for Ip2pEditor {
     }
 
     fn is_prepared(&self, view: usize, instruction: &Instruction) -> bool {
-        self.ahead
-            .iter()
-            .any(|ahead| ahead.view == view && ahead.instruction == *instruction)
+        self.ahead.iter().any(|ahead| ahead.is(view, instruction))
     }
 
     fn prepare(
@@ -490,7 +501,10 @@ impl ImageEditor for Ip2pEditor {
         original: &Photo,
         instruction: &Instruction,
     ) -> Result<()> {
-        self.ahead.retain(|ahead| ahead.view != view);
+        let is_older = |ahead: &Ahead| {
+            ahead.view == view && ahead.instruction.noise_stream == instruction.noise_stream
+        };
+        self.ahead.retain(|ahead| !is_older(ahead));
         // The present edit is announced, too; older ones are left from a run that was stopped.
         let left = self.ahead.len().saturating_sub(self.foresight());
         self.ahead.drain(..left);

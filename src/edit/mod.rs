@@ -67,6 +67,8 @@ pub struct Denoised {
     /// From 1.
     pub done: usize,
     pub steps: usize,
+    /// Edits that are denoised together, this one among them.
+    pub views: usize,
     /// The picture that the run is heading for, of the size that the model sees and without the photo's detail; where
     /// [`Watch::wants_previews`].
     pub preview: Option<Photo>,
@@ -143,6 +145,10 @@ pub trait ImageEditor: Send {
         with_estimate: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Distilled>;
+
+    /// Take so many views at once where no step comes between, no more than there is memory for; 0: a few on a graphics
+    /// card within a limit of memory, else one.
+    fn set_views_at_once(&mut self, _views: usize) {}
 
     /// View edits beyond the present one that it would begin at once; 0 where edits run one after the other.
     fn foresight(&self) -> usize {

@@ -6,10 +6,13 @@
 use super::{EditUpdate, Watch};
 use std::collections::HashSet;
 
+/// Height and width of pictures, and how many are edited at once.
+pub(super) type Size = ([usize; 2], usize);
+
 /// Which sizes of picture a card is prepared for.
 pub(super) struct Preparation {
     is_needed: bool,
-    sizes: HashSet<[usize; 2]>,
+    sizes: HashSet<Size>,
 }
 
 /// A part of an edit that has kernels of its own.
@@ -47,12 +50,12 @@ impl Preparation {
         }
     }
 
-    /// Whether pictures of `[height, width]` are still to be prepared for.
-    pub fn lacks(&self, size: [usize; 2]) -> bool {
+    /// Whether `size` is still to be prepared for.
+    pub fn lacks(&self, size: Size) -> bool {
         self.is_needed && !self.sizes.contains(&size)
     }
 
-    pub fn finish(&mut self, size: [usize; 2]) {
+    pub fn finish(&mut self, size: Size) {
         self.sizes.insert(size);
     }
 }

@@ -334,7 +334,7 @@ impl Session {
             *plan
         {
             if matches!(plan, StepPlan::EditOnly { .. }) {
-                self.look_ahead(settings, loaded(editor)?)?;
+                self.look_ahead(settings, control, loaded(editor)?)?;
             }
             let secs = self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
             pace.edit_took(secs);
@@ -414,7 +414,12 @@ impl Session {
     }
 
     /// Let editors that can begin with the views that come next, as long as no step is taken between.
-    fn look_ahead(&mut self, settings: &Settings, editor: &mut LoadedEditor) -> Result<()> {
+    fn look_ahead(
+        &mut self,
+        settings: &Settings,
+        control: &Control,
+        editor: &mut LoadedEditor,
+    ) -> Result<()> {
         let foresight = editor.editor.foresight();
         if foresight == 0 {
             return Ok(());
@@ -424,6 +429,7 @@ impl Session {
             .schedule
             .edits_without_step(settings, 1 + foresight);
         for (position, draw) in edits {
+            control.cancel.check()?;
             let dataset = self.dataset()?;
             let view = dataset.split.train[position];
             let original = dataset.views[view].photo.clone();
@@ -446,7 +452,7 @@ impl Session {
         settings: &Settings,
         control: &mut Control,
         editor: &mut LoadedEditor,
-        pace: &Pace,
+        pace: &mut Pace,
     ) -> Result<f64> {
         let began = Instant::now();
         let dataset = self.dataset()?;
@@ -463,6 +469,7 @@ impl Session {
         let mut progress = pace.progress(job, step, splats, None, String::new());
         let instruction = instruction(settings, draw);
         let cancel = control.cancel.clone();
+        let mut together = 0;
         let edited = editor.editor.edit(
             view,
             &render,
@@ -474,7 +481,13 @@ impl Session {
                 on_update: &mut |update| {
                     progress.waiting = None;
                     match update {
-                        EditUpdate::Denoised(Denoised { done, steps, .. }) => {
+                        EditUpdate::Denoised(Denoised {
+                            done,
+                            steps,
+                            views: edits,
+                            ..
+                        }) => {
+                            together = edits;
                             progress.detail = format!(
                                 "editing view {} of {views}, denoising {done} of {steps}",
                                 position + 1
@@ -491,7 +504,7 @@ impl Session {
                 },
             },
         )?;
-        let duration_secs = began.elapsed().as_secs_f64();
+        let duration_secs = pace.share(began.elapsed().as_secs_f64(), together);
         let render = render.read(&gpu)?.to_photo();
         let edited = self.masked_by_photo(view, edited)?;
         let told = ToldEdit {
@@ -606,6 +619,8 @@ fn adopt(settings: &mut Settings, live: &Settings) {
 struct Pace {
     step_secs: Option<f64>,
     edit_secs: Option<f64>,
+    /// What each of the edits took that were last denoised together, beyond what it takes by itself.
+    shared_secs: f64,
     /// The most splats, once the artist has been told that there are so many.
     splat_cap: Option<u32>,
 }
@@ -619,6 +634,21 @@ impl Pace {
     }
     fn edit_took(&mut self, secs: f64) {
         Self::average(&mut self.edit_secs, secs);
+    }
+
+    /// The part in `secs` of an edit that was denoised with others: `together` of them, or 0 where it was done before.
+    fn share(&mut self, secs: f64, together: usize) -> f64 {
+        match together {
+            0 => secs + self.shared_secs,
+            1 => {
+                self.shared_secs = 0.0;
+                secs
+            }
+            views => {
+                self.shared_secs = secs / views as f64;
+                self.shared_secs
+            }
+        }
     }
 
     fn progress(

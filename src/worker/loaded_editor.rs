@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// The loaded edit model, and what it was loaded with.
 pub struct LoadedEditor {
-    key: (String, EditDevice, Precision, Option<MemoryLimit>, u32),
+    key: (String, EditDevice, Precision, Option<MemoryLimit>),
     pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
 }
@@ -45,16 +45,17 @@ pub fn load_editor<'a>(
         settings.edit_device.clone(),
         settings.precision,
         memory_limit(settings),
-        settings.views_at_once,
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
         *slot = None;
     }
+    let views_at_once = settings.views_at_once as usize;
     if let Some(loaded) = slot {
+        loaded.editor.set_views_at_once(views_at_once);
         return Ok(loaded);
     }
     let addresses = settings.edit_device.addresses()?;
-    let editor: Box<dyn ImageEditor> = if addresses.is_empty() {
+    let mut editor: Box<dyn ImageEditor> = if addresses.is_empty() {
         control.progress(Progress {
             job: control.running,
             detail: loading(gpu, settings),
@@ -70,7 +71,7 @@ pub fn load_editor<'a>(
         for notice in editor.notices() {
             control.emit(Event::Warning(notice.clone()));
         }
-        Box::new(editor.at_once(settings.views_at_once as usize))
+        Box::new(editor)
     } else {
         control.progress(Progress {
             job: control.running,
@@ -89,6 +90,7 @@ pub fn load_editor<'a>(
         }
         Box::new(editor)
     };
+    editor.set_views_at_once(views_at_once);
     Ok(slot.insert(LoadedEditor {
         key,
         editor,

@@ -66,6 +66,10 @@ impl Worker {
             } else if let Some(device) = self.editor.as_ref().and_then(LoadedEditor::card) {
                 if !self.control.wait_at_most(self.idle) {
                     self.editor = None;
+                    // What was dropped is free once the device has come to it.
+                    if let Err(e) = device.sync() {
+                        log::warn!("the graphics device: {e:?}");
+                    }
                     device.memory_cleanup();
                 }
             } else {

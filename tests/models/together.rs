@@ -163,7 +163,9 @@ fn announced_views_run_with_the_first_and_stale_ones_anew() {
     let load = |views| {
         let (device, precision) = (EditDevice::Cpu, settings::Precision::Full);
         let editor = Ip2pEditor::load(gpu.clone(), &tiny(), &device, precision, None);
-        editor.expect("an editor").at_once(views)
+        let mut editor = editor.expect("an editor");
+        editor.set_views_at_once(views);
+        editor
     };
     let pictures = pictures();
     let photos: Vec<Photo> = pictures.iter().map(FloatImage::to_photo).collect();

@@ -8,6 +8,7 @@ use luxedit::{
     worker::{Command, Event, Progress, ViewEdit, WorkerHandle},
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -142,6 +143,31 @@ impl Run {
         }
     }
 
+    /// To the end; numbers of the views that were told to be denoised.
+    fn until_done_watching(&mut self) -> BTreeSet<usize> {
+        let mut denoised = BTreeSet::new();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(120) {
+            let told = self.worker.slots.progress.take();
+            let detail = told.map(|p| p.detail).unwrap_or_default();
+            if let Some(rest) = detail.strip_prefix("editing view ") {
+                let number = rest.split(' ').next().and_then(|n| n.parse().ok());
+                denoised.insert(number.expect("a number"));
+            }
+            match self.worker.events.try_recv() {
+                Ok(Event::Done { finished, .. }) => {
+                    assert!(finished);
+                    return denoised;
+                }
+                Ok(Event::ViewEdited(edit)) => self.edits.push(*edit),
+                Ok(Event::Error(problem)) => panic!("{problem}"),
+                Ok(_) => {}
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        panic!("it does not end");
+    }
+
     fn until_edits(&mut self, count: usize) {
         while self.edits.len() < count {
             assert!(!matches!(self.next(), Event::Done { .. }), "it ended early");
@@ -225,14 +251,21 @@ fn two_editors_halve_a_frozen_sweep_and_make_the_same_pictures() {
     assert!(b.edits() >= VIEWS / 3, "{} of {VIEWS}", b.edits());
 }
 
-/// Sixteen views, three at a time: the last stands alone.
+/// Sixteen views, three at a time: the last stands alone. An instruction that changes reaches those that were edited
+/// ahead.
 #[test]
 fn views_taken_together_make_the_sweep_that_is_made_one_by_one() {
     let Some(gpu) = gpu() else { return };
     let mut together = settings("cpu");
     together.views_at_once = 3;
     let mut run = Run::edit_by(&gpu, &together);
-    assert!(run.until_done());
+    let denoised = run.until_done_watching();
+    println!("denoised: {denoised:?}");
+    let firsts: BTreeSet<usize> = (1..=VIEWS).step_by(3).collect();
+    assert!(
+        !denoised.is_empty() && denoised.is_subset(&firsts),
+        "{denoised:?}"
+    );
     let local = local(&gpu);
     assert_eq!(run.edits.len(), VIEWS);
     for (one, other) in run.edits.iter().zip(local) {
@@ -241,6 +274,24 @@ fn views_taken_together_make_the_sweep_that_is_made_one_by_one() {
         let pairs = one.edited.rgb.iter().zip(other.edited.rgb.iter());
         let farthest = pairs.map(|(a, b)| a.abs_diff(*b)).max();
         assert!(farthest <= Some(1), "view {}: {farthest:?}", one.view);
+    }
+
+    let mut run = Run::edit_by(&gpu, &together);
+    run.until_edits(1);
+    let mut changed = together.clone();
+    changed.prompt = "make it snow".into();
+    run.send(Command::Settings(Box::new(changed)));
+    assert!(run.until_done());
+    assert_eq!(run.edits.len(), VIEWS);
+    let old = run.edits.iter().filter(|e| e.prompt != "make it snow");
+    assert!(old.count() <= 3);
+    for (one, other) in run.edits.iter().zip(local) {
+        let is_old = one.prompt != "make it snow";
+        assert!(
+            is_old || one.edited != other.edited,
+            "view {} shows the old instruction",
+            one.view
+        );
     }
 }
 

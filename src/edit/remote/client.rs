@@ -171,6 +171,7 @@ impl RemoteEditor {
                     on_update(EditUpdate::Denoised(Denoised {
                         done: done as usize,
                         steps: steps as usize,
+                        views: 1,
                         preview,
                     }));
                 }

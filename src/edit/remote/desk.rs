@@ -105,6 +105,7 @@ impl Desk {
                 done,
                 steps,
                 preview,
+                ..
             }) = update
             else {
                 return;
