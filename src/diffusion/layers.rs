@@ -223,15 +223,9 @@ impl GroupNorm {
             let out = host_norm::scaled(values.values(), h * w, &scale, &shift);
             return host_tensor::tensor(out, [b, c, h, w]);
         }
-        let row = c / self.groups * h * w;
         let kept = x.dtype();
-        let rows = x.cast(DType::F32).reshape([b * self.groups, row]);
-        let ones = Tensor::ones([row], &rows.device());
-        layer_norm(rows, ones, None, self.eps)
-            .reshape([b, c, h, w])
-            .mul(self.gamma.clone())
-            .add(self.beta.clone())
-            .cast(kept)
+        let (scale, shift) = self.affine_of(&x);
+        (x.cast(DType::F32) * scale + shift).cast(kept)
     }
 
     /// Scale and shift of each picture and channel, `[batch, channels, 1, 1]`, single precision: `x · scale + shift` is [`Self::forward`],
@@ -241,11 +235,11 @@ impl GroupNorm {
         let rows = x
             .clone()
             .cast(DType::F32)
-            .reshape([b * self.groups, c / self.groups * h * w]);
-        let mean = rows.clone().mean_dim(1);
+            .reshape([b * self.groups, c / self.groups * h, w]);
+        let mean = mean_of_rows(rows.clone());
         let centered = rows - mean.clone();
-        let variance = (centered.clone() * centered).mean_dim(1);
-        let spread = |per_group: Tensor<2>| {
+        let variance = mean_of_rows(centered.clone() * centered);
+        let spread = |per_group: Tensor<3>| {
             per_group
                 .reshape([b, self.groups, 1])
                 .repeat_dim(2, c / self.groups)
@@ -290,17 +284,24 @@ impl GroupNorm {
     /// Gradient with respect to the input `x`, given that of the output.
     pub fn backward(&self, x: Tensor<4>, gradient: Tensor<4>) -> Tensor<4> {
         let [b, c, h, w] = x.dims();
-        let rows = [b * self.groups, c / self.groups * h * w];
+        let rows = [b * self.groups, c / self.groups * h, w];
         let x = x.reshape(rows);
-        let centered = x.clone() - x.mean_dim(1);
-        let inverse = ((centered.clone() * centered.clone()).mean_dim(1) + self.eps)
+        let centered = x.clone() - mean_of_rows(x);
+        let inverse = (mean_of_rows(centered.clone() * centered.clone()) + self.eps)
             .sqrt()
             .recip();
         let normed = centered * inverse.clone();
         let gradient = (gradient * self.gamma.clone()).reshape(rows);
-        let along = (gradient.clone() * normed.clone()).mean_dim(1);
-        ((gradient.clone() - gradient.mean_dim(1) - normed * along) * inverse).reshape([b, c, h, w])
+        let along = mean_of_rows(gradient.clone() * normed.clone());
+        let mean = mean_of_rows(gradient.clone());
+        ((gradient - mean - normed * along) * inverse).reshape([b, c, h, w])
     }
+}
+
+/// Means of `[rows, …, …]`, `[rows, 1, 1]`. One dimension after the other: Mesa's software adapter ends a kernel's loop after
+/// 65535 turns, and a group of a picture's channels has more pixels.
+fn mean_of_rows(x: Tensor<3>) -> Tensor<3> {
+    x.mean_dim(2).mean_dim(1)
 }
 
 /// Normalization of the last dimension (Ba et al. 2016).

@@ -192,6 +192,26 @@ fn an_edit_in_half_precision_is_the_edit() {
     assert!(psnr > 18.0, "{psnr}");
 }
 
+/// A group of channels has more pixels here than a software adapter lets a kernel's loop turn.
+#[test]
+fn a_large_picture_is_decoded_as_on_the_processor() {
+    let Some(model) = path_or_skip("ip2p_tiny") else {
+        return;
+    };
+    let Some(gpu) = adapter() else { return };
+    let card = gpu.burn_device().expect("a device");
+    let [there, here] = [card, Device::flex()].map(|device| {
+        let model = InstructPix2Pix::load(&model, &device, Precision::Full).expect("a model");
+        let latents = SeededNoise::new(4).next(model.latent_shape(256, 256), &device);
+        values(&model.vae.decode(latents))
+    });
+    let squares = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>();
+    let difference = squares(&mut there.iter().zip(&here).map(|(a, b)| a - b));
+    let distance = (difference / squares(&mut here.iter().copied())).sqrt();
+    println!("relative L2 {distance:.2e}");
+    assert!(distance < 1e-4, "{distance:.2e}");
+}
+
 /// A limit that the whole exceeds cuts the edit into parts, with the same picture; one that nothing fits is refused with
 /// the numbers.
 #[test]

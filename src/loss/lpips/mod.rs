@@ -196,9 +196,10 @@ fn normalize_backward(
 
 /// Weighted by channel, averaged over the picture: `[batch, channels, h, w]` → `[batch, 1]`.
 fn weighted_mean(difference: Tensor<4>, head: &Tensor<4>) -> Tensor<2> {
-    let [batch, _, h, w] = difference.dims();
+    let batch = difference.dims()[0];
     let weighted = (difference.clone() * difference * head.clone()).sum_dim(1);
-    weighted.reshape([batch, h * w]).mean_dim(1)
+    // One dimension after the other: Mesa's software adapter ends a kernel's loop after 65535 turns.
+    weighted.mean_dim(3).mean_dim(2).reshape([batch, 1])
 }
 
 fn heads(net: LpipsNet, device: &Device) -> Result<Vec<Tensor<4>>> {
