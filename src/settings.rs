@@ -422,7 +422,7 @@ settings! {
     edit_memory_mib: u32 = 0u32, "edit-memory", "Memory for edits", Kind::Int { min: 0, max: 10_000_000 }, "MiB", Advanced, EDIT | EDIT_IMAGE | SERVE,
         "Graphics memory that the edit model may take, MiB; where that is too little, it works in smaller parts, then reads the instruction on the processor; 0: no limit.";
     views_at_once: u32 = 0u32, "views-at-once", "Views at once", Kind::Int { min: 0, max: 64 }, "views", Advanced, EDIT,
-        "Views that the edit model takes together where no step comes between, in frozen sweeps and with several views an edit: quicker on large graphics cards, and more memory; no more than --edit-memory allows. 0: up to 4 within --edit-memory, else 1.";
+        "Views that the edit model takes together where no step comes between, in frozen sweeps and with several views an edit: quicker on large graphics cards, and more memory; no more than there is room for, as far as that is known. 0: up to 4 within --edit-memory, else 1.";
     downscale: u32 = 0u32, "downscale", "Shrink photos", Kind::Int { min: 0, max: 64 }, "times", Advanced, RECONSTRUCT | EDIT | EVAL,
         "Shrink photos this many times on load; 0: only where the capture brings smaller copies of large photos.";
     view_side: u32 = 0u32, "view-side", "Largest photo side", Kind::Int { min: 0, max: 65_536 }, "pixels", Advanced, RECONSTRUCT | EDIT,

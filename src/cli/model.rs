@@ -1,6 +1,6 @@
 //! `luxedit model get|list|check`: edit models fetched, found and examined. Needs a graphics adapter only to test it.
 
-use super::out::say;
+use super::out::{say, tell};
 use super::{driver, flags};
 use crate::{
     Error, Result,
@@ -82,7 +82,7 @@ fn get(matches: &ArgMatches) -> Result<()> {
     driver::cancel_on_interrupt(&cancel);
     let began = Instant::now();
     let offer = hub::offer(&hub, &id, precision, &cancel)?;
-    eprint!("{}", describe(&offer));
+    tell!("{}", describe(&offer));
     let is_dry = matches.get_flag("dry-run");
     if !is_dry {
         let bar = ProgressBar::new(offer.total_bytes).with_style(
@@ -109,7 +109,7 @@ fn get(matches: &ArgMatches) -> Result<()> {
 fn describe(offer: &Offer) -> String {
     let license = offer.license.as_deref().unwrap_or("not stated");
     format!(
-        "{}: license {license}, {} files, {}, {} of it to fetch\nto {} ({} free)\n",
+        "{}: license {license}, {} files, {}, {} of it to fetch\nto {} ({} free)",
         offer.id,
         offer.files.len(),
         size(offer.total_bytes),

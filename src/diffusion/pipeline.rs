@@ -285,11 +285,21 @@ impl InstructPix2Pix {
     /// more than `most`.
     pub fn views_at_once(&self, height: usize, width: usize, most: usize) -> usize {
         let need = |views| self.need([height, width], views, self.place, self.cut);
+        if let Some((h, w, known)) = self.fitting.get()
+            && (h, w) == (height, width)
+            && most <= known
+        {
+            return most;
+        }
         // The weights are there already.
         let free = available_on(&self.device).map(|free| free + need(1).weights);
         let room = self.limit.unwrap_or(u64::MAX).min(free.unwrap_or(u64::MAX));
         let fits = |&views: &usize| need(views).total() <= room;
-        (1..=most).rev().find(fits).unwrap_or(1)
+        let views = (1..=most).rev().find(fits);
+        if let Some(views) = views {
+            self.fitting.set(Some((height, width, views)));
+        }
+        views.unwrap_or(1)
     }
 
     fn need(

@@ -91,7 +91,7 @@ impl InstructPix2Pix {
         self.settle()?;
         Ok(Distillation {
             prediction,
-            loss: (d_latents.clone() * d_latents.clone()).sum() * 0.5,
+            loss: (d_latents.clone() * d_latents.clone()).sum_dim(3).sum() * 0.5,
             d_latents,
             d_render,
             estimate,

@@ -197,16 +197,19 @@ impl UNet {
                 ..cut
             },
         );
-        let attends = shape.depths.iter().zip(&shape.widths).enumerate();
-        for (level, (depth, width)) in attends {
-            let down = if shape.down_attends[level] { *depth } else { 0 };
-            let up = if shape.up_attends[last - level] {
-                depth + 1
+        for (level, (&depth, &width)) in shape.depths.iter().zip(&shape.widths).enumerate() {
+            let blocks = shape.transformer_depths[level];
+            let below = if level == last { blocks } else { 0 };
+            let down = if shape.down_attends[level] {
+                depth * blocks
             } else {
                 0
             };
-            let middle = usize::from(level == last);
-            walk.keep(2 * width * (down + up + middle), tokens);
+            let up = match shape.up_attends[last - level] {
+                true => (depth + 1) * shape.up_transformer_depths[last - level],
+                false => 0,
+            };
+            walk.keep(2 * width * (down + below + up), tokens);
         }
         let mut skips = vec![(shape.widths[0], area(0))];
         walk.conv(shape.in_channels, shape.widths[0], area(0));
