@@ -1,20 +1,13 @@
 //! The shared device: kernels and networks meet without a copy over the host.
 
+#[path = "support/adapter.rs"]
+mod adapter;
+
+use adapter::gpu;
 use luxedit::{
-    gpu::{Gpu, GpuImage, ImageToTensor},
+    gpu::{GpuImage, ImageToTensor},
     scene::FloatImage,
 };
-use std::sync::Arc;
-
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
-}
 
 /// Values that no two pixels or channels share.
 fn picture(width: u32, height: u32, round: u32) -> FloatImage {

@@ -1,6 +1,8 @@
 //! The methods of editing: what each preset sets, which view each schedule edits when, and that networks' gradients move a
 //! scene where they should.
 
+#[path = "support/adapter.rs"]
+mod adapter;
 #[path = "methods/detail.rs"]
 mod detail;
 #[path = "reference/formula.rs"]

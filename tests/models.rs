@@ -2,6 +2,8 @@
 //! settings that an edit cannot honour are refused before anything runs. Folders are copies of the tiny reference
 //! model, changed one thing at a time.
 
+#[path = "support/adapter.rs"]
+mod adapter;
 #[path = "models/common.rs"]
 mod common;
 #[path = "models/damaged.rs"]

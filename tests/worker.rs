@@ -1,16 +1,18 @@
 //! The worker thread by its messages: what the window relies on and the command line never does.
 
+#[path = "support/adapter.rs"]
+mod adapter;
+
+use adapter::gpu;
 use luxedit::{
     edit::Drawable,
     formats::{SplatFormat, splats::write_splats},
-    gpu::Gpu,
     scene::Splats,
     settings::{EditDevice, Loss, Settings, Strategy, Sweep},
     worker::{Access, Command, Event, Job, Project, SnapshotId, Trial, WorkerHandle},
 };
 use std::{
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -20,16 +22,6 @@ struct Driven {
     snapshots: Vec<(SnapshotId, u32)>,
     /// Keeps the project's folder until the end.
     _dir: TempDir,
-}
-
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
 }
 
 impl Driven {
@@ -517,13 +509,7 @@ fn globe() -> Splats {
 
 #[test]
 fn views_made_of_a_splat_file_are_opened_kept_and_edited() {
-    let gpu = match Gpu::headless() {
-        Ok(gpu) => gpu,
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            return;
-        }
-    };
+    let Some(gpu) = gpu() else { return };
     let dir = TempDir::new().unwrap();
     let [file, views, project] = ["globe.ply", "views", "gold.luxedit"].map(|n| dir.path().join(n));
     write_splats(&file, &globe(), SplatFormat::Ply).unwrap();
@@ -575,13 +561,7 @@ fn views_made_of_a_splat_file_are_opened_kept_and_edited() {
 
 #[test]
 fn views_that_are_stopped_leave_their_folder_as_it_was() {
-    let gpu = match Gpu::headless() {
-        Ok(gpu) => gpu,
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            return;
-        }
-    };
+    let Some(gpu) = gpu() else { return };
     let dir = TempDir::new().unwrap();
     let (file, views) = (dir.path().join("globe.ply"), dir.path().join("views"));
     write_splats(&file, &globe(), SplatFormat::Ply).unwrap();

@@ -1,5 +1,6 @@
 //! Networks' gradients in the trainer.
 
+use crate::adapter::gpu;
 use burn::tensor::{Device, Tensor, TensorData};
 use glam::DVec3;
 use luxedit::{
@@ -11,16 +12,6 @@ use luxedit::{
     splat::{SplatTrainer, TrainConfig},
 };
 use std::sync::Arc;
-
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
-}
 
 /// Numbers between −1 and 1 that look random and never change.
 fn wave(n: usize, phase: f32) -> Vec<f32> {

@@ -1,5 +1,6 @@
 //! Views that are edited together are edited as each would be by itself.
 
+use crate::adapter::gpu;
 use crate::common::{device, gradient, tiny};
 use burn::tensor::Tensor;
 use luxedit::diffusion::{
@@ -8,10 +9,9 @@ use luxedit::diffusion::{
 };
 use luxedit::edit::{EditUpdate, ImageEditor, Instruction, Ip2pEditor, Watch};
 use luxedit::error::Cancel;
-use luxedit::gpu::{Gpu, GpuImage};
+use luxedit::gpu::GpuImage;
 use luxedit::scene::{FloatImage, Photo};
 use luxedit::settings::{self, EditDevice};
-use std::sync::Arc;
 
 const SIZE: [u32; 2] = [24, 16];
 
@@ -117,16 +117,6 @@ fn several_views_are_edited_as_each_by_itself() {
         refused.contains("24×16") && refused.contains("16×16"),
         "{refused}"
     );
-}
-
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
 }
 
 fn instruction(view: usize) -> Instruction {

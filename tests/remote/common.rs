@@ -1,5 +1,6 @@
 //! A tiny editor, served.
 
+pub use crate::adapter::gpu;
 use luxedit::{
     Result,
     edit::{
@@ -16,17 +17,6 @@ use std::{
 };
 
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ip2p_tiny");
-
-/// `None`, in words, where there is no adapter.
-pub fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
-}
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
