@@ -2,9 +2,14 @@
 //! what to do. Errors are handled once, at the window's banner or the command line's last line; nothing in between logs
 //! them as well.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Once,
+};
 
-/// Everything that a person, a file, a disk or a driver can get wrong.
+/// Everything that a person, a file, a disk or a driver can get wrong, and what luxedit itself did.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file's content is not what it should be.
@@ -23,6 +28,11 @@ pub enum Error {
     /// No graphics adapter, or one that cannot run the kernels.
     #[error("{0}")]
     Gpu(String),
+    /// Something in luxedit panicked.
+    #[error(
+        "a defect in luxedit: {0}. Please report what you did; if it comes again, restart luxedit"
+    )]
+    Defect(String),
     /// The person asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -45,9 +55,44 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
+    /// What panics in `run` becomes [`Error::Defect`].
+    ///
+    /// # Errors
+    /// Those of `run`, and its panic.
+    pub(crate) fn contained<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+        remember_places();
+        PLACE.set(None);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            let text = (panic.downcast_ref::<String>().map(String::as_str))
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("it gave no reason");
+            let place = PLACE.take().map_or(String::new(), |at| format!(" ({at})"));
+            Err(Self::Defect(format!("{text}{place}")))
+        })
+    }
+
     pub fn invalid(problem: impl Into<String>) -> Self {
         Self::Invalid(problem.into())
     }
+}
+
+thread_local! {
+    /// File and line of this thread's last panic.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// A panic's payload does not say where it was.
+fn remember_places() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let at = panic.location().map(ToString::to_string);
+            // A thread that is ending keeps none.
+            PLACE.try_with(|place| place.set(at)).ok();
+            before(panic);
+        }));
+    });
 }
 
 /// A flag shared between the person who may stop a job and the code that runs it.

@@ -13,6 +13,10 @@ use luxedit::{
 };
 use std::{
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -632,4 +636,55 @@ fn an_edit_model_leaves_an_idle_card_and_comes_back() {
         }
         assert!(stopped.elapsed() >= idle / 2, "{time}: it left at once");
     }
+}
+
+#[test]
+fn a_panic_costs_the_job_and_keeps_the_scene() {
+    let Some(gpu) = gpu() else { return };
+    let armed = Arc::new(AtomicBool::new(false));
+    let trigger = armed.clone();
+    let worker = WorkerHandle::spawn(gpu, move || {
+        assert!(
+            !trigger.swap(false, Ordering::SeqCst),
+            "the trigger went off"
+        );
+    })
+    .unwrap();
+    let settings = Settings {
+        autosave_secs: 3600,
+        ..long_reconstruction()
+    };
+    let mut driven = Driven::on(worker, &settings);
+    driven.send(Command::Reconstruct);
+    driven.until_snapshot_at(10);
+    armed.store(true, Ordering::SeqCst);
+    let mut problems = Vec::new();
+    let step = loop {
+        match driven.worker.events.recv_timeout(Duration::from_secs(120)) {
+            Ok(Event::Error(problem)) => problems.push(problem),
+            Ok(Event::Done {
+                job: Job::Reconstruct,
+                finished,
+                step,
+            }) => {
+                assert!(!finished);
+                break step;
+            }
+            Ok(_) => {}
+            Err(e) => panic!("the worker says nothing more: {e}"),
+        }
+    };
+    assert!(
+        matches!(problems.as_slice(), [one] if one.contains("the trigger went off")),
+        "{problems:?}"
+    );
+    assert!(step >= 10);
+    // What is open is saved, and the job can be gone on with.
+    let project = Project::open(&driven._dir.path().join("test.luxedit"), Access::Read).unwrap();
+    let live = project.manifest.live.as_ref().unwrap();
+    assert_eq!(live.step, step);
+    assert!(project.manifest.job.is_some());
+    driven.send(Command::ResumeJob);
+    driven.until_snapshot_at(step + 10);
+    driven.worker.shut_down();
 }

@@ -29,7 +29,7 @@ pub use shader::{Kernel, ShaderSource};
 
 use crate::{Error, Result};
 use std::sync::{
-    Arc, Mutex, OnceLock,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -146,7 +146,11 @@ impl Gpu {
     /// # Errors
     /// The first driver or validation error since the last call; a lost device stays an error.
     pub fn check(&self) -> Result<()> {
-        let message = self.last_error.lock().map_or(None, |mut slot| slot.take());
+        let message = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match message {
             Some(message) => Err(Error::Gpu(message)),
             None => self.check_lost(),
@@ -305,7 +309,7 @@ impl Gpu {
 }
 
 fn remember(slot: &Mutex<Option<String>>, message: String) {
-    if let Ok(mut slot) = slot.lock() {
-        slot.get_or_insert(message);
-    }
+    slot.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert(message);
 }

@@ -51,7 +51,7 @@ impl Session {
                 "splats are written whole: a crop box is for Luxens, meshes and points",
             ));
         }
-        let done = self.deliver_cropped(output, delivery, crop, control);
+        let done = Error::contained(|| self.deliver_cropped(output, delivery, crop, control));
         if is_luxen {
             self.trainer()?.set_crop(None)?;
         }

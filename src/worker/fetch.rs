@@ -84,14 +84,15 @@ impl Fetcher {
         let is_busy = self.is_busy.clone();
         let run = move || {
             let mut last: Option<Instant> = None;
-            let outcome = work(&cancel, &mut |now| {
+            let mut tell = |now: &FetchProgress| {
                 let is_end = now.done_bytes == now.total_bytes;
                 if is_end || last.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) {
                     last = Some(Instant::now());
                     progress.put(now.clone());
                     notify();
                 }
-            });
+            };
+            let outcome = Error::contained(|| work(&cancel, &mut tell));
             let event = match outcome {
                 Ok(event) => event,
                 Err(Error::Cancelled) => Event::ModelStopped,

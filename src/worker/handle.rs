@@ -109,7 +109,13 @@ impl WorkerHandle {
         }
         // The worker must not block on a full event channel that nobody reads any more.
         while !thread.is_finished() {
-            while self.events.try_recv().is_ok() {}
+            while let Ok(event) = self.events.try_recv() {
+                if matches!(event, Event::NotSaved(_))
+                    && self.commands.send(Command::ShutDown).is_err()
+                {
+                    log::debug!("the worker gave up what was not saved");
+                }
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
         if thread.join().is_err() {

@@ -6,6 +6,7 @@ use super::{
     Event, Job, Progress,
     control::Control,
     loaded_editor::{LoadedEditor, load_editor, loaded},
+    pace::Pace,
     project::JobRecord,
     session::{Edited, Session},
     view_edit::{ToldEdit, instruction},
@@ -54,13 +55,14 @@ impl Session {
         };
         self.ensure_project(control)?;
         self.keep_live("Before the reconstruction", &[], control)?;
-        self.trainer = Some(trainer);
-        self.scene_file = None;
-        self.forget_edits()?;
-        self.touch();
+        self.job = None;
         if let Some(project) = &mut self.project {
             project.manifest.current = None;
         }
+        self.touch();
+        self.forget_edits()?;
+        self.trainer = Some(trainer);
+        self.scene_file = None;
         self.job = Some(JobRecord {
             job: Job::Reconstruct,
             start_step: 0,
@@ -337,7 +339,7 @@ impl Session {
                 self.look_ahead(settings, control, loaded(editor)?)?;
             }
             let secs = self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
-            pace.edit_took(secs);
+            pace.edit_secs.take(secs);
         }
         let position = match *plan {
             StepPlan::EditOnly { .. } => {
@@ -402,7 +404,7 @@ impl Session {
             job.schedule.finish_edit(settings);
         }
         job.schedule.finish_step(plan);
-        pace.step_took(began.elapsed().as_secs_f64());
+        pace.step_secs.take(began.elapsed().as_secs_f64());
         let progress = pace.progress(job, step, splats, None, String::new());
         let progress = Progress {
             loss: self.tell_losses(control)?,
@@ -559,7 +561,7 @@ impl Session {
     }
 
     pub fn save_or_warn(&mut self, control: &Control) {
-        if let Err(e) = self.save(control) {
+        if let Err(e) = Error::contained(|| self.save(control)) {
             control.emit(Event::Warning(format!(
                 "the project was not saved: {e}. The run goes on, and saves again later"
             )));
@@ -612,78 +614,4 @@ fn adopt(settings: &mut Settings, live: &Settings) {
     settings.snapshot_limit = live.snapshot_limit;
     settings.snapshot_budget_mib = live.snapshot_budget_mib;
     settings.autosave_secs = live.autosave_secs;
-}
-
-/// How fast things go: moving averages, so that the estimate follows a change of load within seconds.
-#[derive(Default)]
-struct Pace {
-    step_secs: Option<f64>,
-    edit_secs: Option<f64>,
-    /// What each of the edits took that were last denoised together, beyond what it takes by itself.
-    shared_secs: f64,
-    /// The most splats, once the artist has been told that there are so many.
-    splat_cap: Option<u32>,
-}
-
-impl Pace {
-    fn average(slot: &mut Option<f64>, secs: f64) {
-        *slot = Some(slot.map_or(secs, |old| old * 0.95 + secs * 0.05));
-    }
-    fn step_took(&mut self, secs: f64) {
-        Self::average(&mut self.step_secs, secs);
-    }
-    fn edit_took(&mut self, secs: f64) {
-        Self::average(&mut self.edit_secs, secs);
-    }
-
-    /// The part in `secs` of an edit that was denoised with others: `together` of them, or 0 where it was done before.
-    fn share(&mut self, secs: f64, together: usize) -> f64 {
-        match together {
-            0 => secs + self.shared_secs,
-            1 => {
-                self.shared_secs = 0.0;
-                secs
-            }
-            views => {
-                self.shared_secs = secs / views as f64;
-                self.shared_secs
-            }
-        }
-    }
-
-    fn progress(
-        &self,
-        job: &JobRecord,
-        step: u32,
-        splats: u32,
-        loss: Option<f32>,
-        detail: String,
-    ) -> Progress {
-        let total = job.end_step - job.start_step;
-        let done = step.saturating_sub(job.start_step);
-        let edits = match job.job {
-            Job::Edit => job.schedule.edits_ahead(&job.settings, total),
-            _ => 0,
-        };
-        let eta_secs = self.step_secs.and_then(|step_secs| {
-            let edit_secs = match (edits, self.edit_secs) {
-                (0, _) => 0.0,
-                (n, Some(secs)) => n as f64 * secs,
-                (_, None) => return None,
-            };
-            Some(f64::from(total.saturating_sub(done)) * step_secs + edit_secs)
-        });
-        Progress {
-            job: Some(job.job),
-            done,
-            total,
-            steps_per_sec: self.step_secs.map_or(0.0, |s| 1.0 / s.max(1e-9)),
-            eta_secs,
-            loss,
-            splats,
-            splat_cap: self.splat_cap,
-            waiting: None,
-            detail,
-        }
-    }
 }

@@ -10,7 +10,10 @@ use crate::{
 };
 use glam::DVec3;
 use serde::{Deserialize, Serialize};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+};
 
 /// A snapshot's number within its project; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -383,12 +386,10 @@ impl<T> Default for Latest<T> {
 }
 impl<T> Latest<T> {
     pub fn put(&self, value: T) {
-        if let Ok(mut slot) = self.0.lock() {
-            *slot = Some(value);
-        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     }
     pub fn take(&self) -> Option<T> {
-        self.0.lock().ok()?.take()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

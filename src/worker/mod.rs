@@ -17,6 +17,7 @@ mod judges;
 mod loaded_editor;
 mod messages;
 mod open;
+mod pace;
 mod pictures;
 mod poses;
 mod project;

@@ -92,7 +92,9 @@ impl Session {
                 "holds something already; choose another folder",
             ));
         }
-        if let Err(problem) = self.fill(folder, cameras, stance.up, &made.scene, control) {
+        let filled =
+            Error::contained(|| self.fill(folder, cameras, stance.up, &made.scene, control));
+        if let Err(problem) = filled {
             clear(folder, existed);
             return Err(problem);
         }

@@ -1,5 +1,5 @@
-//! The worker thread's outer loop: wait for a command, do it, tell how it ended. A failing job costs the job, never the
-//! session.
+//! The worker thread's outer loop: wait for a command, do it, tell how it ended. A job that fails or panics
+//! costs the job, never the session.
 
 use super::{
     Command, Event, Job, Metrics, Progress, RunState,
@@ -44,14 +44,14 @@ impl Worker {
             self.session.run_between(&mut self.control);
             if let Some(command) = self.control.after.pop_front() {
                 insisted = false;
-                if let Err(e) = self.execute(command) {
+                if let Err(e) = Error::contained(|| self.execute(command)) {
                     // What was to follow assumed that this had worked.
                     self.control.poll();
                     self.control.after.clear();
                     self.control.emit(Event::Error(e.to_string()));
                 }
             } else if self.control.shutting_down {
-                match self.session.save(&self.control) {
+                match Error::contained(|| self.session.save(&self.control)) {
                     Ok(()) => break,
                     Err(_) if insisted => break,
                     Err(e) => {
@@ -65,16 +65,32 @@ impl Worker {
                 }
             } else if let Some(device) = self.editor.as_ref().and_then(LoadedEditor::card) {
                 if !self.control.wait_at_most(self.idle) {
-                    self.editor = None;
-                    // What was dropped is free once the device has come to it.
-                    if let Err(e) = device.sync() {
-                        log::warn!("the graphics device: {e:?}");
+                    self.drop_editor();
+                    let cleaned = Error::contained(|| {
+                        // What was dropped is free once the device has come to it.
+                        let synced = device.sync();
+                        device.memory_cleanup();
+                        synced.map_err(|e| Error::Gpu(format!("{e:?}")))
+                    });
+                    if let Err(e) = cleaned {
+                        log::warn!("the card of the edit model was not cleaned up: {e}");
                     }
-                    device.memory_cleanup();
                 }
             } else {
                 self.control.wait();
             }
+        }
+    }
+
+    /// The edit model is loaded anew by what wants it next.
+    fn drop_editor(&mut self) {
+        let editor = self.editor.take();
+        let dropped = Error::contained(|| {
+            drop(editor);
+            Ok(())
+        });
+        if let Err(e) = dropped {
+            log::error!("the edit model was not freed: {e}");
         }
     }
 
@@ -91,13 +107,14 @@ impl Worker {
                 let had_splats = w.session.trainer.is_some();
                 w.session
                     .keep_live("Before another scene", &[], &w.control)?;
-                if attach_following(&path, &mut w.session, &w.control)? {
-                    let settings = w.control.settings.clone();
-                    announce(&mut w.session, &settings, &w.control)?;
-                }
+                let is_moved = attach_following(&path, &mut w.session, &w.control)?;
                 w.session.job = None;
                 if let Some(project) = &mut w.session.project {
                     project.manifest.current = None;
+                }
+                if is_moved {
+                    let settings = w.control.settings.clone();
+                    announce(&mut w.session, &settings, &w.control)?;
                 }
                 if !had_splats {
                     w.control.emit(Event::SplatsReady);
@@ -115,7 +132,7 @@ impl Worker {
             }),
             Command::EditCopy(folder) => self.job(Job::Edit, |w| {
                 w.session.wanted_folder = Some(folder);
-                if let Err(e) = w.begin_edit() {
+                if let Err(e) = Error::contained(|| w.begin_edit()) {
                     // What was refused leaves the open project as it was.
                     w.session.wanted_folder = None;
                     if let Some(project) = &w.session.project {
@@ -195,9 +212,10 @@ impl Worker {
                     resize(&mut shots, side);
                 }
                 w.session.trainer()?.set_crop(crop)?;
-                let rendered =
+                let rendered = Error::contained(|| {
                     w.session
-                        .render_pictures(shots, film, &output, format, &mut w.control);
+                        .render_pictures(shots, film, &output, format, &mut w.control)
+                });
                 w.session.trainer()?.set_crop(None)?;
                 rendered.map(|()| true)
             }),
@@ -263,8 +281,8 @@ impl Worker {
         }
         let (session, settings) = open::open(path, scene, access, &self.session, &self.control)?;
         self.session = session;
+        self.control.settings = settings.clone();
         open::announce(&mut self.session, &settings, &self.control)?;
-        self.control.settings = settings;
         if let Some(loaded) = &mut self.editor {
             loaded.editor.forget_views();
         }
@@ -273,11 +291,17 @@ impl Worker {
 
     /// Run something that the window shows as busy, and report its end.
     fn job(&mut self, job: Job, run: impl FnOnce(&mut Self) -> Result<bool>) -> Result<()> {
-        self.control.begin(job);
-        let result = match self.control.cancel.check() {
-            Ok(()) => run(self),
-            Err(e) => Err(e),
-        };
+        let result = Error::contained(|| {
+            self.control.begin(job);
+            self.control.cancel.check()?;
+            run(self)
+        });
+        if let Err(Error::Defect(_)) = &result {
+            if self.session.trainer.is_some() {
+                self.session.save_or_warn(&self.control);
+            }
+            self.drop_editor();
+        }
         let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());
         self.control.end();
         let (finished, problem) = match result {

@@ -420,7 +420,7 @@ impl Session {
         }
         while let Some(command) = control.between.pop_front() {
             let is_show = matches!(command, super::Command::Show(_));
-            if let Err(e) = self.run_one_between(command, control) {
+            if let Err(e) = Error::contained(|| self.run_one_between(command, control)) {
                 control.emit(Event::Error(e.to_string()));
                 if is_show {
                     control.emit(Event::Shown(self.shown));

@@ -123,16 +123,10 @@ impl SplatTrainer {
         self.refiner
             .record_new_rows(gpu, &mut encoder, plan, &splats);
         gpu.queue.submit([encoder.finish()]);
+        self.optimizer =
+            Optimizer::new(gpu, &self.kernels, &splats, &gradients, moments, &self.halt);
         self.splats = splats;
         self.gradients = gradients;
-        self.optimizer = Optimizer::new(
-            gpu,
-            &self.kernels,
-            &self.splats,
-            &self.gradients,
-            moments,
-            &self.halt,
-        );
         self.generation += 1;
         Ok(())
     }
