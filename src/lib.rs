@@ -9,6 +9,9 @@
 //! scene and `splat` and `luxen` know no diffusion: they meet in [`edit`]. The networks of `loss` (LPIPS) and `metric`
 //! (CLIP) are built of `diffusion`'s layers and read by its weight files.
 
+// What a person, a file or a driver can cause is an error, not a panic; a test panics on purpose.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod app;
 pub mod bundle;
 pub mod cli;

@@ -41,6 +41,6 @@ fn a_tensor_of_the_cpu_is_refused() {
     let Some(gpu) = gpu() else { return };
     let image = GpuImage::from_float(&gpu, &picture(4, 4, 0));
     let refused = ImageToTensor::new(&gpu).convert(&gpu, &image, &burn::tensor::Device::flex());
-    let message = refused.err().expect("an error").to_string();
+    let message = refused.expect_err("an error").to_string();
     assert!(message.contains("share"), "{message}");
 }

@@ -45,7 +45,7 @@ impl PruneConfig {
         let due = phase_step > 0
             && phase_step.is_multiple_of(self.interval.max(1))
             && (self.warmup..=self.until).contains(&progress);
-        due.then(|| PruneRule {
+        due.then_some(PruneRule {
             min_opacity: self.min_opacity,
             max_scale: if progress >= self.oversized_from {
                 self.max_scale * scene_extent

@@ -151,8 +151,7 @@ fn lpips_refuses_what_it_cannot_compare() {
     ] {
         let error = lpips
             .distance(a, b, Epsilon::Inside)
-            .err()
-            .expect("a refusal");
+            .expect_err("a refusal");
         assert!(error.to_string().contains(word), "{error}");
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -224,7 +224,7 @@ pub fn composite(density: &[f64], delta: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let mut depth = 0.0;
     let mut result = (Vec::new(), Vec::new());
     for (sigma, delta) in density.iter().zip(delta) {
-        let before = (-depth as f64).exp();
+        let before = f64::exp(-depth);
         result.0.push(before * (1.0 - (-sigma * delta).exp()));
         result.1.push(before);
         depth += sigma * delta;

@@ -80,6 +80,7 @@ impl Sub for Dual {
     }
 }
 
+#[allow(clippy::suspicious_arithmetic_impl)] // the product rule
 impl Mul for Dual {
     type Output = Self;
     fn mul(self, o: Self) -> Self {

@@ -40,19 +40,19 @@ impl Served {
                 }
             }
         });
-        let mut said = Vec::new();
+        let mut served = Self {
+            child,
+            address: String::new(),
+            said: Vec::new(),
+        };
         loop {
             let line = heard
                 .recv_timeout(Duration::from_secs(60))
-                .unwrap_or_else(|e| panic!("{e}: {said:?}"));
-            said.push(line.clone());
+                .unwrap_or_else(|e| panic!("{e}: {:?}", served.said));
+            served.said.push(line.clone());
             if let Some((_, rest)) = line.split_once(" at ws://") {
-                let address = rest.split(';').next().expect("an address").to_owned();
-                return Self {
-                    child,
-                    address,
-                    said,
-                };
+                served.address = rest.split(';').next().expect("an address").to_owned();
+                return served;
             }
         }
     }

@@ -33,9 +33,7 @@ fn scene(gpu: &Arc<Gpu>) -> &'static (PathBuf, PathBuf) {
             .expect("frames")
             .truncate(VIEWS + 1);
         std::fs::write(capture.join("transforms.json"), frames.to_string()).expect("a file");
-        for name in ["points.ply"] {
-            std::fs::copy(tiny.join(name), capture.join(name)).expect("a copy");
-        }
+        std::fs::copy(tiny.join("points.ply"), capture.join("points.ply")).expect("a copy");
         for image in std::fs::read_dir(tiny.join("images")).expect("images") {
             let image = image.expect("an image").path();
             let name = image.file_name().expect("a name");
