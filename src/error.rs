@@ -29,9 +29,7 @@ pub enum Error {
     #[error("{0}")]
     Gpu(String),
     /// Something in luxedit panicked.
-    #[error(
-        "a defect in luxedit: {0}. Please report what you did; if it comes again, restart luxedit"
-    )]
+    #[error("a defect in luxedit: {0}; please report it")]
     Defect(String),
     /// The person asked to stop.
     #[error("stopped")]
@@ -55,7 +53,7 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
-    /// What panics in `run` becomes [`Error::Defect`].
+    /// What panics in `run` becomes [`Error::Defect`], with its place where it was on this thread.
     ///
     /// # Errors
     /// Those of `run`, and its panic.
@@ -66,8 +64,8 @@ impl Error {
             let text = (panic.downcast_ref::<String>().map(String::as_str))
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("it gave no reason");
-            let place = PLACE.take().map_or(String::new(), |at| format!(" ({at})"));
-            Err(Self::Defect(format!("{text}{place}")))
+            let at = PLACE.take().map_or(String::new(), |at| format!(" ({at})"));
+            Err(Self::Defect(format!("{text}{at}")))
         })
     }
 

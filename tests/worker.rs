@@ -675,7 +675,7 @@ fn a_panic_costs_the_job_and_keeps_the_scene() {
         }
     };
     assert!(
-        matches!(problems.as_slice(), [one] if one.contains("the trigger went off")),
+        matches!(problems.as_slice(), [one] if one.contains("the trigger went off (tests/worker.rs:")),
         "{problems:?}"
     );
     assert!(step >= 10);
@@ -687,4 +687,25 @@ fn a_panic_costs_the_job_and_keeps_the_scene() {
     driven.send(Command::ResumeJob);
     driven.until_snapshot_at(step + 10);
     driven.worker.shut_down();
+}
+
+#[test]
+fn a_shut_down_ends_though_nothing_can_be_saved() {
+    let Some(mut driven) = Driven::start(&long_reconstruction()) else {
+        return;
+    };
+    driven.send(Command::Reconstruct);
+    driven.until_snapshot_at(10);
+    // Nobody writes a state below a file, whoever it is.
+    let states = driven._dir.path().join("test.luxedit/states");
+    std::fs::remove_dir_all(&states).unwrap();
+    std::fs::write(&states, "").unwrap();
+    let (ended, end) = std::sync::mpsc::channel();
+    let Driven { worker, _dir, .. } = driven;
+    std::thread::spawn(move || {
+        worker.shut_down();
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(Duration::from_secs(60))
+        .expect("the worker ends");
 }

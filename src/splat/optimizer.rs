@@ -183,6 +183,7 @@ impl AdamKernels {
     }
 
     /// Copy the chosen `rows` of one group's buffer to a new one, where fresh rows may be zero.
+    #[expect(clippy::too_many_arguments, reason = "what a copy is made of")]
     pub fn gather(
         &self,
         gpu: &Gpu,

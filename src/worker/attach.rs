@@ -120,6 +120,7 @@ fn attach(
         }
     };
     let scene_file = file.canonicalize().map_err(Error::io(&file))?;
+    session.touch();
     match moved {
         Some(placed) => placed.replace(session),
         None => {
@@ -129,7 +130,6 @@ fn attach(
     }
     session.trainer = Some(trainer);
     session.scene_file = Some(scene_file);
-    session.touch();
     Ok(())
 }
 

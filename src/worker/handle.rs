@@ -100,14 +100,12 @@ impl WorkerHandle {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        // The second insists where the save of the first fails.
-        for _ in 0..2 {
-            if self.commands.send(Command::ShutDown).is_err() {
-                log::debug!("the worker had ended before the shut-down");
-            }
-            self.cancel.cancel();
+        if self.commands.send(Command::ShutDown).is_err() {
+            log::debug!("the worker had ended before the shut-down");
         }
-        // The worker must not block on a full event channel that nobody reads any more.
+        self.cancel.cancel();
+        // The worker must not block on a full event channel that nobody reads any more; where its save fails, it is told
+        // once more.
         while !thread.is_finished() {
             while let Ok(event) = self.events.try_recv() {
                 if matches!(event, Event::NotSaved(_))

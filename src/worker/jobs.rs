@@ -338,8 +338,7 @@ impl Session {
             if matches!(plan, StepPlan::EditOnly { .. }) {
                 self.look_ahead(settings, control, loaded(editor)?)?;
             }
-            let secs = self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
-            pace.edit_secs.take(secs);
+            self.edit_view(position, sweep, settings, control, loaded(editor)?, pace)?;
         }
         let position = match *plan {
             StepPlan::EditOnly { .. } => {
@@ -404,7 +403,7 @@ impl Session {
             job.schedule.finish_edit(settings);
         }
         job.schedule.finish_step(plan);
-        pace.step_secs.take(began.elapsed().as_secs_f64());
+        pace.step_took(began.elapsed().as_secs_f64());
         let progress = pace.progress(job, step, splats, None, String::new());
         let progress = Progress {
             loss: self.tell_losses(control)?,
@@ -446,7 +445,7 @@ impl Session {
         Ok(())
     }
 
-    /// Render one training view, edit it, let it replace the training picture. Returns the seconds it took.
+    /// Render one training view, edit it, let it replace the training picture.
     fn edit_view(
         &mut self,
         position: usize,
@@ -455,7 +454,7 @@ impl Session {
         control: &mut Control,
         editor: &mut LoadedEditor,
         pace: &mut Pace,
-    ) -> Result<f64> {
+    ) -> Result<()> {
         let began = Instant::now();
         let dataset = self.dataset()?;
         let views = dataset.split.train.len();
@@ -506,7 +505,7 @@ impl Session {
                 },
             },
         )?;
-        let duration_secs = pace.share(began.elapsed().as_secs_f64(), together);
+        let duration_secs = pace.edit_took(began.elapsed().as_secs_f64(), together);
         let render = render.read(&gpu)?.to_photo();
         let edited = self.masked_by_photo(view, edited)?;
         let told = ToldEdit {
@@ -524,8 +523,7 @@ impl Session {
                 file,
                 photo: edited,
             }),
-        )?;
-        Ok(duration_secs)
+        )
     }
 
     /// Tell the losses of the steps that finished; the newest is returned.
@@ -563,7 +561,7 @@ impl Session {
     pub fn save_or_warn(&mut self, control: &Control) {
         if let Err(e) = Error::contained(|| self.save(control)) {
             control.emit(Event::Warning(format!(
-                "the project was not saved: {e}. The run goes on, and saves again later"
+                "the project was not saved: {e}. luxedit goes on, and saves again later"
             )));
         }
     }

@@ -212,6 +212,7 @@ pub fn restore_state(session: &mut Session, record: &super::StateRecord) -> Resu
     let edits = session.load_edits(project, &record.edits)?;
     let state = project.read_state(record)?;
     let trainer = state.resume(session.gpu.clone())?;
+    session.touch();
     session.replace_edits(edits)?;
     session.trainer = Some(trainer);
     session.is_saved = true;

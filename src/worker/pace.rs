@@ -3,9 +3,9 @@
 
 use super::{Job, Progress, project::JobRecord};
 
-/// A moving average. The first value holds until there is a second: kernels are tuned in it, or it was ready before.
+/// A mean that forgets: of the first values it is the plain mean.
 #[derive(Default)]
-pub(super) struct Average {
+struct Average {
     mean: Option<f64>,
     values: u32,
 }
@@ -13,10 +13,9 @@ pub(super) struct Average {
 impl Average {
     const LEAST_WEIGHT: f64 = 0.05;
 
-    pub fn take(&mut self, value: f64) {
-        let older = self.values.saturating_sub(1);
-        let weight = (1.0 / f64::from(older + 1)).max(Self::LEAST_WEIGHT);
+    fn take(&mut self, value: f64) {
         self.values = self.values.saturating_add(1);
+        let weight = (1.0 / f64::from(self.values)).max(Self::LEAST_WEIGHT);
         self.mean = Some(
             self.mean
                 .map_or(value, |mean| mean + weight * (value - mean)),
@@ -27,26 +26,29 @@ impl Average {
 /// How fast things go: moving averages, so that the estimate follows a change of load within seconds.
 #[derive(Default)]
 pub(super) struct Pace {
-    pub step_secs: Average,
-    pub edit_secs: Average,
+    step_secs: Average,
+    edit_secs: Average,
     /// What each of the edits took that were last denoised together, beyond what it takes by itself.
     shared_secs: f64,
-    /// Edits, together or alone, that were denoised when they were asked for.
+    /// Steps of this run, and edits, together or alone, that were denoised when they were asked for.
+    steps: u32,
     denoised: u32,
     /// The most splats, once the artist has been told that there are so many.
     pub splat_cap: Option<u32>,
 }
 
 impl Pace {
-    /// The part in `secs` of an edit that was denoised with others: `together` of them, or 0 where it was done before.
-    pub fn share(&mut self, secs: f64, together: usize) -> f64 {
-        if together > 0 {
-            self.denoised = self.denoised.saturating_add(1);
-            if self.denoised == 2 {
-                self.edit_secs = Average::default();
-            }
+    pub fn step_took(&mut self, secs: f64) {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps == 2 {
+            self.step_secs = Average::default();
         }
-        match together {
+        self.step_secs.take(secs);
+    }
+
+    /// Take in an edit: `together` views were denoised in `secs`, or 0 where that was done before. What this one took.
+    pub fn edit_took(&mut self, secs: f64, together: usize) -> f64 {
+        let took = match together {
             0 => secs + self.shared_secs,
             1 => {
                 self.shared_secs = 0.0;
@@ -56,7 +58,15 @@ impl Pace {
                 self.shared_secs = secs / views as f64;
                 self.shared_secs
             }
+        };
+        if together > 0 {
+            self.denoised = self.denoised.saturating_add(1);
+            if self.denoised <= 2 {
+                self.edit_secs = Average::default();
+            }
         }
+        self.edit_secs.take(took);
+        took
     }
 
     pub fn progress(

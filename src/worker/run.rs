@@ -58,8 +58,8 @@ impl Worker {
                         insisted = true;
                         self.control.shutting_down = false;
                         self.control.emit(Event::NotSaved(format!(
-                            "the project was not saved: {e}. Make room and try again; closing once more gives up what \
-                             was not saved"
+                            "the project was not saved: {e}. Put that right and try again; closing once more gives up \
+                             what was not saved"
                         )));
                     }
                 }
@@ -282,10 +282,10 @@ impl Worker {
         let (session, settings) = open::open(path, scene, access, &self.session, &self.control)?;
         self.session = session;
         self.control.settings = settings.clone();
-        open::announce(&mut self.session, &settings, &self.control)?;
         if let Some(loaded) = &mut self.editor {
             loaded.editor.forget_views();
         }
+        open::announce(&mut self.session, &settings, &self.control)?;
         Ok(true)
     }
 
