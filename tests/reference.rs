@@ -2,6 +2,8 @@
 //! code). The folder is `LUXEDIT_REFERENCE` when set, else `tests/fixtures`. Shapes, configs, prompts and cameras are all
 //! read from the files, so that another folder of the same layout passes unchanged. What is absent is skipped, and said.
 
+#[path = "support/adapter.rs"]
+mod adapter;
 #[path = "reference/cameras.rs"]
 mod cameras;
 #[path = "reference/clip.rs"]

@@ -9,15 +9,7 @@ use luxedit::{
 };
 use std::sync::Arc;
 
-pub fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::headless() {
-        Ok(gpu) => Some(gpu),
-        Err(e) => {
-            println!("SKIPPED: {e}");
-            None
-        }
-    }
-}
+pub use crate::adapter::gpu;
 
 /// A device without integers of 64 bits: what a software adapter does in them, graphics cards do without.
 #[allow(dead_code, reason = "not every program of tests needs it")]
