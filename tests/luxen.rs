@@ -1,6 +1,8 @@
 //! The Luxen trainer: repeatable bit by bit, resumable, indifferent to how a step is cut into chunks and a picture into
 //! slices, and able to learn.
 
+#[path = "support/adapter.rs"]
+mod adapter;
 #[path = "reference/luxen_scene.rs"]
 mod luxen_scene;
 #[path = "luxen/poses.rs"]
