@@ -6,7 +6,10 @@ use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Everything that a person, a file, a disk or a driver can get wrong, and what luxedit itself did.
@@ -95,18 +98,30 @@ fn remember_places() {
 
 /// A flag shared between the person who may stop a job and the code that runs it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(std::sync::Arc<std::sync::atomic::AtomicBool>);
+pub struct Cancel {
+    own: Arc<AtomicBool>,
+    whole: Option<Box<Cancel>>,
+}
 
 impl Cancel {
+    /// A flag for a part of what this one stops: it stops with the whole, and can be stopped alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            own: Arc::default(),
+            whole: Some(Box::new(self.clone())),
+        }
+    }
     pub fn cancel(&self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.own.store(true, Ordering::Relaxed);
     }
     /// Ready for the next job.
     pub fn reset(&self) {
-        self.0.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.own.store(false, Ordering::Relaxed);
     }
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        let is_whole_cancelled = || self.whole.as_ref().is_some_and(|w| w.is_cancelled());
+        self.own.load(Ordering::Relaxed) || is_whole_cancelled()
     }
     /// # Errors
     /// [`Error::Cancelled`] once [`Cancel::cancel`] was called.

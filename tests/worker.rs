@@ -2,6 +2,10 @@
 
 #[path = "support/adapter.rs"]
 mod adapter;
+#[path = "worker/endings.rs"]
+mod endings;
+#[path = "worker/idle.rs"]
+mod idle;
 
 use adapter::gpu;
 use luxedit::{
@@ -11,14 +15,7 @@ use luxedit::{
     settings::{EditDevice, Loss, Settings, Strategy, Sweep},
     worker::{Access, Command, Event, Job, Project, SnapshotId, Trial, WorkerHandle},
 };
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 struct Driven {
@@ -594,118 +591,4 @@ fn views_that_are_stopped_leave_their_folder_as_it_was() {
     driven.send(Command::Stop);
     assert!(!driven.until_done(Job::Render).0, "it was stopped");
     assert!(!views.exists());
-}
-
-/// Once nobody has asked for anything for a while, the card is other programs'; the next edit loads the model again.
-#[test]
-fn an_edit_model_leaves_an_idle_card_and_comes_back() {
-    let Some(gpu) = gpu() else { return };
-    let idle = Duration::from_secs(2);
-    let worker = WorkerHandle::spawn_idling(gpu.clone(), idle, || {}).unwrap();
-    let settings = Settings {
-        prompt: "make it snow".into(),
-        model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ip2p_tiny").into(),
-        edit_device: EditDevice::Gpu(None),
-        loss: Loss::L1,
-        reconstruct_steps: 20,
-        ..Default::default()
-    };
-    let mut driven = Driven::on(worker, &settings);
-    driven.send(Command::Reconstruct);
-    driven.until_done(Job::Reconstruct);
-    let device = gpu.burn_device().unwrap();
-    let held = || device.memory_pool_usage().unwrap().bytes_reserved;
-    let before = held();
-    for time in ["first", "second"] {
-        driven.send(Command::Edit);
-        let asked = Instant::now();
-        while held() <= before + (1 << 20) {
-            assert!(
-                asked.elapsed() < Duration::from_secs(60),
-                "{time}: it was not loaded"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        driven.send(Command::Stop);
-        assert!(!driven.until_done(Job::Edit).0);
-        println!("{time}: {before} bytes before, {} with the model", held());
-        let stopped = Instant::now();
-        while held() > before {
-            assert!(stopped.elapsed() < 20 * idle, "{time}: {} bytes", held());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        assert!(stopped.elapsed() >= idle / 2, "{time}: it left at once");
-    }
-}
-
-#[test]
-fn a_panic_costs_the_job_and_keeps_the_scene() {
-    let Some(gpu) = gpu() else { return };
-    let armed = Arc::new(AtomicBool::new(false));
-    let trigger = armed.clone();
-    let worker = WorkerHandle::spawn(gpu, move || {
-        assert!(
-            !trigger.swap(false, Ordering::SeqCst),
-            "the trigger went off"
-        );
-    })
-    .unwrap();
-    let settings = Settings {
-        autosave_secs: 3600,
-        ..long_reconstruction()
-    };
-    let mut driven = Driven::on(worker, &settings);
-    driven.send(Command::Reconstruct);
-    driven.until_snapshot_at(10);
-    armed.store(true, Ordering::SeqCst);
-    let mut problems = Vec::new();
-    let step = loop {
-        match driven.worker.events.recv_timeout(Duration::from_secs(120)) {
-            Ok(Event::Error(problem)) => problems.push(problem),
-            Ok(Event::Done {
-                job: Job::Reconstruct,
-                finished,
-                step,
-            }) => {
-                assert!(!finished);
-                break step;
-            }
-            Ok(_) => {}
-            Err(e) => panic!("the worker says nothing more: {e}"),
-        }
-    };
-    assert!(
-        matches!(problems.as_slice(), [one] if one.contains("the trigger went off (tests/worker.rs:")),
-        "{problems:?}"
-    );
-    assert!(step >= 10);
-    // What is open is saved, and the job can be gone on with.
-    let project = Project::open(&driven._dir.path().join("test.luxedit"), Access::Read).unwrap();
-    let live = project.manifest.live.as_ref().unwrap();
-    assert_eq!(live.step, step);
-    assert!(project.manifest.job.is_some());
-    driven.send(Command::ResumeJob);
-    driven.until_snapshot_at(step + 10);
-    driven.worker.shut_down();
-}
-
-#[test]
-fn a_shut_down_ends_though_nothing_can_be_saved() {
-    let Some(mut driven) = Driven::start(&long_reconstruction()) else {
-        return;
-    };
-    driven.send(Command::Reconstruct);
-    driven.until_snapshot_at(10);
-    // Nobody writes a state below a file, whoever it is.
-    let states = driven._dir.path().join("test.luxedit/states");
-    std::fs::remove_dir_all(&states).unwrap();
-    std::fs::write(&states, "").unwrap();
-    let (ended, end) = std::sync::mpsc::channel();
-    let Driven { worker, _dir, .. } = driven;
-    std::thread::spawn(move || {
-        worker.shut_down();
-        ended.send(()).unwrap();
-    });
-    end.recv_timeout(Duration::from_secs(60))
-        .expect("the worker ends");
 }

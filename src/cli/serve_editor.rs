@@ -4,7 +4,7 @@ use super::out::{say, tell};
 use super::{driver, flags};
 use crate::{
     Error, Result,
-    edit::{Host, HostOptions, ImageEditor, Ip2pEditor, ModelIdentity, memory_limit},
+    edit::{Host, HostOptions, IDLE, ImageEditor, Ip2pEditor, ModelIdentity, Rest, memory_limit},
     error::Cancel,
     gpu::Gpu,
     settings::{Settings, jobs::SERVE},
@@ -61,13 +61,19 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     driver::cancel_on_interrupt(&cancel);
     let path = crate::bundle::Bundle::find().model_path(&settings.model)?;
     let gpu = Gpu::headless()?;
-    let editor = Ip2pEditor::load(
-        gpu.clone(),
-        &path,
-        &settings.edit_device,
-        settings.precision,
-        memory_limit(&settings),
-    )?;
+    let load = {
+        let (gpu, path, settings) = (gpu.clone(), path.clone(), settings.clone());
+        move || {
+            Ip2pEditor::load(
+                gpu.clone(),
+                &path,
+                &settings.edit_device,
+                settings.precision,
+                memory_limit(&settings),
+            )
+        }
+    };
+    let editor = load()?;
     for notice in editor.notices() {
         tell!("luxedit: {notice}");
     }
@@ -80,6 +86,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             model: ModelIdentity::of(&settings.model, &path)?,
             device: device.clone(),
             silence: HostOptions::SILENCE,
+            rest: Some(Rest {
+                after: IDLE,
+                load: Box::new(move || Ok(Box::new(load()?))),
+            }),
         },
         gpu,
         Box::new(editor),

@@ -21,11 +21,11 @@ pub use kind::{Drawable, SceneState, no_splats};
 pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use nerfacto::luxen_of;
 pub use networks::{
-    PerceptualLoss, PerceptualSearch, choose_device, cpu_device, runs_on_processor,
+    IDLE, PerceptualLoss, PerceptualSearch, choose_device, cpu_device, give_back, runs_on_processor,
 };
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,
-    RemoteEditor, RemoteOptions, ServerMessage, VERSION as PROTOCOL_VERSION,
+    RemoteEditor, RemoteOptions, Rest, ServerMessage, VERSION as PROTOCOL_VERSION,
 };
 pub use scene::{Depths, StepLoss, TrainableScene, Turn};
 pub use schedule::{EditDraw, Schedule, StepPlan};
@@ -177,6 +177,11 @@ pub trait ImageEditor: Send {
     /// The device here that its networks lie on.
     fn device(&self) -> Option<Device> {
         None
+    }
+
+    /// That device, where it is a graphics card.
+    fn card(&self) -> Option<Device> {
+        self.device().filter(|device| *device != Device::flex())
     }
 
     /// Identifies the weights, for the record.

@@ -14,7 +14,7 @@ use crate::{
     settings::{EditDevice, LpipsClassifier, Settings},
 };
 use burn::tensor::{Device, Tensor};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The device that a setting asks for, and its name for the person. On software adapters `auto` is the CPU: networks run
 /// many times slower through a software driver.
@@ -37,6 +37,21 @@ pub fn runs_on_processor(setting: &EditDevice, gpu: &Gpu) -> bool {
 /// The processor, and its name for the person.
 pub fn cpu_device() -> (Device, String) {
     (Device::flex(), "CPU".into())
+}
+
+/// An edit model that lies on a graphics card leaves it to other programs after so long without a wish; the next edit loads
+/// it again, in a second or two.
+pub const IDLE: Duration = Duration::from_secs(300);
+
+/// Leave what a device held for networks that are dropped to other programs.
+///
+/// # Errors
+/// [`Error::Gpu`] when the device fails.
+pub fn give_back(device: &Device) -> Result<()> {
+    // What was dropped is free once the device has come to it.
+    let synced = device.sync();
+    device.memory_cleanup();
+    synced.map_err(|e| Error::Gpu(format!("{e:?}")))
 }
 
 enum Place {

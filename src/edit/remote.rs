@@ -26,6 +26,7 @@ mod tls;
 mod upgrade;
 
 pub use client::RemoteEditor;
+pub use desk::Rest;
 pub use host::{Host, HostOptions};
 pub use identity::ModelIdentity;
 pub use message::{

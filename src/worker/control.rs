@@ -16,6 +16,9 @@ pub struct Control {
     pub cancel: Cancel,
     pub running: Option<Job>,
     paused: bool,
+    /// After so long without a command nobody is there.
+    idle: Duration,
+    is_idle: bool,
     pub shutting_down: bool,
     fetcher: Fetcher,
     /// Commands that run between two steps.
@@ -31,6 +34,7 @@ impl Control {
         slots: Slots,
         notify: Arc<dyn Fn() + Send + Sync>,
         cancel: Cancel,
+        idle: Duration,
     ) -> Self {
         Self {
             fetcher: Fetcher::new(events.clone(), slots.fetch.clone(), notify.clone()),
@@ -42,6 +46,8 @@ impl Control {
             cancel,
             running: None,
             paused: false,
+            idle,
+            is_idle: false,
             shutting_down: false,
             between: VecDeque::new(),
             after: VecDeque::new(),
@@ -116,17 +122,21 @@ impl Control {
         }
     }
 
-    /// Wait for one command and take it in, no longer than `patience`; whether one came.
-    pub fn wait_at_most(&mut self, patience: Duration) -> bool {
-        match self.commands.recv_timeout(patience) {
-            Ok(command) => self.sort(command),
-            Err(RecvTimeoutError::Timeout) => return false,
-            Err(RecvTimeoutError::Disconnected) => self.sort(Command::ShutDown),
+    /// Wait for one command and take it in; true once none has come for so long that nobody is there, and again until one
+    /// comes.
+    pub fn is_left_alone(&mut self) -> bool {
+        if !self.is_idle {
+            match self.commands.recv_timeout(self.idle) {
+                Ok(command) => self.sort(command),
+                Err(RecvTimeoutError::Timeout) => self.is_idle = true,
+                Err(RecvTimeoutError::Disconnected) => self.sort(Command::ShutDown),
+            }
         }
-        true
+        self.is_idle
     }
 
     fn sort(&mut self, command: Command) {
+        self.is_idle = false;
         match command {
             Command::Settings(mut settings) => {
                 settings.model = absolute_model(&settings.model);

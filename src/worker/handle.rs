@@ -1,11 +1,7 @@
 //! The window's and the command line's end of the worker thread.
 
-use super::{
-    Command, Event, Slots,
-    control::Control,
-    run::{IDLE, Worker},
-};
-use crate::{Error, Result, error::Cancel, gpu::Gpu};
+use super::{Command, Event, Slots, control::Control, run::Worker};
+use crate::{Error, Result, edit::IDLE, error::Cancel, gpu::Gpu};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +27,8 @@ impl WorkerHandle {
         Self::spawn_idling(gpu, IDLE, notify)
     }
 
-    /// [`Self::spawn`]; after `idle` without a command the edit model leaves the graphics card.
+    /// [`Self::spawn`]; after `idle` without a command the edit model of no job, or of a paused one, leaves the
+    /// graphics card.
     ///
     /// # Errors
     /// As [`Self::spawn`].
@@ -56,8 +53,9 @@ impl WorkerHandle {
                     worker_slots,
                     Arc::new(notify),
                     worker_cancel,
+                    idle,
                 );
-                Worker::new(gpu, control, idle).run();
+                Worker::new(gpu, control).run();
             })
             .map_err(|e| Error::Invalid(format!("the worker thread does not start: {e}")))?;
         Ok(Self {

@@ -5,7 +5,7 @@
 use super::{
     Event, Job, Progress,
     control::Control,
-    loaded_editor::{LoadedEditor, load_editor, loaded},
+    loaded_editor::{LoadedEditor, load_editor, loaded, wait_beside},
     pace::Pace,
     project::JobRecord,
     session::{Edited, Session},
@@ -227,19 +227,14 @@ impl Session {
         self.adopt_settings(control, adopt_model);
         self.adopt_live_settings(control);
         self.save(control)?;
-        if job == Job::Edit {
-            let settings = self.job()?.settings.clone();
-            let kind = self.trainer()?.kind();
-            load_editor(&self.gpu, editor, &settings, control)?
-                .choose_loss(&self.gpu, &settings, kind, control)?;
-        }
+        self.load_for_job(editor, control)?;
         self.show(None, control)?;
         let mut pace = Pace::default();
         if job == Job::Reconstruct && !self.is_kept {
             self.keep_snapshot(editor, control);
         }
         loop {
-            self.listen(control);
+            self.listen(control, editor);
             if control.is_stopping() {
                 if !self.is_kept {
                     self.keep_snapshot(editor, control);
@@ -262,6 +257,10 @@ impl Session {
                 self.save(control)?;
                 return Ok(true);
             }
+            if editor.is_none() {
+                self.load_for_job(editor, control)?;
+            }
+            let record = self.job()?;
             let settings = record.settings.clone();
             let plan = match job {
                 Job::Edit => record.schedule.plan_edit(&settings),
@@ -293,21 +292,47 @@ impl Session {
         })
     }
 
+    /// The networks that the job needs.
+    fn load_for_job(
+        &mut self,
+        editor: &mut Option<LoadedEditor>,
+        control: &mut Control,
+    ) -> Result<()> {
+        let record = self.job()?;
+        if record.job == Job::Edit {
+            let settings = record.settings.clone();
+            let kind = self.trainer()?.kind();
+            load_editor(&self.gpu, editor, &settings, control)?
+                .choose_loss(&self.gpu, &settings, kind, control)?;
+        }
+        Ok(())
+    }
+
     /// Take in commands; while paused, save once and wait for them.
-    fn listen(&mut self, control: &mut Control) {
+    fn listen(&mut self, control: &mut Control, editor: &mut Option<LoadedEditor>) {
         control.poll();
         self.run_between(control);
         if control.is_paused() && !control.is_stopping() {
             self.save_or_warn(control);
         }
-        self.wait_while_paused(control);
-    }
-
-    fn wait_while_paused(&mut self, control: &mut Control) {
         while control.is_paused() && !control.is_stopping() {
-            control.wait();
+            wait_beside(editor, control);
             self.run_between(control);
         }
+    }
+
+    /// While paused within an edit, wait for commands. True when the edit should be begun anew later, because its model lies
+    /// on a card and nobody is there.
+    fn is_left_paused(&mut self, control: &mut Control, on_card: bool) -> bool {
+        while control.is_paused() && !control.is_stopping() {
+            if !on_card {
+                control.wait();
+            } else if control.is_left_alone() {
+                return true;
+            }
+            self.run_between(control);
+        }
+        false
     }
 
     /// Prompt and guidances may change while the job runs, and where the model runs before it goes on; the rest of the
@@ -469,7 +494,9 @@ impl Session {
         let draw = job.schedule.draw_edit(settings);
         let mut progress = pace.progress(job, step, splats, None, String::new());
         let instruction = instruction(settings, draw);
-        let cancel = control.cancel.clone();
+        let cancel = control.cancel.part();
+        let on_card = editor.editor.card().is_some();
+        let mut paused = Duration::ZERO;
         let mut together = 0;
         let edited = editor.editor.edit(
             view,
@@ -501,11 +528,16 @@ impl Session {
                     control.progress(progress.clone());
                     control.poll();
                     self.run_between(control);
-                    self.wait_while_paused(control);
+                    let pausing = Instant::now();
+                    if self.is_left_paused(control, on_card) {
+                        cancel.cancel();
+                    }
+                    paused += pausing.elapsed();
                 },
             },
         )?;
-        let duration_secs = pace.edit_took(began.elapsed().as_secs_f64(), together);
+        let took = began.elapsed().saturating_sub(paused);
+        let duration_secs = pace.edit_took(took.as_secs_f64(), together);
         let render = render.read(&gpu)?.to_photo();
         let edited = self.masked_by_photo(view, edited)?;
         let told = ToldEdit {

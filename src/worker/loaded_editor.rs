@@ -7,12 +7,11 @@ use crate::{
     diffusion::{MemoryLimit, MemoryNeed, Place, memory_need},
     edit::{
         ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions,
-        USUAL_SIDE, memory_limit, runs_on_processor, weights_of,
+        USUAL_SIDE, give_back, memory_limit, runs_on_processor, weights_of,
     },
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
 };
-use burn::tensor::Device;
 use std::sync::Arc;
 
 /// The loaded edit model, and what it was loaded with.
@@ -20,14 +19,6 @@ pub struct LoadedEditor {
     key: (String, EditDevice, Precision, Option<MemoryLimit>),
     pub editor: Box<dyn ImageEditor>,
     pub(super) perceptual: Option<(PerceptualKey, PerceptualLoss)>,
-}
-
-impl LoadedEditor {
-    /// The graphics card that its networks lie on.
-    pub(super) fn card(&self) -> Option<Device> {
-        let on_card = |device: &Device| *device != Device::flex();
-        self.editor.device().filter(on_card)
-    }
 }
 
 /// Load the edit model unless it is loaded.
@@ -126,6 +117,32 @@ fn expected_model(model: &str) -> Result<ModelIdentity> {
     match Bundle::find().model_path(model) {
         Ok(path) => ModelIdentity::of(model, &path),
         Err(_) => Ok(ModelIdentity::named(model)),
+    }
+}
+
+/// Wait for a command. An edit model that lies on a graphics card while nobody is there leaves the card to other programs.
+pub(super) fn wait_beside(editor: &mut Option<LoadedEditor>, control: &mut Control) {
+    let Some(card) = editor.as_ref().and_then(|loaded| loaded.editor.card()) else {
+        return control.wait();
+    };
+    if !control.is_left_alone() {
+        return;
+    }
+    drop_editor(editor);
+    if let Err(e) = Error::contained(|| give_back(&card)) {
+        log::warn!("the card of the edit model was not cleaned up: {e}");
+    }
+}
+
+/// The edit model is loaded anew by what wants it next.
+pub(super) fn drop_editor(editor: &mut Option<LoadedEditor>) {
+    let editor = editor.take();
+    let dropped = Error::contained(|| {
+        drop(editor);
+        Ok(())
+    });
+    if let Err(e) = dropped {
+        log::error!("the edit model was not freed: {e}");
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     control::Control,
     films::Film,
     judges::Judges,
-    loaded_editor::{LoadedEditor, load_editor},
+    loaded_editor::{LoadedEditor, drop_editor, load_editor, wait_beside},
     open::{self, announce, restore_state},
     pictures::{path_cameras, resize},
     poses,
@@ -15,26 +15,20 @@ use super::{
     session::{Session, unplaced_poses},
 };
 use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
-use std::{path::Path, sync::Arc, time::Duration};
-
-/// An edit model that lies on a graphics card leaves it to other programs after so long without a command; the next
-/// edit loads it again, in a second or two.
-pub(super) const IDLE: Duration = Duration::from_secs(300);
+use std::{path::Path, sync::Arc};
 
 pub struct Worker {
     session: Session,
     control: Control,
     editor: Option<LoadedEditor>,
-    idle: Duration,
 }
 
 impl Worker {
-    pub fn new(gpu: Arc<Gpu>, control: Control, idle: Duration) -> Self {
+    pub fn new(gpu: Arc<Gpu>, control: Control) -> Self {
         Self {
             session: Session::new(gpu),
             control,
             editor: None,
-            idle,
         }
     }
 
@@ -63,34 +57,9 @@ impl Worker {
                         )));
                     }
                 }
-            } else if let Some(device) = self.editor.as_ref().and_then(LoadedEditor::card) {
-                if !self.control.wait_at_most(self.idle) {
-                    self.drop_editor();
-                    let cleaned = Error::contained(|| {
-                        // What was dropped is free once the device has come to it.
-                        let synced = device.sync();
-                        device.memory_cleanup();
-                        synced.map_err(|e| Error::Gpu(format!("{e:?}")))
-                    });
-                    if let Err(e) = cleaned {
-                        log::warn!("the card of the edit model was not cleaned up: {e}");
-                    }
-                }
             } else {
-                self.control.wait();
+                wait_beside(&mut self.editor, &mut self.control);
             }
-        }
-    }
-
-    /// The edit model is loaded anew by what wants it next.
-    fn drop_editor(&mut self) {
-        let editor = self.editor.take();
-        let dropped = Error::contained(|| {
-            drop(editor);
-            Ok(())
-        });
-        if let Err(e) = dropped {
-            log::error!("the edit model was not freed: {e}");
         }
     }
 
@@ -300,7 +269,7 @@ impl Worker {
             if self.session.trainer.is_some() {
                 self.session.save_or_warn(&self.control);
             }
-            self.drop_editor();
+            drop_editor(&mut self.editor);
         }
         let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());
         self.control.end();

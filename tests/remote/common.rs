@@ -1,6 +1,7 @@
 //! A tiny editor, served.
 
 pub use crate::adapter::gpu;
+use burn::tensor::Device;
 use luxedit::{
     Result,
     edit::{
@@ -23,11 +24,15 @@ pub fn root() -> PathBuf {
 }
 
 pub fn tiny(gpu: &Arc<Gpu>) -> Ip2pEditor {
+    tiny_of(gpu, Precision::Half)
+}
+
+pub fn tiny_of(gpu: &Arc<Gpu>, precision: Precision) -> Ip2pEditor {
     Ip2pEditor::load(
         gpu.clone(),
         Path::new(MODEL),
         &EditDevice::Cpu,
-        Precision::Half,
+        precision,
         None,
     )
     .expect("the tiny model loads")
@@ -38,6 +43,8 @@ pub fn tiny(gpu: &Arc<Gpu>) -> Ip2pEditor {
 pub struct Slow {
     pub inner: Ip2pEditor,
     pub delay: Duration,
+    /// The graphics card that it says it is on.
+    pub card: Option<Device>,
 }
 
 impl ImageEditor for Slow {
@@ -76,6 +83,9 @@ impl ImageEditor for Slow {
         self.inner
             .distill(view, render, original, instruction, with_estimate, watch)
     }
+    fn device(&self) -> Option<Device> {
+        self.card.clone()
+    }
     fn model_hash(&self) -> &str {
         self.inner.model_hash()
     }
@@ -95,6 +105,7 @@ pub fn options(listen: &str, token: Option<&str>) -> HostOptions {
         model: identity(),
         device: "CPU".into(),
         silence: HostOptions::SILENCE,
+        rest: None,
     }
 }
 

@@ -1,21 +1,24 @@
 //! One edit, here and there.
 
-use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny};
+use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny, tiny_of};
 use luxedit::{
     Error,
     diffusion::{EditSolver, GuidanceRange},
     edit::{
         EditUpdate, Host, ImageEditor, Instruction, ModelIdentity, RemoteEditor, RemoteOptions,
-        Watch,
+        Rest, Watch,
     },
     error::Cancel,
     formats::picture::read_photo,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::EditDevice,
+    settings::{EditDevice, Precision},
 };
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -319,6 +322,7 @@ fn clients_of_one_editor_do_not_mix_their_views() {
         Slow {
             inner: tiny(&gpu),
             delay: Duration::from_millis(30),
+            card: None,
         },
     );
     let names = ["view_02.png", "view_09.png", "view_15.png"];
@@ -391,4 +395,54 @@ fn devices_are_written_as_people_write_them() {
         assert!(problem.contains("no address of an editor"), "{problem}");
         assert!(!problem.contains("s3cret"), "{problem}");
     }
+}
+
+/// Between edits a served model's card is other programs' too. What comes back must be what clients were told of.
+#[test]
+fn a_served_editor_leaves_an_idle_card_and_comes_back() {
+    let Some(gpu) = gpu() else { return };
+    let card = gpu.burn_device().expect("networks run on it");
+    let on_card = move |inner| {
+        Box::new(Slow {
+            inner,
+            delay: Duration::ZERO,
+            card: Some(card.clone()),
+        })
+    };
+    let idle = Duration::from_millis(300);
+    let loads = Arc::new(AtomicUsize::new(0));
+    let served = on_card(tiny(&gpu));
+    let mut options = options("127.0.0.1:0", None);
+    options.rest = Some(Rest {
+        after: idle,
+        load: {
+            let (gpu, loads) = (gpu.clone(), loads.clone());
+            Box::new(move || match loads.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(Error::Gpu("another program has the card".into())),
+                1 => Ok(on_card(tiny_of(&gpu, Precision::Full))),
+                _ => Ok(on_card(tiny(&gpu))),
+            })
+        },
+    });
+    let host = Host::start(options, gpu.clone(), served).expect("a free port");
+    let mut there = connect(&gpu, &host);
+    let (render, photo, instruction) = (render(&gpu), photo(), instruction());
+    let mut edit = || {
+        let mut watch = Watch {
+            cancel: &Cancel::default(),
+            wants_previews: false,
+            on_update: &mut |_| {},
+        };
+        there.edit(3, &render, &photo, &instruction, &mut watch)
+    };
+    let first = edit().expect("an edit");
+    assert_eq!(loads.load(Ordering::SeqCst), 0, "it left before its time");
+    std::thread::sleep(4 * idle);
+    for told in ["another program has the card", "not those that this editor"] {
+        let problem = edit().expect_err(told).to_string();
+        assert!(problem.contains(told), "{problem}");
+    }
+    let again = edit().expect("an edit");
+    assert_eq!(loads.load(Ordering::SeqCst), 3);
+    assert!(bits(&again) == bits(&first), "another picture");
 }

@@ -156,6 +156,7 @@ fn a_silent_cut_in_the_middle_of_an_edit_loses_nothing() {
     let slow = Slow {
         inner: tiny(&gpu),
         delay: Duration::from_secs(1),
+        card: None,
     };
     let host = host(&gpu, slow);
     let relay = Relay::start(&host, None);
@@ -218,6 +219,7 @@ fn a_silent_client_frees_the_editor() {
     let slow = Slow {
         inner: tiny(&gpu),
         delay: Duration::from_secs(600),
+        card: None,
     };
     let mut options = options("127.0.0.1:0", None);
     options.silence = Duration::from_secs(1);

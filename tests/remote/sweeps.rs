@@ -230,6 +230,7 @@ fn slow(gpu: &Arc<Gpu>, millis: u64) -> Host {
         Slow {
             inner: tiny(gpu),
             delay: Duration::from_millis(millis),
+            card: None,
         },
     )
 }

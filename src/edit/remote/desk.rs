@@ -3,12 +3,12 @@
 use super::message::{EditKind, EditRequest, Message, ServerMessage, float_bytes};
 use crate::{
     Error, Result,
-    edit::{Denoised, EditUpdate, ImageEditor, Watch},
+    edit::{Denoised, EditUpdate, ImageEditor, Watch, give_back},
     error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
 };
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use ring::digest::{Context, SHA256};
 use std::{
     collections::HashMap,
@@ -16,6 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// Originals whose latents are kept.
@@ -30,10 +31,23 @@ pub(super) struct Job {
     pub answers: Sender<Message<ServerMessage>>,
 }
 
+type Load = dyn FnMut() -> Result<Box<dyn ImageEditor>> + Send;
+
+/// How an editor leaves its graphics card to other programs, and comes back.
+pub struct Rest {
+    /// So long nobody has asked for an edit.
+    pub after: Duration,
+    /// The same editor again.
+    pub load: Box<Load>,
+}
+
 /// Where edits are made.
 pub(super) struct Desk {
     gpu: Arc<Gpu>,
-    editor: Box<dyn ImageEditor>,
+    editor: Option<Box<dyn ImageEditor>>,
+    /// What clients were told the editor is.
+    model_hash: String,
+    rest: Option<Rest>,
     /// Numbers of originals by their content: clients know nothing of each other's views.
     originals: HashMap<Vec<u8>, usize>,
     edits: Arc<AtomicUsize>,
@@ -41,10 +55,17 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Edits that are finished count up `edits`.
-    pub fn new(gpu: Arc<Gpu>, editor: Box<dyn ImageEditor>, edits: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        gpu: Arc<Gpu>,
+        editor: Box<dyn ImageEditor>,
+        rest: Option<Rest>,
+        edits: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             gpu,
-            editor,
+            model_hash: editor.model_hash().to_owned(),
+            editor: Some(editor),
+            rest,
             originals: HashMap::new(),
             edits,
         }
@@ -52,7 +73,7 @@ impl Desk {
 
     /// Until all connections and the listener are gone.
     pub fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
+        while let Some(job) = self.next(jobs) {
             let id = job.request.id;
             let answer = match self.edit(
                 job.request,
@@ -73,6 +94,39 @@ impl Desk {
             };
             tell(&job.answers, answer);
         }
+    }
+
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        let card = self.editor.as_ref().and_then(|editor| editor.card());
+        if let (Some(rest), Some(card)) = (&self.rest, card) {
+            match jobs.recv_timeout(rest.after) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.editor = None;
+                    self.originals.clear();
+                    if let Err(e) = Error::contained(|| give_back(&card)) {
+                        log::warn!("the card of the edit model was not cleaned up: {e}");
+                    }
+                }
+            }
+        }
+        jobs.recv().ok()
+    }
+
+    /// The editor, loaded again where it has left its card.
+    fn editor(&mut self) -> Result<&mut (dyn ImageEditor + 'static)> {
+        let editor = match (self.editor.take(), &mut self.rest) {
+            (Some(editor), _) => editor,
+            (None, Some(rest)) => (rest.load)()?,
+            (None, None) => return Err(Error::invalid("the edit model is not loaded")),
+        };
+        if editor.model_hash() != self.model_hash {
+            return Err(Error::invalid(
+                "the edit model's files are not those that this editor began with: start it again",
+            ));
+        }
+        Ok(self.editor.insert(editor).as_mut())
     }
 
     fn edit(
@@ -130,7 +184,7 @@ impl Desk {
             EditKind::View => {
                 let render = GpuImage::from_float(&self.gpu, &render);
                 let edited =
-                    self.editor
+                    self.editor()?
                         .edit(view, &render, &original, &instruction, &mut watch)?;
                 Ok(Message {
                     header: ServerMessage::Edited { id },
@@ -139,7 +193,7 @@ impl Desk {
             }
             EditKind::Picture => {
                 let edited = self
-                    .editor
+                    .editor()?
                     .edit_photo(&original, &instruction, &mut watch)?;
                 Ok(Message {
                     header: ServerMessage::Edited { id },
@@ -149,7 +203,7 @@ impl Desk {
             EditKind::Distill | EditKind::DistillAndEstimate => {
                 let render = GpuImage::from_float(&self.gpu, &render);
                 let with_estimate = kind == EditKind::DistillAndEstimate;
-                let distilled = self.editor.distill(
+                let distilled = self.editor()?.distill(
                     view,
                     &render,
                     &original,
@@ -179,7 +233,9 @@ impl Desk {
     fn number(&mut self, size: [u32; 2], original: &[u8]) -> usize {
         if self.originals.len() >= MOST_ORIGINALS {
             self.originals.clear();
-            self.editor.forget_views();
+            if let Some(editor) = &mut self.editor {
+                editor.forget_views();
+            }
         }
         let mut hash = Context::new(&SHA256);
         for side in size {

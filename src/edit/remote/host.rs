@@ -2,7 +2,7 @@
 //! keeps a connection from answering, and edits of several clients take turns.
 
 use super::{
-    desk::{Desk, Job},
+    desk::{Desk, Job, Rest},
     frames::Role,
     identity::ModelIdentity,
     message::{ClientMessage, EditRequest, Message, ServerMessage, VERSION},
@@ -40,6 +40,8 @@ pub struct HostOptions {
     pub device: String,
     /// After which a silent client counts as gone. Clients ping every few seconds.
     pub silence: Duration,
+    /// When the editor leaves its graphics card; `None`: never.
+    pub rest: Option<Rest>,
 }
 
 impl HostOptions {
@@ -78,6 +80,7 @@ impl Host {
             model,
             device,
             silence,
+            rest,
         } = options;
         let refused = |e| Error::Invalid(format!("cannot listen on {listen}: {e}"));
         let listener = TcpListener::bind(&listen).map_err(refused)?;
@@ -101,7 +104,7 @@ impl Host {
             silence,
             stop: stop.clone(),
         });
-        let desk = Desk::new(gpu, editor, edits.clone());
+        let desk = Desk::new(gpu, editor, rest, edits.clone());
         let editing = spawn("luxedit editor", move || desk.run(&received))?;
         let listening = spawn("luxedit listener", move || listen_on(&listener, &shared))?;
         Ok(Self {
