@@ -3,7 +3,7 @@
 
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
-    networks::NetworkDevice,
+    networks::{NetworkDevice, give_back},
     preparation::{Preparation, Size, Stage, tell},
 };
 use crate::{
@@ -96,7 +96,14 @@ impl Ip2pEditor {
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
         let precision = weights_of(precision);
-        let model = InstructPix2Pix::load_within(path, &networks.device, precision, limit)?;
+        let device = &networks.device;
+        let model = InstructPix2Pix::load_within(path, device, precision, limit)
+            // A card that is full says so here, not in the first edit.
+            .and_then(|model| model.settle().map(|()| model));
+        if model.is_err() && *device != Device::flex() {
+            give_back(device);
+        }
+        let model = model?;
         let of_precision = diffusion::precision_notice(precision, &networks.device, &networks.name);
         let notices = of_precision.into_iter().chain(model.cut_notice()).collect();
         Ok(Self {

@@ -14,7 +14,11 @@ use crate::{
     settings::{EditDevice, LpipsClassifier, Settings},
 };
 use burn::tensor::{Device, Tensor};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The device that a setting asks for, and its name for the person. On software adapters `auto` is the CPU: networks run
 /// many times slower through a software driver.
@@ -44,14 +48,16 @@ pub fn cpu_device() -> (Device, String) {
 pub const IDLE: Duration = Duration::from_secs(300);
 
 /// Leave what a device held for networks that are dropped to other programs.
-///
-/// # Errors
-/// [`Error::Gpu`] when the device fails.
-pub fn give_back(device: &Device) -> Result<()> {
-    // What was dropped is free once the device has come to it.
-    let synced = device.sync();
-    device.memory_cleanup();
-    synced.map_err(|e| Error::Gpu(format!("{e:?}")))
+pub fn give_back(device: &Device) {
+    let cleaned = Error::contained(|| {
+        // What was dropped is free once the device has come to it.
+        let synced = device.sync();
+        device.memory_cleanup();
+        synced.map_err(|e| Error::Gpu(format!("{e:?}")))
+    });
+    if let Err(e) = cleaned {
+        log::warn!("a device of networks was not cleaned up: {e}");
+    }
 }
 
 enum Place {
@@ -72,7 +78,7 @@ impl Place {
                 if adapter.get_info() == gpu.info {
                     return Ok(Self::Shared);
                 }
-                Ok(Self::Other(Gpu::open(instance, adapter)?))
+                other_card(*number, instance, adapter).map(Self::Other)
             }
             EditDevice::Cpu | EditDevice::Auto | EditDevice::Remote(_) => {
                 Ok(match runs_on_processor(setting, gpu) {
@@ -90,6 +96,22 @@ impl Place {
             Self::Cpu => Ok(cpu_device()),
         }
     }
+}
+
+/// Cards beside the shared one, by number. burn keeps every device that it was given, so each is opened once.
+static OTHERS: Mutex<BTreeMap<u32, Arc<Gpu>>> = Mutex::new(BTreeMap::new());
+
+fn other_card(number: u32, instance: wgpu::Instance, adapter: wgpu::Adapter) -> Result<Arc<Gpu>> {
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = others
+        .get(&number)
+        .filter(|other| other.info == adapter.get_info() && other.check_lost().is_ok());
+    if let Some(known) = known {
+        return Ok(known.clone());
+    }
+    let opened = Gpu::open(instance, adapter)?;
+    others.insert(number, opened.clone());
+    Ok(opened)
 }
 
 /// A device for networks, with the ways in and out.

@@ -228,16 +228,18 @@ impl Session {
         self.adopt_live_settings(control);
         self.save(control)?;
         self.load_for_job(editor, control)?;
+        // A pause may free the model that the last edits were made with.
+        let mut model_hash = hash_of(editor);
         self.show(None, control)?;
         let mut pace = Pace::default();
         if job == Job::Reconstruct && !self.is_kept {
-            self.keep_snapshot(editor, control);
+            self.keep_snapshot(&model_hash, control);
         }
         loop {
             self.listen(control, editor);
             if control.is_stopping() {
                 if !self.is_kept {
-                    self.keep_snapshot(editor, control);
+                    self.keep_snapshot(&model_hash, control);
                 }
                 self.save(control)?;
                 return Ok(false);
@@ -248,7 +250,7 @@ impl Session {
             if step >= record.end_step {
                 let is_last = record.then_edit.is_none();
                 if !self.is_kept {
-                    self.keep_snapshot(editor, control);
+                    self.keep_snapshot(&model_hash, control);
                 }
                 self.tell_losses(control)?;
                 if is_last {
@@ -257,8 +259,15 @@ impl Session {
                 self.save(control)?;
                 return Ok(true);
             }
-            if editor.is_none() {
+            if job == Job::Edit && editor.is_none() {
                 self.load_for_job(editor, control)?;
+                let loaded = hash_of(editor);
+                if loaded != model_hash {
+                    control.emit(Event::Warning(
+                        "the edit model's files have changed during the pause; the edit goes on with the new ones".into(),
+                    ));
+                    model_hash = loaded;
+                }
             }
             let record = self.job()?;
             let settings = record.settings.clone();
@@ -278,7 +287,7 @@ impl Session {
                 && step.is_multiple_of(settings.snapshot_interval)
                 && step < self.job()?.end_step
             {
-                self.keep_snapshot(editor, control);
+                self.keep_snapshot(&model_hash, control);
             }
             if self.last_save.elapsed() >= Duration::from_secs(u64::from(settings.autosave_secs)) {
                 self.save_or_warn(control);
@@ -571,7 +580,7 @@ impl Session {
     }
 
     /// A snapshot of the running job. One that fails for want of disk must not end the run.
-    fn keep_snapshot(&mut self, editor: &Option<LoadedEditor>, control: &Control) {
+    fn keep_snapshot(&mut self, model_hash: &str, control: &Control) {
         let (label, settings) = match &self.job {
             Some(job) if job.job == Job::Edit => {
                 (job.settings.prompt.clone(), job.settings.clone())
@@ -579,11 +588,7 @@ impl Session {
             Some(job) => ("Reconstruction".to_owned(), job.settings.clone()),
             None => ("Scene".to_owned(), control.settings.clone()),
         };
-        let hash = editor
-            .as_ref()
-            .map(|e| e.editor.model_hash().to_owned())
-            .unwrap_or_default();
-        if let Err(e) = self.take_snapshot(&label, &settings, &hash, &[], control) {
+        if let Err(e) = self.take_snapshot(&label, &settings, model_hash, &[], control) {
             control.emit(Event::Warning(format!(
                 "the snapshot was not kept: {e}. The run goes on"
             )));
@@ -597,6 +602,12 @@ impl Session {
             )));
         }
     }
+}
+
+/// Of the weights; empty where there is no edit model.
+fn hash_of(editor: &Option<LoadedEditor>) -> String {
+    let hash = editor.as_ref().map(|loaded| loaded.editor.model_hash());
+    hash.unwrap_or_default().to_owned()
 }
 
 /// `config` with the settings of how the set of splats grows.

@@ -38,7 +38,7 @@ pub fn load_editor<'a>(
         memory_limit(settings),
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
-        *slot = None;
+        leave_card(slot);
     }
     let views_at_once = settings.views_at_once as usize;
     if let Some(loaded) = slot {
@@ -122,19 +122,24 @@ fn expected_model(model: &str) -> Result<ModelIdentity> {
 
 /// Wait for a command. An edit model that lies on a graphics card while nobody is there leaves the card to other programs.
 pub(super) fn wait_beside(editor: &mut Option<LoadedEditor>, control: &mut Control) {
-    let Some(card) = editor.as_ref().and_then(|loaded| loaded.editor.card()) else {
-        return control.wait();
-    };
-    if !control.is_left_alone() {
-        return;
-    }
-    drop_editor(editor);
-    if let Err(e) = Error::contained(|| give_back(&card)) {
-        log::warn!("the card of the edit model was not cleaned up: {e}");
+    let is_on_card = |loaded: &LoadedEditor| loaded.editor.card().is_some();
+    if !editor.as_ref().is_some_and(is_on_card) {
+        control.wait();
+    } else if control.is_left_alone() {
+        leave_card(editor);
     }
 }
 
-/// The edit model is loaded anew by what wants it next.
+/// The edit model is loaded anew by what wants it next; until then its card is free.
+pub(super) fn leave_card(editor: &mut Option<LoadedEditor>) {
+    let card = editor.as_ref().and_then(|loaded| loaded.editor.card());
+    drop_editor(editor);
+    if let Some(card) = card {
+        give_back(&card);
+    }
+}
+
+/// [`leave_card`] where the device may not answer any more.
 pub(super) fn drop_editor(editor: &mut Option<LoadedEditor>) {
     let editor = editor.take();
     let dropped = Error::contained(|| {

@@ -7,7 +7,7 @@ use super::{
     control::Control,
     films::Film,
     judges::Judges,
-    loaded_editor::{LoadedEditor, drop_editor, load_editor, wait_beside},
+    loaded_editor::{LoadedEditor, drop_editor, leave_card, load_editor, wait_beside},
     open::{self, announce, restore_state},
     pictures::{path_cameras, resize},
     poses,
@@ -265,11 +265,16 @@ impl Worker {
             self.control.cancel.check()?;
             run(self)
         });
-        if let Err(Error::Defect(_)) = &result {
-            if self.session.trainer.is_some() {
-                self.session.save_or_warn(&self.control);
+        match &result {
+            Err(Error::Defect(_)) => {
+                if self.session.trainer.is_some() {
+                    self.session.save_or_warn(&self.control);
+                }
+                drop_editor(&mut self.editor);
             }
-            drop_editor(&mut self.editor);
+            // What lies on a card that failed may be lost.
+            Err(Error::Gpu(_)) => leave_card(&mut self.editor),
+            _ => {}
         }
         let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());
         self.control.end();

@@ -24,18 +24,12 @@ pub fn root() -> PathBuf {
 }
 
 pub fn tiny(gpu: &Arc<Gpu>) -> Ip2pEditor {
-    tiny_of(gpu, Precision::Half)
+    tiny_on(gpu, &EditDevice::Cpu, Precision::Half)
 }
 
-pub fn tiny_of(gpu: &Arc<Gpu>, precision: Precision) -> Ip2pEditor {
-    Ip2pEditor::load(
-        gpu.clone(),
-        Path::new(MODEL),
-        &EditDevice::Cpu,
-        precision,
-        None,
-    )
-    .expect("the tiny model loads")
+pub fn tiny_on(gpu: &Arc<Gpu>, device: &EditDevice, precision: Precision) -> Ip2pEditor {
+    Ip2pEditor::load(gpu.clone(), Path::new(MODEL), device, precision, None)
+        .expect("the tiny model loads")
 }
 
 /// An editor on a machine that is slower: sleeps before each edit. Two processor cores cannot show that two editors are
@@ -43,8 +37,8 @@ pub fn tiny_of(gpu: &Arc<Gpu>, precision: Precision) -> Ip2pEditor {
 pub struct Slow {
     pub inner: Ip2pEditor,
     pub delay: Duration,
-    /// The graphics card that it says it is on.
-    pub card: Option<Device>,
+    /// The graphics card that it says it is on, and what lives as long as it does.
+    pub card: Option<(Device, Arc<()>)>,
 }
 
 impl ImageEditor for Slow {
@@ -84,7 +78,7 @@ impl ImageEditor for Slow {
             .distill(view, render, original, instruction, with_estimate, watch)
     }
     fn device(&self) -> Option<Device> {
-        self.card.clone()
+        self.card.as_ref().map(|(card, _)| card.clone())
     }
     fn model_hash(&self) -> &str {
         self.inner.model_hash()

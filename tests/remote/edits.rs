@@ -1,6 +1,6 @@
 //! One edit, here and there.
 
-use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny, tiny_of};
+use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny, tiny_on};
 use luxedit::{
     Error,
     diffusion::{EditSolver, GuidanceRange},
@@ -397,29 +397,33 @@ fn devices_are_written_as_people_write_them() {
     }
 }
 
-/// Between edits a served model's card is other programs' too. What comes back must be what clients were told of.
+/// Between edits a served model's card is other programs' too. What comes back must be what clients were told of; until it
+/// can, an edit waits.
 #[test]
 fn a_served_editor_leaves_an_idle_card_and_comes_back() {
     let Some(gpu) = gpu() else { return };
     let card = gpu.burn_device().expect("networks run on it");
-    let on_card = move |inner| {
-        Box::new(Slow {
-            inner,
-            delay: Duration::ZERO,
-            card: Some(card.clone()),
-        })
+    let alive = Arc::new(());
+    let on_card = {
+        let alive = Arc::downgrade(&alive);
+        move |inner| {
+            Box::new(Slow {
+                inner,
+                delay: Duration::ZERO,
+                card: Some((card.clone(), alive.upgrade().expect("the test lives"))),
+            })
+        }
     };
-    let idle = Duration::from_millis(300);
     let loads = Arc::new(AtomicUsize::new(0));
     let served = on_card(tiny(&gpu));
     let mut options = options("127.0.0.1:0", None);
     options.rest = Some(Rest {
-        after: idle,
+        after: Duration::from_secs(3),
         load: {
             let (gpu, loads) = (gpu.clone(), loads.clone());
             Box::new(move || match loads.fetch_add(1, Ordering::SeqCst) {
-                0 => Err(Error::Gpu("another program has the card".into())),
-                1 => Ok(on_card(tiny_of(&gpu, Precision::Full))),
+                0 | 1 => Err(Error::Gpu("another program has the card".into())),
+                2 => Ok(on_card(tiny_on(&gpu, &EditDevice::Cpu, Precision::Full))),
                 _ => Ok(on_card(tiny(&gpu))),
             })
         },
@@ -427,22 +431,63 @@ fn a_served_editor_leaves_an_idle_card_and_comes_back() {
     let host = Host::start(options, gpu.clone(), served).expect("a free port");
     let mut there = connect(&gpu, &host);
     let (render, photo, instruction) = (render(&gpu), photo(), instruction());
-    let mut edit = || {
+    let mut edit = |waits: &mut Vec<String>| {
         let mut watch = Watch {
             cancel: &Cancel::default(),
             wants_previews: false,
-            on_update: &mut |_| {},
+            on_update: &mut |update| {
+                if let EditUpdate::Waiting(why) = update {
+                    waits.push(why);
+                }
+            },
         };
-        there.edit(3, &render, &photo, &instruction, &mut watch)
+        bits(
+            &there
+                .edit(3, &render, &photo, &instruction, &mut watch)
+                .expect("an edit"),
+        )
     };
-    let first = edit().expect("an edit");
+    let first = edit(&mut Vec::new());
     assert_eq!(loads.load(Ordering::SeqCst), 0, "it left before its time");
-    std::thread::sleep(4 * idle);
-    for told in ["another program has the card", "not those that this editor"] {
-        let problem = edit().expect_err(told).to_string();
-        assert!(problem.contains(told), "{problem}");
+    let began = Instant::now();
+    while Arc::strong_count(&alive) > 1 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it stays");
+        std::thread::sleep(Duration::from_millis(20));
     }
-    let again = edit().expect("an edit");
-    assert_eq!(loads.load(Ordering::SeqCst), 3);
-    assert!(bits(&again) == bits(&first), "another picture");
+    let mut waits = Vec::new();
+    let again = edit(&mut waits);
+    for told in ["another program has the card", "not those that this editor"] {
+        assert!(waits.iter().any(|why| why.contains(told)), "{waits:?}");
+    }
+    assert_eq!(loads.load(Ordering::SeqCst), 4);
+    assert!(again == first, "another picture");
+}
+
+#[test]
+fn a_served_editor_that_left_its_card_holds_nothing_there() {
+    let Some(gpu) = gpu() else { return };
+    let card = gpu.burn_device().expect("networks run on it");
+    let held = || card.memory_pool_usage().expect("a count").bytes_reserved;
+    let before = held();
+    let served = tiny_on(&gpu, &EditDevice::Gpu(None), Precision::Half);
+    let loaded = held();
+    assert!(
+        loaded > before + (1 << 20),
+        "{loaded} bytes, {before} before"
+    );
+    let mut options = options("127.0.0.1:0", None);
+    options.rest = Some(Rest {
+        after: Duration::from_millis(200),
+        load: Box::new(|| Err(Error::invalid("nobody asks for it"))),
+    });
+    let _host = Host::start(options, gpu.clone(), Box::new(served)).expect("a free port");
+    let began = Instant::now();
+    while held() > before {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{} bytes",
+            held()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

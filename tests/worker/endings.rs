@@ -50,7 +50,7 @@ fn a_panic_costs_the_job_and_keeps_the_scene() {
         }
     };
     assert!(
-        matches!(problems.as_slice(), [one] if one.contains("the trigger went off (tests/worker.rs:")),
+        matches!(problems.as_slice(), [one] if one.contains(concat!("the trigger went off (", file!(), ":"))),
         "{problems:?}"
     );
     assert!(step >= 10);

@@ -75,17 +75,33 @@ impl OnCard {
         println!("{loaded} bytes with the model, {} without", self.held());
     }
 
-    /// In the middle of an edit.
-    fn pause(&mut self) {
-        let denoises = |detail: &str| detail.contains("denoising 1 of");
-        while !(self.driven.worker.slots.progress.take()).is_some_and(|p| denoises(&p.detail)) {
+    /// The first that is told of an edit's denoising.
+    fn denoising(&self) -> String {
+        let asked = Instant::now();
+        loop {
+            if let Some(progress) = self.driven.worker.slots.progress.take()
+                && progress.detail.contains(", denoising ")
+            {
+                return progress.detail;
+            }
+            assert!(
+                asked.elapsed() < Duration::from_secs(600),
+                "nothing is edited"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// In the middle of an edit.
+    fn pause(&mut self) {
+        let told = self.denoising();
+        assert!(told.contains("denoising 1 of"), "{told}");
         self.driven.send(Command::Pause);
         while !matches!(
             self.driven.next(),
             Event::State(RunState::Paused(Job::Edit))
         ) {}
+        self.driven.worker.slots.progress.take();
     }
 
     fn edited(&mut self) -> ViewEdit {
@@ -99,6 +115,7 @@ impl OnCard {
     fn stop(&mut self) {
         self.driven.send(Command::Stop);
         assert!(!self.driven.until_done(Job::Edit).0);
+        self.driven.worker.slots.progress.take();
     }
 }
 
@@ -128,12 +145,15 @@ fn a_paused_edit_leaves_an_idle_card_and_gives_the_same_picture() {
         return;
     };
     let (reconstructed, _) = *on_card.driven.snapshots.last().unwrap();
-    let began = Instant::now();
     on_card.driven.send(Command::Edit);
+    on_card.until_loaded();
+    let began = Instant::now();
     on_card.pause();
-    let pause = IDLE / 2;
+    let pause = IDLE * 2 / 3;
     std::thread::sleep(pause);
     on_card.driven.send(Command::Resume);
+    let told = on_card.denoising();
+    assert!(!told.contains("denoising 1 of"), "it began anew: {told}");
     let edit = on_card.edited();
     assert!(edit.duration_secs <= (began.elapsed() - pause).as_secs_f64());
     on_card.stop();
@@ -143,6 +163,8 @@ fn a_paused_edit_leaves_an_idle_card_and_gives_the_same_picture() {
     on_card.pause();
     on_card.until_it_left();
     on_card.driven.send(Command::Resume);
+    let told = on_card.denoising();
+    assert!(told.contains("denoising 1 of"), "{told}");
     let again = on_card.edited();
     assert_eq!((again.view, again.timestep), (edit.view, edit.timestep));
     assert!(again.edited == edit.edited, "another picture");

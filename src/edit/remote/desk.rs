@@ -74,59 +74,89 @@ impl Desk {
     /// Until all connections and the listener are gone.
     pub fn run(mut self, jobs: &Receiver<Job>) {
         while let Some(job) = self.next(jobs) {
-            let id = job.request.id;
-            let answer = match self.edit(
-                job.request,
-                job.render,
-                job.original,
-                &job.cancel,
-                &job.answers,
-            ) {
-                Ok(answer) => {
-                    self.edits.fetch_add(1, Ordering::Relaxed);
-                    answer
-                }
-                Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
-                Err(e) => Message::new(ServerMessage::Failed {
-                    id,
+            let answers = job.answers.clone();
+            let answer = match self.wake() {
+                Ok(()) => self.answer(job),
+                // The edit is another editor's, or waits until this one has its card again.
+                Err(e) => Message::new(ServerMessage::Refused {
                     problem: e.to_string(),
                 }),
             };
-            tell(&job.answers, answer);
+            tell(&answers, answer);
+        }
+    }
+
+    fn answer(&mut self, job: Job) -> Message<ServerMessage> {
+        let Job {
+            request,
+            render,
+            original,
+            cancel,
+            answers,
+        } = job;
+        let id = request.id;
+        match self.edit(request, render, original, &cancel, &answers) {
+            Ok(answer) => {
+                self.edits.fetch_add(1, Ordering::Relaxed);
+                answer
+            }
+            Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
+            Err(e) => {
+                if let Error::Gpu(_) = e {
+                    // What lies on a card that failed may be lost.
+                    self.leave_card();
+                }
+                Message::new(ServerMessage::Failed {
+                    id,
+                    problem: e.to_string(),
+                })
+            }
         }
     }
 
     fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
         let card = self.editor.as_ref().and_then(|editor| editor.card());
-        if let (Some(rest), Some(card)) = (&self.rest, card) {
+        if let (Some(rest), Some(_)) = (&self.rest, card) {
             match jobs.recv_timeout(rest.after) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.editor = None;
-                    self.originals.clear();
-                    if let Err(e) = Error::contained(|| give_back(&card)) {
-                        log::warn!("the card of the edit model was not cleaned up: {e}");
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => self.leave_card(),
             }
         }
         jobs.recv().ok()
     }
 
-    /// The editor, loaded again where it has left its card.
-    fn editor(&mut self) -> Result<&mut (dyn ImageEditor + 'static)> {
-        let editor = match (self.editor.take(), &mut self.rest) {
-            (Some(editor), _) => editor,
-            (None, Some(rest)) => (rest.load)()?,
-            (None, None) => return Err(Error::invalid("the edit model is not loaded")),
+    /// Where the editor can be loaded again, the card is free without it.
+    fn leave_card(&mut self) {
+        if self.rest.is_none() {
+            return;
+        }
+        self.originals.clear();
+        if let Some(editor) = self.editor.take() {
+            leave(editor);
+        }
+    }
+
+    /// Load the editor again where it has left its card.
+    fn wake(&mut self) -> Result<()> {
+        let Some(rest) = self.rest.as_mut().filter(|_| self.editor.is_none()) else {
+            return Ok(());
         };
+        let editor = Error::contained(&mut rest.load)?;
         if editor.model_hash() != self.model_hash {
+            leave(editor);
             return Err(Error::invalid(
                 "the edit model's files are not those that this editor began with: start it again",
             ));
         }
-        Ok(self.editor.insert(editor).as_mut())
+        self.editor = Some(editor);
+        Ok(())
+    }
+
+    fn editor(&mut self) -> Result<&mut (dyn ImageEditor + 'static)> {
+        self.editor
+            .as_deref_mut()
+            .ok_or_else(|| Error::invalid("the edit model is not loaded"))
     }
 
     fn edit(
@@ -245,6 +275,20 @@ impl Desk {
         let next = self.originals.len();
         let key = hash.finish().as_ref().to_vec();
         *self.originals.entry(key).or_insert(next)
+    }
+}
+
+fn leave(editor: Box<dyn ImageEditor>) {
+    let card = editor.card();
+    let dropped = Error::contained(|| {
+        drop(editor);
+        Ok(())
+    });
+    if let Err(e) = dropped {
+        log::error!("the edit model was not freed: {e}");
+    }
+    if let Some(card) = card {
+        give_back(&card);
     }
 }
 

@@ -314,6 +314,9 @@ fn talk(socket: &mut Socket, shared: &Shared) -> Result<()> {
         loop {
             match waited.answers.try_recv() {
                 Ok(answer) => {
+                    if let ServerMessage::Refused { problem } = answer.header {
+                        return Err(Error::Invalid(problem));
+                    }
                     is_over = !matches!(answer.header, ServerMessage::Step { .. });
                     socket.send(&answer)?;
                 }

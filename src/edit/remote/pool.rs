@@ -180,13 +180,16 @@ impl Line {
             });
             match called {
                 Ok((mut socket, weights)) => {
-                    rest = FIRST_REST;
                     self.stand(Standing::Ready { weights });
-                    match self.work(&mut socket) {
+                    let mut has_edited = false;
+                    match self.work(&mut socket, &mut has_edited) {
                         Ok(()) => socket.close(),
                         Err(why) => self.stand(Standing::Lost(why)),
                     }
-                    continue;
+                    if has_edited {
+                        rest = FIRST_REST;
+                        continue;
+                    }
                 }
                 Err(NoCall::Unreachable(why)) => self.stand(Standing::Lost(why)),
                 Err(NoCall::Refused(why)) => self.stand(Standing::Refused(why)),
@@ -280,7 +283,7 @@ impl Line {
     }
 
     /// Edit until all is over, or the connection is lost: the reason.
-    fn work(&self, socket: &mut Socket) -> Result<(), String> {
+    fn work(&self, socket: &mut Socket, has_edited: &mut bool) -> Result<(), String> {
         let mut pinged = Instant::now();
         loop {
             let Some(ask) = self.next_ask() else {
@@ -295,6 +298,7 @@ impl Line {
                 self.shared.changed.notify_all();
                 return Err(why);
             }
+            *has_edited = true;
         }
     }
 
