@@ -3,7 +3,7 @@
 
 use super::{
     Denoised, Distilled, EditUpdate, ImageEditor, Instruction, Watch, detail,
-    networks::{NetworkDevice, give_back},
+    networks::NetworkDevice,
     preparation::{Preparation, Size, Stage, tell},
 };
 use crate::{
@@ -96,14 +96,7 @@ impl Ip2pEditor {
     ) -> Result<Self> {
         let networks = NetworkDevice::new(device, gpu)?;
         let precision = weights_of(precision);
-        let device = &networks.device;
-        let model = InstructPix2Pix::load_within(path, device, precision, limit)
-            // A card that is full says so here, not in the first edit.
-            .and_then(|model| model.settle().map(|()| model));
-        if model.is_err() && *device != Device::flex() {
-            give_back(device);
-        }
-        let model = model?;
+        let model = InstructPix2Pix::load_within(path, &networks.device, precision, limit)?;
         let of_precision = diffusion::precision_notice(precision, &networks.device, &networks.name);
         let notices = of_precision.into_iter().chain(model.cut_notice()).collect();
         Ok(Self {

@@ -43,11 +43,12 @@ pub fn cpu_device() -> (Device, String) {
     (Device::flex(), "CPU".into())
 }
 
-/// An edit model that lies on a graphics card leaves it to other programs after so long without a wish; the next edit loads
-/// it again, in a second or two.
+/// An edit model that lies on a graphics card leaves it to other programs after so long without a command, a served one
+/// without an edit; the next edit loads it again.
 pub const IDLE: Duration = Duration::from_secs(300);
 
-/// Leave what a device held for networks that are dropped to other programs.
+/// Leave what a device held for networks that are dropped to other programs. Waits for the device: one that is lost may
+/// never answer.
 pub fn give_back(device: &Device) {
     let cleaned = Error::contained(|| {
         // What was dropped is free once the device has come to it.
@@ -103,15 +104,21 @@ static OTHERS: Mutex<BTreeMap<u32, Arc<Gpu>>> = Mutex::new(BTreeMap::new());
 
 fn other_card(number: u32, instance: wgpu::Instance, adapter: wgpu::Adapter) -> Result<Arc<Gpu>> {
     let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = others
-        .get(&number)
-        .filter(|other| other.info == adapter.get_info() && other.check_lost().is_ok());
-    if let Some(known) = known {
+    let is_same = |other: &&Arc<Gpu>| other.info == adapter.get_info();
+    if let Some(known) = others.get(&number).filter(is_same) {
         return Ok(known.clone());
     }
     let opened = Gpu::open(instance, adapter)?;
     others.insert(number, opened.clone());
     Ok(opened)
+}
+
+/// After a failure: burn listens for the loss of devices in luxedit's stead, so none can be asked whether it is still there.
+pub fn reopen_other_cards() {
+    OTHERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
 }
 
 /// A device for networks, with the ways in and out.

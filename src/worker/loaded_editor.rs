@@ -122,16 +122,19 @@ fn expected_model(model: &str) -> Result<ModelIdentity> {
 
 /// Wait for a command. An edit model that lies on a graphics card while nobody is there leaves the card to other programs.
 pub(super) fn wait_beside(editor: &mut Option<LoadedEditor>, control: &mut Control) {
-    let is_on_card = |loaded: &LoadedEditor| loaded.editor.card().is_some();
-    if !editor.as_ref().is_some_and(is_on_card) {
+    if !is_on_card(editor) {
         control.wait();
     } else if control.is_left_alone() {
         leave_card(editor);
     }
 }
 
+pub(super) fn is_on_card(editor: &Option<LoadedEditor>) -> bool {
+    editor.as_ref().is_some_and(|e| e.editor.card().is_some())
+}
+
 /// The edit model is loaded anew by what wants it next; until then its card is free.
-pub(super) fn leave_card(editor: &mut Option<LoadedEditor>) {
+fn leave_card(editor: &mut Option<LoadedEditor>) {
     let card = editor.as_ref().and_then(|loaded| loaded.editor.card());
     drop_editor(editor);
     if let Some(card) = card {

@@ -7,14 +7,16 @@ use super::{
     control::Control,
     films::Film,
     judges::Judges,
-    loaded_editor::{LoadedEditor, drop_editor, leave_card, load_editor, wait_beside},
+    loaded_editor::{LoadedEditor, drop_editor, is_on_card, load_editor, wait_beside},
     open::{self, announce, restore_state},
     pictures::{path_cameras, resize},
     poses,
     project::{Access, SCENE_FILE},
     session::{Session, unplaced_poses},
 };
-use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
+use crate::{
+    Error, Result, edit::reopen_other_cards, gpu::Gpu, metric, scene::CropBox, settings::Loss,
+};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -272,8 +274,11 @@ impl Worker {
                 }
                 drop_editor(&mut self.editor);
             }
-            // What lies on a card that failed may be lost.
-            Err(Error::Gpu(_)) => leave_card(&mut self.editor),
+            // What lies on a card that failed may be lost, and the card may not answer any more.
+            Err(Error::Gpu(_)) if is_on_card(&self.editor) => {
+                drop_editor(&mut self.editor);
+                reopen_other_cards();
+            }
             _ => {}
         }
         let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());

@@ -423,44 +423,58 @@ fn a_served_editor_leaves_an_idle_card_and_comes_back() {
             let (gpu, loads) = (gpu.clone(), loads.clone());
             Box::new(move || match loads.fetch_add(1, Ordering::SeqCst) {
                 0 | 1 => Err(Error::Gpu("another program has the card".into())),
-                2 => Ok(on_card(tiny_on(&gpu, &EditDevice::Cpu, Precision::Full))),
-                _ => Ok(on_card(tiny(&gpu))),
+                2 => Ok(on_card(tiny(&gpu))),
+                _ => Ok(on_card(tiny_on(&gpu, &EditDevice::Cpu, Precision::Full))),
             })
         },
     });
+    let (render, photo, instruction) = (render(&gpu), photo(), instruction());
     let host = Host::start(options, gpu.clone(), served).expect("a free port");
     let mut there = connect(&gpu, &host);
-    let (render, photo, instruction) = (render(&gpu), photo(), instruction());
-    let mut edit = |waits: &mut Vec<String>| {
+    // Given up at a sentence.
+    let mut edit = |given_up_at: &str, waits: &mut Vec<String>| {
+        let cancel = Cancel::default();
         let mut watch = Watch {
-            cancel: &Cancel::default(),
+            cancel: &cancel,
             wants_previews: false,
             on_update: &mut |update| {
                 if let EditUpdate::Waiting(why) = update {
+                    if why.contains(given_up_at) {
+                        cancel.cancel();
+                    }
                     waits.push(why);
                 }
             },
         };
-        bits(
-            &there
-                .edit(3, &render, &photo, &instruction, &mut watch)
-                .expect("an edit"),
-        )
+        there.edit(3, &render, &photo, &instruction, &mut watch)
     };
-    let first = edit(&mut Vec::new());
+    let until_it_left = || {
+        let began = Instant::now();
+        while Arc::strong_count(&alive) > 1 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it stays");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let never = "never said";
+    let first = edit(never, &mut Vec::new()).expect("an edit");
     assert_eq!(loads.load(Ordering::SeqCst), 0, "it left before its time");
-    let began = Instant::now();
-    while Arc::strong_count(&alive) > 1 {
-        assert!(began.elapsed() < Duration::from_secs(60), "it stays");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_it_left();
     let mut waits = Vec::new();
-    let again = edit(&mut waits);
-    for told in ["another program has the card", "not those that this editor"] {
-        assert!(waits.iter().any(|why| why.contains(told)), "{waits:?}");
-    }
-    assert_eq!(loads.load(Ordering::SeqCst), 4);
-    assert!(again == first, "another picture");
+    let again = edit(never, &mut waits).expect("an edit");
+    let told = "cannot edit now (another program has the card)";
+    assert!(waits.iter().any(|why| why.contains(told)), "{waits:?}");
+    assert_eq!(loads.load(Ordering::SeqCst), 3);
+    assert!(bits(&again) == bits(&first), "another picture");
+    until_it_left();
+    let given_up = edit("not those that this editor began with", &mut Vec::new());
+    assert!(matches!(given_up, Err(Error::Cancelled)));
+    let given_up = edit("not those that this editor began with", &mut Vec::new());
+    assert!(matches!(given_up, Err(Error::Cancelled)));
+    assert_eq!(
+        loads.load(Ordering::SeqCst),
+        4,
+        "it is not loaded again for that"
+    );
 }
 
 #[test]

@@ -242,6 +242,7 @@ fn problem(address: &EditorAddress, standing: &Standing) -> String {
         Standing::Calling => format!("{address} does not answer"),
         Standing::Ready { .. } => format!("{address} is ready"),
         Standing::Lost(why) => format!("{address} cannot be reached ({why})"),
+        Standing::Unable(why) => format!("{address} cannot edit now ({why})"),
         Standing::Refused(why) => format!("{address} refuses: {why}"),
     }
 }

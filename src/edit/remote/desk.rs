@@ -3,7 +3,7 @@
 use super::message::{EditKind, EditRequest, Message, ServerMessage, float_bytes};
 use crate::{
     Error, Result,
-    edit::{Denoised, EditUpdate, ImageEditor, Watch, give_back},
+    edit::{Denoised, EditUpdate, ImageEditor, Watch, give_back, reopen_other_cards},
     error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
@@ -47,6 +47,10 @@ pub(super) struct Desk {
     editor: Option<Box<dyn ImageEditor>>,
     /// What clients were told the editor is.
     model_hash: String,
+    /// What was loaded again is something else.
+    is_another: bool,
+    /// Whether it has edited since it was loaded again.
+    is_proven: bool,
     rest: Option<Rest>,
     /// Numbers of originals by their content: clients know nothing of each other's views.
     originals: HashMap<Vec<u8>, usize>,
@@ -65,6 +69,8 @@ impl Desk {
             gpu,
             model_hash: editor.model_hash().to_owned(),
             editor: Some(editor),
+            is_another: false,
+            is_proven: true,
             rest,
             originals: HashMap::new(),
             edits,
@@ -75,12 +81,11 @@ impl Desk {
     pub fn run(mut self, jobs: &Receiver<Job>) {
         while let Some(job) = self.next(jobs) {
             let answers = job.answers.clone();
-            let answer = match self.wake() {
+            let id = job.request.id;
+            let answer = match job.cancel.check().and_then(|()| self.wake()) {
                 Ok(()) => self.answer(job),
-                // The edit is another editor's, or waits until this one has its card again.
-                Err(e) => Message::new(ServerMessage::Refused {
-                    problem: e.to_string(),
-                }),
+                Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
+                Err(e) => not_now(&e),
             };
             tell(&answers, answer);
         }
@@ -97,20 +102,21 @@ impl Desk {
         let id = request.id;
         match self.edit(request, render, original, &cancel, &answers) {
             Ok(answer) => {
+                self.is_proven = true;
                 self.edits.fetch_add(1, Ordering::Relaxed);
                 answer
             }
             Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
-            Err(e) => {
-                if let Error::Gpu(_) = e {
-                    // What lies on a card that failed may be lost.
-                    self.leave_card();
-                }
-                Message::new(ServerMessage::Failed {
-                    id,
-                    problem: e.to_string(),
-                })
+            Err(e @ Error::Gpu(_)) if self.rest.is_some() && !self.is_proven => {
+                // A card that is full says so in the first edit.
+                self.drop_editor();
+                reopen_other_cards();
+                not_now(&e)
             }
+            Err(e) => Message::new(ServerMessage::Failed {
+                id,
+                problem: e.to_string(),
+            }),
         }
     }
 
@@ -126,14 +132,24 @@ impl Desk {
         jobs.recv().ok()
     }
 
-    /// Where the editor can be loaded again, the card is free without it.
     fn leave_card(&mut self) {
-        if self.rest.is_none() {
-            return;
+        let card = self.editor.as_ref().and_then(|editor| editor.card());
+        self.drop_editor();
+        if let Some(card) = card {
+            give_back(&card);
         }
+    }
+
+    fn drop_editor(&mut self) {
         self.originals.clear();
-        if let Some(editor) = self.editor.take() {
-            leave(editor);
+        self.is_proven = false;
+        let editor = self.editor.take();
+        let dropped = Error::contained(|| {
+            drop(editor);
+            Ok(())
+        });
+        if let Err(e) = dropped {
+            log::error!("the edit model was not freed: {e}");
         }
     }
 
@@ -142,14 +158,17 @@ impl Desk {
         let Some(rest) = self.rest.as_mut().filter(|_| self.editor.is_none()) else {
             return Ok(());
         };
-        let editor = Error::contained(&mut rest.load)?;
-        if editor.model_hash() != self.model_hash {
-            leave(editor);
+        if !self.is_another {
+            let editor = Error::contained(&mut rest.load)?;
+            self.is_another = editor.model_hash() != self.model_hash;
+            self.editor = Some(editor);
+        }
+        if self.is_another {
+            self.leave_card();
             return Err(Error::invalid(
                 "the edit model's files are not those that this editor began with: start it again",
             ));
         }
-        self.editor = Some(editor);
         Ok(())
     }
 
@@ -278,18 +297,11 @@ impl Desk {
     }
 }
 
-fn leave(editor: Box<dyn ImageEditor>) {
-    let card = editor.card();
-    let dropped = Error::contained(|| {
-        drop(editor);
-        Ok(())
-    });
-    if let Err(e) = dropped {
-        log::error!("the edit model was not freed: {e}");
-    }
-    if let Some(card) = card {
-        give_back(&card);
-    }
+/// The edit is another editor's, or waits until this one has its card again.
+fn not_now(why: &Error) -> Message<ServerMessage> {
+    Message::new(ServerMessage::Refused {
+        problem: why.to_string(),
+    })
 }
 
 /// A client that is gone is told nothing.

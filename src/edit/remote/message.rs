@@ -58,7 +58,8 @@ pub enum ServerMessage {
         /// What it runs on, for the person.
         device: String,
     },
-    /// The connection is closed after it. No payload.
+    /// To a hello, or to an edit that cannot be made here now and may be asked for again, here or elsewhere. The connection
+    /// is closed after it. No payload.
     Refused { problem: String },
     /// A denoising step. Payload: the preview (u8), if it `has_preview`.
     Step {

@@ -55,6 +55,8 @@ pub(super) enum Standing {
     },
     /// It cannot be reached, and why.
     Lost(String),
+    /// It can, and edits nothing at the moment.
+    Unable(String),
     /// It can, and will not edit for this client.
     Refused(String),
 }
@@ -161,6 +163,12 @@ enum NoCall {
     Refused(String),
 }
 
+impl From<String> for NoCall {
+    fn from(why: String) -> Self {
+        Self::Unreachable(why)
+    }
+}
+
 /// One editor's thread.
 struct Line {
     index: usize,
@@ -184,7 +192,8 @@ impl Line {
                     let mut has_edited = false;
                     match self.work(&mut socket, &mut has_edited) {
                         Ok(()) => socket.close(),
-                        Err(why) => self.stand(Standing::Lost(why)),
+                        Err(NoCall::Unreachable(why)) => self.stand(Standing::Lost(why)),
+                        Err(NoCall::Refused(why)) => self.stand(Standing::Unable(why)),
                     }
                     if has_edited {
                         rest = FIRST_REST;
@@ -282,8 +291,8 @@ impl Line {
         Ok(weights.clone())
     }
 
-    /// Edit until all is over, or the connection is lost: the reason.
-    fn work(&self, socket: &mut Socket, has_edited: &mut bool) -> Result<(), String> {
+    /// Edit until all is over, or the connection is lost: the reason, and whether the last edit before was made.
+    fn work(&self, socket: &mut Socket, has_edited: &mut bool) -> Result<(), NoCall> {
         let mut pinged = Instant::now();
         loop {
             let Some(ask) = self.next_ask() else {
@@ -293,6 +302,7 @@ impl Line {
                 self.idle(socket, &mut pinged)?;
                 continue;
             };
+            *has_edited = false;
             if let Err(why) = self.make(socket, &ask) {
                 self.shared.lock().queue.push_front(ask);
                 self.shared.changed.notify_all();
@@ -325,20 +335,20 @@ impl Line {
     }
 
     /// Between two edits: is it still there?
-    fn idle(&self, socket: &mut Socket, pinged: &mut Instant) -> Result<(), String> {
+    fn idle(&self, socket: &mut Socket, pinged: &mut Instant) -> Result<(), NoCall> {
         match socket.heed::<ServerMessage>(Duration::from_millis(1)) {
-            Heed::Nothing => self.keep_alive(socket, pinged),
+            Heed::Nothing => Ok(self.keep_alive(socket, pinged)?),
             Heed::Message(message) => match message.header {
-                ServerMessage::Refused { problem } => Err(problem),
+                ServerMessage::Refused { problem } => Err(NoCall::Refused(problem)),
                 // The late answer to an edit that was cancelled.
                 _ => Ok(()),
             },
-            Heed::Lost(why) | Heed::Broken(why) => Err(why),
+            Heed::Lost(why) | Heed::Broken(why) => Err(NoCall::Unreachable(why)),
         }
     }
 
     /// Let the editor make one edit. An error means that the connection is lost and the edit was not made.
-    fn make(&self, socket: &mut Socket, ask: &Ask) -> Result<(), String> {
+    fn make(&self, socket: &mut Socket, ask: &Ask) -> Result<(), NoCall> {
         let id = ask.request.id;
         let edit = Message {
             header: ClientMessage::Edit(ask.request.clone()),
@@ -357,9 +367,13 @@ impl Line {
                         | ServerMessage::Distilled { id, .. }
                         | ServerMessage::Cancelled { id }
                         | ServerMessage::Failed { id, .. } => (*id, true),
-                        ServerMessage::Refused { problem } => return Err(problem.clone()),
+                        ServerMessage::Refused { problem } => {
+                            return Err(NoCall::Refused(problem.clone()));
+                        }
                         ServerMessage::Welcome { .. } => {
-                            return Err("it says welcome in the middle of an edit".into());
+                            return Err(NoCall::Unreachable(
+                                "it says welcome in the middle of an edit".into(),
+                            ));
                         }
                     };
                     if of != id {
@@ -383,7 +397,7 @@ impl Line {
                     }
                     self.keep_alive(socket, &mut pinged)?;
                 }
-                Heed::Lost(why) | Heed::Broken(why) => return Err(why),
+                Heed::Lost(why) | Heed::Broken(why) => return Err(NoCall::Unreachable(why)),
             }
         }
     }
