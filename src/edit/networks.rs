@@ -14,6 +14,7 @@ use crate::{
     settings::{EditDevice, LpipsClassifier, Settings},
 };
 use burn::tensor::{Device, Tensor};
+use crossbeam_channel::bounded;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -47,17 +48,29 @@ pub fn cpu_device() -> (Device, String) {
 /// without an edit; the next edit loads it again.
 pub const IDLE: Duration = Duration::from_secs(300);
 
-/// Leave what a device held for networks that are dropped to other programs. Waits for the device: one that is lost may
+/// How long a card is waited for that networks leave.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// Drop networks, and leave what they held on their card to other programs. On a thread of its own: a card that is lost may
 /// never answer.
-pub fn give_back(device: &Device) {
-    let cleaned = Error::contained(|| {
-        // What was dropped is free once the device has come to it.
-        let synced = device.sync();
-        device.memory_cleanup();
-        synced.map_err(|e| Error::Gpu(format!("{e:?}")))
-    });
-    if let Err(e) = cleaned {
-        log::warn!("a device of networks was not cleaned up: {e}");
+pub fn leave_card(networks: impl Send + 'static, card: Option<Device>) {
+    let (done, left) = bounded(1);
+    let leaving = std::thread::Builder::new()
+        .name("luxedit leaving".into())
+        .spawn(move || {
+            drop(networks);
+            let answered = card.is_none_or(|card| {
+                // What was dropped is free once the device has come to it.
+                let synced = card.sync();
+                card.memory_cleanup();
+                synced.is_ok()
+            });
+            // Nobody listens who has waited long enough.
+            done.send(answered).ok();
+        });
+    if leaving.is_err() || left.recv_timeout(LEAVING) != Ok(true) {
+        log::warn!("a card that networks have left does not answer");
+        reopen_other_cards();
     }
 }
 
@@ -113,8 +126,8 @@ fn other_card(number: u32, instance: wgpu::Instance, adapter: wgpu::Adapter) -> 
     Ok(opened)
 }
 
-/// After a failure: burn listens for the loss of devices in luxedit's stead, so none can be asked whether it is still there.
-pub fn reopen_other_cards() {
+/// burn listens for the loss of devices in luxedit's stead, so that none can be asked whether it is still there.
+fn reopen_other_cards() {
     OTHERS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

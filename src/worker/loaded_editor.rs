@@ -7,7 +7,7 @@ use crate::{
     diffusion::{MemoryLimit, MemoryNeed, Place, memory_need},
     edit::{
         ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions,
-        USUAL_SIDE, give_back, memory_limit, runs_on_processor, weights_of,
+        USUAL_SIDE, leave_card, memory_limit, runs_on_processor, weights_of,
     },
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
@@ -38,7 +38,7 @@ pub fn load_editor<'a>(
         memory_limit(settings),
     );
     if slot.as_ref().is_some_and(|e| e.key != key) {
-        leave_card(slot);
+        drop_editor(slot);
     }
     let views_at_once = settings.views_at_once as usize;
     if let Some(loaded) = slot {
@@ -122,35 +122,28 @@ fn expected_model(model: &str) -> Result<ModelIdentity> {
 
 /// Wait for a command. An edit model that lies on a graphics card while nobody is there leaves the card to other programs.
 pub(super) fn wait_beside(editor: &mut Option<LoadedEditor>, control: &mut Control) {
-    if !is_on_card(editor) {
+    let is_on_card = |loaded: &LoadedEditor| loaded.editor.card().is_some();
+    if !editor.as_ref().is_some_and(is_on_card) {
         control.wait();
     } else if control.is_left_alone() {
-        leave_card(editor);
+        drop_editor(editor);
     }
-}
-
-pub(super) fn is_on_card(editor: &Option<LoadedEditor>) -> bool {
-    editor.as_ref().is_some_and(|e| e.editor.card().is_some())
 }
 
 /// The edit model is loaded anew by what wants it next; until then its card is free.
-fn leave_card(editor: &mut Option<LoadedEditor>) {
-    let card = editor.as_ref().and_then(|loaded| loaded.editor.card());
-    drop_editor(editor);
-    if let Some(card) = card {
-        give_back(&card);
+pub(super) fn drop_editor(editor: &mut Option<LoadedEditor>) {
+    if let Some(loaded) = editor.take() {
+        let card = loaded.editor.card();
+        leave_card(loaded, card);
     }
 }
 
-/// [`leave_card`] where the device may not answer any more.
-pub(super) fn drop_editor(editor: &mut Option<LoadedEditor>) {
-    let editor = editor.take();
-    let dropped = Error::contained(|| {
-        drop(editor);
-        Ok(())
-    });
-    if let Err(e) = dropped {
-        log::error!("the edit model was not freed: {e}");
+/// After a failure of a graphics device: what lies on one may be lost.
+pub(super) fn drop_what_is_on_cards(editor: &mut Option<LoadedEditor>) {
+    match editor {
+        // The networks are elsewhere, but for the loss.
+        Some(loaded) if loaded.editor.device().is_none() => loaded.perceptual = None,
+        _ => drop_editor(editor),
     }
 }
 

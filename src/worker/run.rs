@@ -7,16 +7,14 @@ use super::{
     control::Control,
     films::Film,
     judges::Judges,
-    loaded_editor::{LoadedEditor, drop_editor, is_on_card, load_editor, wait_beside},
+    loaded_editor::{LoadedEditor, drop_editor, drop_what_is_on_cards, load_editor, wait_beside},
     open::{self, announce, restore_state},
     pictures::{path_cameras, resize},
     poses,
     project::{Access, SCENE_FILE},
     session::{Session, unplaced_poses},
 };
-use crate::{
-    Error, Result, edit::reopen_other_cards, gpu::Gpu, metric, scene::CropBox, settings::Loss,
-};
+use crate::{Error, Result, gpu::Gpu, metric, scene::CropBox, settings::Loss};
 use std::{path::Path, sync::Arc};
 
 pub struct Worker {
@@ -274,11 +272,7 @@ impl Worker {
                 }
                 drop_editor(&mut self.editor);
             }
-            // What lies on a card that failed may be lost, and the card may not answer any more.
-            Err(Error::Gpu(_)) if is_on_card(&self.editor) => {
-                drop_editor(&mut self.editor);
-                reopen_other_cards();
-            }
+            Err(Error::Gpu(_)) => drop_what_is_on_cards(&mut self.editor),
             _ => {}
         }
         let step = self.session.trainer.as_ref().map_or(0, |t| t.step_count());

@@ -3,7 +3,7 @@
 use super::message::{EditKind, EditRequest, Message, ServerMessage, float_bytes};
 use crate::{
     Error, Result,
-    edit::{Denoised, EditUpdate, ImageEditor, Watch, give_back, reopen_other_cards},
+    edit::{Denoised, EditUpdate, ImageEditor, Watch, leave_card},
     error::Cancel,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
@@ -49,8 +49,8 @@ pub(super) struct Desk {
     model_hash: String,
     /// What was loaded again is something else.
     is_another: bool,
-    /// Whether it has edited since it was loaded again.
-    is_proven: bool,
+    /// It has left its card, and has not edited since.
+    was_away: bool,
     rest: Option<Rest>,
     /// Numbers of originals by their content: clients know nothing of each other's views.
     originals: HashMap<Vec<u8>, usize>,
@@ -70,7 +70,7 @@ impl Desk {
             model_hash: editor.model_hash().to_owned(),
             editor: Some(editor),
             is_another: false,
-            is_proven: true,
+            was_away: false,
             rest,
             originals: HashMap::new(),
             edits,
@@ -102,21 +102,22 @@ impl Desk {
         let id = request.id;
         match self.edit(request, render, original, &cancel, &answers) {
             Ok(answer) => {
-                self.is_proven = true;
+                self.was_away = false;
                 self.edits.fetch_add(1, Ordering::Relaxed);
                 answer
             }
             Err(Error::Cancelled) => Message::new(ServerMessage::Cancelled { id }),
-            Err(e @ Error::Gpu(_)) if self.rest.is_some() && !self.is_proven => {
-                // A card that is full says so in the first edit.
+            Err(e @ Error::Gpu(_)) if self.rest.is_some() => {
+                // What lies on a card that failed may be lost. A card that is full says so in the first edit.
+                let was_away = std::mem::take(&mut self.was_away);
                 self.drop_editor();
-                reopen_other_cards();
-                not_now(&e)
+                if was_away {
+                    not_now(&e)
+                } else {
+                    failed(id, &e)
+                }
             }
-            Err(e) => Message::new(ServerMessage::Failed {
-                id,
-                problem: e.to_string(),
-            }),
+            Err(e) => failed(id, &e),
         }
     }
 
@@ -126,30 +127,20 @@ impl Desk {
             match jobs.recv_timeout(rest.after) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.leave_card(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.drop_editor();
+                    self.was_away = true;
+                }
             }
         }
         jobs.recv().ok()
     }
 
-    fn leave_card(&mut self) {
-        let card = self.editor.as_ref().and_then(|editor| editor.card());
-        self.drop_editor();
-        if let Some(card) = card {
-            give_back(&card);
-        }
-    }
-
     fn drop_editor(&mut self) {
         self.originals.clear();
-        self.is_proven = false;
-        let editor = self.editor.take();
-        let dropped = Error::contained(|| {
-            drop(editor);
-            Ok(())
-        });
-        if let Err(e) = dropped {
-            log::error!("the edit model was not freed: {e}");
+        if let Some(editor) = self.editor.take() {
+            let card = editor.card();
+            leave_card(editor, card);
         }
     }
 
@@ -164,7 +155,7 @@ impl Desk {
             self.editor = Some(editor);
         }
         if self.is_another {
-            self.leave_card();
+            self.drop_editor();
             return Err(Error::invalid(
                 "the edit model's files are not those that this editor began with: start it again",
             ));
@@ -295,6 +286,13 @@ impl Desk {
         let key = hash.finish().as_ref().to_vec();
         *self.originals.entry(key).or_insert(next)
     }
+}
+
+fn failed(id: u64, why: &Error) -> Message<ServerMessage> {
+    Message::new(ServerMessage::Failed {
+        id,
+        problem: why.to_string(),
+    })
 }
 
 /// The edit is another editor's, or waits until this one has its card again.

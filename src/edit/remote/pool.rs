@@ -197,7 +197,6 @@ impl Line {
                     }
                     if has_edited {
                         rest = FIRST_REST;
-                        continue;
                     }
                 }
                 Err(NoCall::Unreachable(why)) => self.stand(Standing::Lost(why)),
@@ -291,7 +290,7 @@ impl Line {
         Ok(weights.clone())
     }
 
-    /// Edit until all is over, or the connection is lost: the reason, and whether the last edit before was made.
+    /// Edit until all is over, or the connection is lost: the reason.
     fn work(&self, socket: &mut Socket, has_edited: &mut bool) -> Result<(), NoCall> {
         let mut pinged = Instant::now();
         loop {
@@ -302,7 +301,6 @@ impl Line {
                 self.idle(socket, &mut pinged)?;
                 continue;
             };
-            *has_edited = false;
             if let Err(why) = self.make(socket, &ask) {
                 self.shared.lock().queue.push_front(ask);
                 self.shared.changed.notify_all();
