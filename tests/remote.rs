@@ -9,6 +9,8 @@ mod binary;
 mod common;
 #[path = "remote/edits.rs"]
 mod edits;
+#[path = "remote/idle.rs"]
+mod idle;
 #[path = "remote/network.rs"]
 mod network;
 #[path = "remote/protocol.rs"]

@@ -1,24 +1,21 @@
 //! One edit, here and there.
 
-use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny, tiny_on};
+use crate::common::{Slow, addresses, gpu, host, identity, options, root, tiny};
 use luxedit::{
     Error,
     diffusion::{EditSolver, GuidanceRange},
     edit::{
         EditUpdate, Host, ImageEditor, Instruction, ModelIdentity, RemoteEditor, RemoteOptions,
-        Rest, Watch,
+        Watch,
     },
     error::Cancel,
     formats::picture::read_photo,
     gpu::{Gpu, GpuImage},
     scene::{FloatImage, Photo},
-    settings::{EditDevice, Precision},
+    settings::EditDevice,
 };
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -51,7 +48,7 @@ pub fn instruction() -> Instruction {
     }
 }
 
-fn connect(gpu: &Arc<Gpu>, host: &Host) -> RemoteEditor {
+pub fn connect(gpu: &Arc<Gpu>, host: &Host) -> RemoteEditor {
     let list = addresses(&format!("ws://{}", host.address()));
     let (editor, warnings) = RemoteEditor::connect(
         gpu.clone(),
@@ -394,116 +391,5 @@ fn devices_are_written_as_people_write_them() {
         let problem = device.addresses().expect_err("no address").to_string();
         assert!(problem.contains("no address of an editor"), "{problem}");
         assert!(!problem.contains("s3cret"), "{problem}");
-    }
-}
-
-/// Between edits a served model's card is other programs' too. What comes back must be what clients were told of; until it
-/// can, an edit waits.
-#[test]
-fn a_served_editor_leaves_an_idle_card_and_comes_back() {
-    let Some(gpu) = gpu() else { return };
-    let card = gpu.burn_device().expect("networks run on it");
-    let alive = Arc::new(());
-    let on_card = {
-        let alive = Arc::downgrade(&alive);
-        move |inner| {
-            Box::new(Slow {
-                inner,
-                delay: Duration::ZERO,
-                card: Some((card.clone(), alive.upgrade().expect("the test lives"))),
-            })
-        }
-    };
-    let loads = Arc::new(AtomicUsize::new(0));
-    let served = on_card(tiny(&gpu));
-    let mut options = options("127.0.0.1:0", None);
-    options.rest = Some(Rest {
-        after: Duration::from_secs(3),
-        load: {
-            let (gpu, loads) = (gpu.clone(), loads.clone());
-            Box::new(move || match loads.fetch_add(1, Ordering::SeqCst) {
-                0 | 1 => Err(Error::Gpu("another program has the card".into())),
-                2 => Ok(on_card(tiny(&gpu))),
-                _ => Ok(on_card(tiny_on(&gpu, &EditDevice::Cpu, Precision::Full))),
-            })
-        },
-    });
-    let (render, photo, instruction) = (render(&gpu), photo(), instruction());
-    let host = Host::start(options, gpu.clone(), served).expect("a free port");
-    let mut there = connect(&gpu, &host);
-    // Given up at a sentence.
-    let mut edit = |given_up_at: &str, waits: &mut Vec<String>| {
-        let cancel = Cancel::default();
-        let mut watch = Watch {
-            cancel: &cancel,
-            wants_previews: false,
-            on_update: &mut |update| {
-                if let EditUpdate::Waiting(why) = update {
-                    if why.contains(given_up_at) {
-                        cancel.cancel();
-                    }
-                    waits.push(why);
-                }
-            },
-        };
-        there.edit(3, &render, &photo, &instruction, &mut watch)
-    };
-    let until_it_left = || {
-        let began = Instant::now();
-        while Arc::strong_count(&alive) > 1 {
-            assert!(began.elapsed() < Duration::from_secs(60), "it stays");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    let never = "never said";
-    let first = edit(never, &mut Vec::new()).expect("an edit");
-    assert_eq!(loads.load(Ordering::SeqCst), 0, "it left before its time");
-    until_it_left();
-    let mut waits = Vec::new();
-    let again = edit(never, &mut waits).expect("an edit");
-    let told = "cannot edit now (another program has the card)";
-    assert!(waits.iter().any(|why| why.contains(told)), "{waits:?}");
-    assert_eq!(loads.load(Ordering::SeqCst), 3);
-    assert!(bits(&again) == bits(&first), "another picture");
-    until_it_left();
-    let given_up = edit("not those that this editor began with", &mut Vec::new());
-    assert!(matches!(given_up, Err(Error::Cancelled)));
-    // By then it has called again, and was not told yet.
-    std::thread::sleep(Duration::from_secs(2));
-    let given_up = edit("not those that this editor began with", &mut Vec::new());
-    assert!(matches!(given_up, Err(Error::Cancelled)));
-    assert_eq!(
-        loads.load(Ordering::SeqCst),
-        4,
-        "it is not loaded again for that"
-    );
-}
-
-#[test]
-fn a_served_editor_that_left_its_card_holds_nothing_there() {
-    let Some(gpu) = gpu() else { return };
-    let card = gpu.burn_device().expect("networks run on it");
-    let held = || card.memory_pool_usage().expect("a count").bytes_reserved;
-    let before = held();
-    let served = tiny_on(&gpu, &EditDevice::Gpu(None), Precision::Half);
-    let loaded = held();
-    assert!(
-        loaded > before + (1 << 20),
-        "{loaded} bytes, {before} before"
-    );
-    let mut options = options("127.0.0.1:0", None);
-    options.rest = Some(Rest {
-        after: Duration::from_millis(200),
-        load: Box::new(|| Err(Error::invalid("nobody asks for it"))),
-    });
-    let _host = Host::start(options, gpu.clone(), Box::new(served)).expect("a free port");
-    let began = Instant::now();
-    while held() > before {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{} bytes",
-            held()
-        );
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
