@@ -22,7 +22,7 @@ pub use look::{Look, LookKernel, SHADERS, Scale};
 pub use nerfacto::luxen_of;
 pub use networks::{
     IDLE, PerceptualLoss, PerceptualSearch, choose_device, cpu_device, leave_card,
-    runs_on_processor,
+    reopen_other_cards, runs_on_processor,
 };
 pub use remote::{
     ClientMessage, EditKind, EditRequest, Host, HostOptions, MOST_PIXELS, Message, ModelIdentity,

@@ -54,6 +54,14 @@ const LEAVING: Duration = Duration::from_secs(10);
 /// Drop networks, and leave what they held on their card to other programs. On a thread of its own: a card that is lost may
 /// never answer.
 pub fn leave_card(networks: impl Send + 'static, card: Option<Device>) {
+    // Operations that wait in this thread's queue keep what they refer to.
+    let flushed = Error::contained(|| match &card {
+        Some(card) => card.flush().map_err(|e| Error::Gpu(format!("{e:?}"))),
+        None => Ok(()),
+    });
+    if let Err(e) = flushed {
+        log::warn!("a card that networks leave refuses their last operations: {e}");
+    }
     let (done, left) = bounded(1);
     let leaving = std::thread::Builder::new()
         .name("luxedit leaving".into())
@@ -126,8 +134,9 @@ fn other_card(number: u32, instance: wgpu::Instance, adapter: wgpu::Adapter) -> 
     Ok(opened)
 }
 
-/// burn listens for the loss of devices in luxedit's stead, so that none can be asked whether it is still there.
-fn reopen_other_cards() {
+/// After a failure: burn listens for the loss of devices in luxedit's stead, so that none can be asked whether it is still
+/// there.
+pub fn reopen_other_cards() {
     OTHERS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

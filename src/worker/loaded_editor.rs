@@ -7,7 +7,7 @@ use crate::{
     diffusion::{MemoryLimit, MemoryNeed, Place, memory_need},
     edit::{
         ImageEditor, Ip2pEditor, ModelIdentity, PerceptualLoss, RemoteEditor, RemoteOptions,
-        USUAL_SIDE, leave_card, memory_limit, runs_on_processor, weights_of,
+        USUAL_SIDE, leave_card, memory_limit, reopen_other_cards, runs_on_processor, weights_of,
     },
     gpu::Gpu,
     settings::{EditDevice, Precision, Settings},
@@ -140,6 +140,7 @@ pub(super) fn drop_editor(editor: &mut Option<LoadedEditor>) {
 
 /// After a failure of a graphics device: what lies on one may be lost.
 pub(super) fn drop_what_is_on_cards(editor: &mut Option<LoadedEditor>) {
+    reopen_other_cards();
     match editor {
         // The networks are elsewhere, but for the loss.
         Some(loaded) if loaded.editor.device().is_none() => loaded.perceptual = None,

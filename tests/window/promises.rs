@@ -503,7 +503,8 @@ fn a_lost_remote_editor_is_said_where_the_progress_is() {
     window.keep_picture("remote_chosen");
     window.click("Start edit");
     let asked = script.asked();
-    let device = asked.iter().find_map(|c| match c {
+    // Half of the address may have gone before.
+    let device = asked.iter().rev().find_map(|c| match c {
         Command::Settings(settings) => Some(settings.edit_device.to_string()),
         _ => None,
     });
