@@ -1,5 +1,6 @@
-//! Where an edit's networks run, and how pictures get there and gradients back. On the shared device nothing leaves the
-//! graphics card; on the CPU backend a render is read back and a gradient uploaded.
+//! Where an edit's networks run, how pictures get there and gradients back, and how networks leave a card again, which other
+//! programs need while nobody edits. On the shared device nothing leaves the graphics card; on the CPU backend a render is
+//! read back and a gradient uploaded.
 
 use crate::{
     Error, Result,
